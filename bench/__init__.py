@@ -1,0 +1,1 @@
+"""Measuring artifacts, comparing records, and the verdict."""

@@ -1,0 +1,5 @@
+"""``python -m bench`` is ``edgeworthy bench``."""
+
+import edgeworthy
+
+edgeworthy.bench()

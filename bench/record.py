@@ -1,0 +1,151 @@
+"""The record: one measurement of one artifact on one device, or the reason why there is none.
+
+One line of JSON in a JSONL file, immutable, with raw samples. Statistics are computed on reading.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from devices.device import DeviceInfo, Memory
+from export.artifact import Manifest, Proof
+
+SCHEMA = 1
+
+
+class BenchError(Exception):
+    """Records or settings cannot be used; the message says why and what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Immutable data that is checked when read."""
+
+
+class Settings(_Data, kw_only=True):
+    """How the measurement was made. `threads` is what was asked for (None: the runtime's choice),
+    `threads_found` what the runtime reported."""
+
+    runtime: str
+    runtime_version: str | None
+    provider: str | None
+    threads: int | None
+    threads_found: int | None
+    batch: int
+    seed: int
+    precision_target: float
+    max_seconds: float
+
+
+class WarmUp(_Data, kw_only=True):
+    """Invocations before the first sample. `steady` False: the limit came first."""
+
+    runs: int
+    seconds: float
+    steady: bool
+
+
+class Accuracy(_Data, kw_only=True):
+    """Share of images whose label is the best answer (`top1`), or among the best five (`top5`)."""
+
+    dataset: str
+    fingerprint: str
+    images: int
+    top1: float
+    top5: float | None
+
+
+class Failure(_Data, kw_only=True):
+    """Why there are no samples, or no more: see `devices.device.WorkerError`."""
+
+    stage: str
+    cause: str
+    detail: str
+
+
+class Record(_Data, kw_only=True):
+    """The one result type. `rounds` holds nanoseconds of single invocations, one list a round.
+
+    `load_ns` and `first_ns` are of the same process: loading the file, and the first invocation.
+    `stop` says what ended the sampling: precise (the interval was tight), time, or failed.
+    """
+
+    schema: int
+    run: str
+    created: str
+    tool_version: str
+    manifest: Manifest
+    device: DeviceInfo
+    settings: Settings
+    load_ns: int | None = None
+    first_ns: int | None = None
+    warm_up: WarmUp | None = None
+    rounds: tuple[tuple[int, ...], ...] = ()
+    memory: Memory | None = None
+    proof: Proof
+    accuracy: Accuracy | None = None
+    environment: dict[str, str] = {}
+    stop: Literal["precise", "time", "failed"]
+    failure: Failure | None = None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Model, artifact variant, device, runtime, threads and batch: what a result is about."""
+        s = self.settings
+        threads = "default" if s.threads is None else str(s.threads)
+        names = (self.manifest.network.name, self.manifest.variant, self.device.name)
+        return (*names, s.runtime, threads, str(s.batch))
+
+
+def append(path: Path, record: Record) -> None:
+    """Append one line to a JSONL file, and flush it to the disk before returning."""
+    line = msgspec.json.encode(record) + b"\n"
+    with path.open("ab") as stream:
+        stream.write(line)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yield the records of a JSONL file one at a time.
+
+    A last line without its newline, as a killed process may leave, is passed over.
+
+    Raises:
+        BenchError: no such file, or a line that is not a record; names the line.
+    """
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise BenchError(
+            f"cannot read {path}: {error.strerror}; make records with 'bench run --out {path}'"
+        ) from None
+    with stream:
+        for number, line in enumerate(stream, 1):
+            if line.endswith(b"\n") and line.strip():
+                yield _decode(line, f"{path}:{number}")
+
+
+def _decode(line: bytes, where: str) -> Record:
+    try:
+        return msgspec.json.decode(line, type=Record)
+    except msgspec.MsgspecError as error:
+        schema = _schema_of(line)
+        if schema is not None and schema > SCHEMA:
+            raise BenchError(
+                f"{where} has schema {schema}, this edgeworthy reads up to {SCHEMA}: upgrade it"
+            ) from None
+        raise BenchError(f"{where} is not a record: {error}") from None
+
+
+def _schema_of(line: bytes) -> int | None:
+    try:
+        value: Any = msgspec.json.decode(line)
+    except msgspec.MsgspecError:
+        return None
+    schema = value.get("schema") if isinstance(value, dict) else None
+    return schema if isinstance(schema, int) else None

@@ -1,0 +1,112 @@
+"""What a device is: the protocol every kind follows, and the errors that may come of it."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+
+class DeviceError(Exception):
+    """A device is unknown or unavailable; the message says what there is and what to do."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class WorkerError(Exception):
+    """A worker could not do what was asked. It ends one measurement, never the run.
+
+    Attributes:
+        stage: what was being done: start, load, verify, measure, predict or memory.
+        cause: died, hung, out-of-memory, transport, missing-runtime, unsupported, or error.
+        detail: one line for a person, with what to do where that is known.
+    """
+
+    def __init__(self, stage: str, cause: str, detail: str) -> None:
+        super().__init__(f"{stage}: {cause}: {detail}")
+        self.stage, self.cause, self.detail = stage, cause, detail
+
+
+class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was measured on. `fingerprint` is a hash of the facts that must agree for two runs to
+    be comparable (processor, cores, memory, system, architecture, restriction to cores)."""
+
+    name: str
+    kind: str
+    fingerprint: str
+    emulated: bool
+    facts: dict[str, str]
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One artifact under one setting. `threads` None leaves the runtime its own choice."""
+
+    artifact: Path
+    runtime: str
+    threads: int | None = None
+    batch: int = 1
+    timeout_s: float = 120.0
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker said after loading. Times in nanoseconds.
+
+    `threads` is what the runtime reports to use, None where it cannot be asked.
+    """
+
+    load_ns: int
+    runtime: str
+    runtime_version: str
+    provider: str
+    threads: int | None
+    environment: dict[str, str]
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes by one named definition, at three moments of the worker's life."""
+
+    definition: str
+    before_load: int | None
+    after_load: int | None
+    after_run: int | None
+
+
+class Session(Protocol):
+    """A loaded artifact on a device: one worker process. Every call may raise `WorkerError`."""
+
+    ready: Ready
+
+    def verify(self) -> dict[str, Any]:
+        """Run all golden inputs; return the outputs by name, float32 arrays, one row an input."""
+
+    def measure(self, runs: int) -> list[int]:
+        """Run one golden input `runs` times; return each invocation's time in nanoseconds."""
+
+    def predict(self, images: Path, top: int = 5) -> list[list[int]]:
+        """Classify the float32 array (N, ...) in the `.npy` file `images`, in the artifact's layout;
+        return the `top` best classes of each, best first."""
+
+    def memory(self) -> Memory:
+        """Return the worker's memory figures so far."""
+
+    def close(self) -> None:
+        """End the worker. Never raises; safe to call twice."""
+
+
+class Device(Protocol):
+    """Somewhere that artifacts can be measured."""
+
+    name: str
+    kind: str
+
+    def info(self) -> DeviceInfo:
+        """Describe the device as it is now."""
+
+    def runtimes(self, format: str) -> list[str]:
+        """Return the runtimes able to run `format` that are installed here, preferred first."""
+
+    def open(self, job: Job) -> Session:
+        """Start a worker and load the artifact.
+
+        Raises:
+            WorkerError: it could not be started or could not load the artifact.
+        """

@@ -1,0 +1,1 @@
+"""From a network to proved artifacts in ONNX, TFLite and Core ML."""

@@ -1,0 +1,5 @@
+"""``python -m export`` is ``edgeworthy export``."""
+
+import edgeworthy
+
+edgeworthy.export()

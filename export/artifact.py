@@ -1,0 +1,343 @@
+"""The artifact: a directory with a model file, `manifest.json` and `golden.npz`.
+
+Everything that measures or judges an exported network reads it through this module, which needs
+neither torch nor a converter. A directory appears under its final name only when it is whole.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from models.preprocess import Preprocessing
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+GOLDEN = "golden.npz"
+MODEL_FILES = {
+    "onnx": "model.onnx",
+    "tflite": "model.tflite",
+    "coreml": "model.mlpackage",
+    "torch": "model.pt2",
+}
+
+
+class ArtifactError(Exception):
+    """A directory cannot be used as an artifact; the message says why and what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Immutable data that is checked when read."""
+
+
+class Tensor(_Data, kw_only=True):
+    """One input or output as a client of the file sees it.
+
+    `shape` is that of batch `shape[0]`; `scale` and `zero_point` are set when `dtype` is an
+    integer: real value = scale * (stored value - zero_point).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+class Contract(_Data, kw_only=True):
+    """What an application must know to call the model: a change here breaks applications."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    dynamic_batch: bool
+    preprocessing: Preprocessing | None
+    postprocessing: str
+    classes: tuple[str, ...] | None = None
+
+
+class Weights(_Data, kw_only=True):
+    """Where the parameters' values come from. `origin` is random, file or trained (committed)."""
+
+    origin: Literal["random", "file", "trained", "program"]
+    sha256: str | None = None
+    seed: int | None = None
+    dataset: str | None = None
+    top1: float | None = None
+
+
+class Network(_Data, kw_only=True):
+    """The network that was exported and the figures that hold in every format.
+
+    `macs` counts multiply-accumulates of one image; the activation figures are bytes of one image
+    in float32: the largest sum of tensors alive at once, and the sum of all layers' outputs.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    weights: Weights
+    parameters: int
+    macs: int
+    peak_activation_bytes: int
+    total_activation_bytes: int
+
+
+class Calibration(_Data, kw_only=True):
+    """The images that set the activation ranges. `source` "random" means no images at all."""
+
+    source: str
+    images: int
+    fingerprint: str
+    method: str
+
+
+class Quantization(_Data, kw_only=True):
+    """The recipe as data: which numbers are stored how, and the tool's own recipe verbatim."""
+
+    weights: str
+    activations: str
+    granularity: str | None = None
+    io: str = "float32"
+    calibration: Calibration | None = None
+    recipe: dict[str, Any] = {}
+
+
+class File(_Data, kw_only=True):
+    """One file of the artifact, by its path inside the directory."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Tolerance(_Data, kw_only=True):
+    """The limits a proof applied: all must hold. None: not demanded."""
+
+    psnr_db: float
+    cosine: float
+    top1_agreement: float | None = None
+    max_amplitude: float | None = None
+
+
+class OutputError(_Data, kw_only=True):
+    """How far one output is from the float original over the golden inputs compared.
+
+    `top1_agreement` is a fraction, over the inputs whose float answer is decided (the best class
+    leads the second by more than the noise that the tolerance permits); None if there is none.
+    """
+
+    name: str
+    max_abs_error: float
+    psnr_db: float
+    cosine: float
+    top1_agreement: float | None
+    inputs: int
+
+
+class Proof(_Data, kw_only=True):
+    """What running the artifact on its golden inputs showed; `verified` None: it was not run."""
+
+    verified: bool | None
+    reason: str | None = None
+    runtime: str | None = None
+    runtime_version: str | None = None
+    tolerance: Tolerance | None = None
+    outputs: tuple[OutputError, ...] = ()
+
+
+class GoldenRow(_Data, kw_only=True):
+    """What golden input number i is: an `image`, `noise` or `zeros`, times `amplitude`."""
+
+    kind: Literal["image", "noise", "zeros"]
+    amplitude: float
+
+
+class Manifest(_Data, kw_only=True):
+    """All that is known of an artifact. `size_bytes` counts the model's own files only."""
+
+    schema: int
+    created: str
+    network: Network
+    format: Literal["onnx", "tflite", "coreml", "torch"]
+    precision: Literal["fp32", "fp16", "int8", "int8-weights"]
+    quantization: Quantization
+    contract: Contract
+    size_bytes: int
+    files: tuple[File, ...]
+    golden: tuple[GoldenRow, ...]
+    tools: dict[str, str]
+    proof: Proof
+
+    @property
+    def key(self) -> str:
+        """``model/format-precision``: the artifact's directory below the output directory."""
+        return f"{self.network.name}/{self.variant}"
+
+    @property
+    def variant(self) -> str:
+        """``format-precision``, with ``-b8`` for a file made for batch 8 and ``-io-int8``."""
+        batch = self.contract.inputs[0].shape[0]
+        batched = f"-b{batch}" if batch != 1 else ""
+        io = f"-io-{self.quantization.io}" if self.quantization.io != "float32" else ""
+        return f"{self.format}-{self.precision}{batched}{io}"
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def list_files(directory: Path) -> tuple[File, ...]:
+    """Describe every file below `directory` but the manifest, sorted by path."""
+    found = sorted(p for p in directory.rglob("*") if p.is_file() and p != directory / MANIFEST)
+    return tuple(
+        File(path=p.relative_to(directory).as_posix(), bytes=p.stat().st_size, sha256=digest(p))
+        for p in found
+    )
+
+
+def model_bytes(files: tuple[File, ...]) -> int:
+    """Return the size of what would be shipped: every file but the golden data."""
+    return sum(file.bytes for file in files if file.path != GOLDEN)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read and validate ``directory/manifest.json``.
+
+    Raises:
+        ArtifactError: no artifact there, a newer schema, or contents that do not fit it.
+    """
+    path = directory / MANIFEST
+    try:
+        raw = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ArtifactError(
+            f"{directory} is not an artifact: it has no {MANIFEST}; "
+            "make one with 'edgeworthy export --model NAME --format FORMAT'"
+        ) from None
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from None
+    return _decode(raw, path)
+
+
+def _decode(raw: bytes, path: Path) -> Manifest:
+    try:
+        schema = msgspec.json.decode(raw, type=dict[str, Any]).get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise ArtifactError(
+                f"{path} has schema {schema}, written by a newer edgeworthy; this one reads up to "
+                f"{SCHEMA}: upgrade edgeworthy or export again"
+            )
+        return msgspec.json.decode(raw, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise ArtifactError(f"{path} is not a valid manifest: {error}; export it again") from None
+
+
+def check_files(directory: Path, manifest: Manifest) -> None:
+    """Compare every file with the size and hash in the manifest.
+
+    Raises:
+        ArtifactError: a file is missing, truncated or changed; names the first such file.
+    """
+    for entry in manifest.files:
+        path = directory / entry.path
+        if not path.is_file():
+            raise ArtifactError(f"{path} is missing; export it again")
+        if path.stat().st_size != entry.bytes:
+            raise ArtifactError(
+                f"{path} has {path.stat().st_size} bytes, its manifest says {entry.bytes}: "
+                "it was truncated or replaced; export it again"
+            )
+        if digest(path) != entry.sha256:
+            raise ArtifactError(
+                f"{path} does not match the sha256 in its manifest: it was changed after export; "
+                "export it again"
+            )
+
+
+def load(directory: Path) -> Manifest:
+    """Read the manifest of an artifact and check its files (see `read_manifest`, `check_files`)."""
+    manifest = read_manifest(directory)
+    check_files(directory, manifest)
+    return manifest
+
+
+def find(root: Path, pattern: str = "*") -> list[Path]:
+    """Return the artifacts below `root` whose ``model/variant`` matches a shell pattern, sorted.
+
+    `pattern` may also be the path of one artifact. A pattern without a slash matches the model's
+    name or the variant: ``mobilenet*``, ``tflite-int8``, ``mobilenet*/tflite-*``.
+    """
+    if (Path(pattern) / MANIFEST).is_file():
+        return [Path(pattern)]
+    return sorted(
+        path.parent
+        for path in root.glob(f"*/*/{MANIFEST}")
+        if not path.parent.name.startswith(".") and matches(_key(path.parent), pattern)
+    )
+
+
+def matches(key: str, pattern: str) -> bool:
+    """Tell whether ``model/variant`` fits a pattern as in `find`."""
+    if "/" in pattern:
+        return fnmatchcase(key, pattern)
+    return any(fnmatchcase(part, pattern) for part in (key, *key.split("/")))
+
+
+def _key(directory: Path) -> str:
+    return f"{directory.parent.name}/{directory.name}"
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write `manifest` as indented JSON into `directory`."""
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (directory / MANIFEST).write_bytes(text + b"\n")
+
+
+@contextmanager
+def staging(root: Path) -> Iterator[Path]:
+    """Give a scratch directory on the file system of `root`; it is gone afterwards.
+
+    Raises:
+        ArtifactError: `root` cannot be written to.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".staging-", dir=root))
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write to {root}: {error.strerror}; choose another with --out DIR"
+        ) from None
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def publish(whole: Path, final: Path) -> None:
+    """Move a finished directory to its final name, replacing what was there in one step.
+
+    A reader sees the old directory or the new one, but for the instant between two renames; if the
+    second fails, the old one is put back.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    old = whole.with_name(whole.name + ".old")
+    if final.exists():
+        os.rename(final, old)
+    try:
+        os.rename(whole, final)
+    except OSError:
+        if old.exists():
+            os.rename(old, final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

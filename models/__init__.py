@@ -1,0 +1,1 @@
+"""The networks: a registry of PyTorch CNNs, their data, training and analysis."""
