@@ -5,7 +5,6 @@ neither torch nor a converter. A directory appears under its final name only whe
 """
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ from models.preprocess import Preprocessing
 SCHEMA = 1
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
+# What is left of an export that failed lies beside the artifact's place under this ending.
+FAILED = ".failed"
 MODEL_FILES = {
     "onnx": "model.onnx",
     "tflite": "model.tflite",
@@ -39,7 +40,7 @@ class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Immutable data that is checked when read."""
 
 
-class Tensor(_Data, kw_only=True):
+class Tensor(_Data, frozen=True, kw_only=True):
     """One input or output as a client of the file sees it.
 
     `shape` is that of batch `shape[0]`; `scale` and `zero_point` are set when `dtype` is an
@@ -54,7 +55,7 @@ class Tensor(_Data, kw_only=True):
     zero_point: int | None = None
 
 
-class Contract(_Data, kw_only=True):
+class Contract(_Data, frozen=True, kw_only=True):
     """What an application must know to call the model: a change here breaks applications."""
 
     inputs: tuple[Tensor, ...]
@@ -65,7 +66,7 @@ class Contract(_Data, kw_only=True):
     classes: tuple[str, ...] | None = None
 
 
-class Weights(_Data, kw_only=True):
+class Weights(_Data, frozen=True, kw_only=True):
     """Where the parameters' values come from. `origin` is random, file or trained (committed)."""
 
     origin: Literal["random", "file", "trained", "program"]
@@ -75,7 +76,7 @@ class Weights(_Data, kw_only=True):
     top1: float | None = None
 
 
-class Network(_Data, kw_only=True):
+class Network(_Data, frozen=True, kw_only=True):
     """The network that was exported and the figures that hold in every format.
 
     `macs` counts multiply-accumulates of one image; the activation figures are bytes of one image
@@ -91,7 +92,7 @@ class Network(_Data, kw_only=True):
     total_activation_bytes: int
 
 
-class Calibration(_Data, kw_only=True):
+class Calibration(_Data, frozen=True, kw_only=True):
     """The images that set the activation ranges. `source` "random" means no images at all."""
 
     source: str
@@ -100,7 +101,7 @@ class Calibration(_Data, kw_only=True):
     method: str
 
 
-class Quantization(_Data, kw_only=True):
+class Quantization(_Data, frozen=True, kw_only=True):
     """The recipe as data: which numbers are stored how, and the tool's own recipe verbatim."""
 
     weights: str
@@ -111,7 +112,7 @@ class Quantization(_Data, kw_only=True):
     recipe: dict[str, Any] = {}
 
 
-class File(_Data, kw_only=True):
+class File(_Data, frozen=True, kw_only=True):
     """One file of the artifact, by its path inside the directory."""
 
     path: str
@@ -119,31 +120,33 @@ class File(_Data, kw_only=True):
     sha256: str
 
 
-class Tolerance(_Data, kw_only=True):
-    """The limits a proof applied: all must hold. None: not demanded."""
+class Tolerance(_Data, frozen=True, kw_only=True):
+    """The limits a proof applied, all of which must hold (see `export.verify`)."""
 
     psnr_db: float
     cosine: float
-    top1_agreement: float | None = None
-    max_amplitude: float | None = None
+    top1: float
 
 
-class OutputError(_Data, kw_only=True):
+class OutputError(_Data, frozen=True, kw_only=True):
     """How far one output is from the float original over the golden inputs compared.
 
-    `top1_agreement` is a fraction, over the inputs whose float answer is decided (the best class
-    leads the second by more than the noise that the tolerance permits); None if there is none.
+    `cosine` is of the outputs less the original's mean over the inputs, so that a file which
+    ignores its input cannot look right; None where the original hardly varies itself (random
+    weights), less than twice the noise that the tolerance permits. `top1` is the share of equal
+    best answers among the `decided` inputs, whose best answer leads by more than that.
     """
 
     name: str
     max_abs_error: float
     psnr_db: float
-    cosine: float
-    top1_agreement: float | None
+    cosine: float | None
+    top1: float | None
+    decided: int
     inputs: int
 
 
-class Proof(_Data, kw_only=True):
+class Proof(_Data, frozen=True, kw_only=True):
     """What running the artifact on its golden inputs showed; `verified` None: it was not run."""
 
     verified: bool | None
@@ -154,14 +157,14 @@ class Proof(_Data, kw_only=True):
     outputs: tuple[OutputError, ...] = ()
 
 
-class GoldenRow(_Data, kw_only=True):
+class GoldenRow(_Data, frozen=True, kw_only=True):
     """What golden input number i is: an `image`, `noise` or `zeros`, times `amplitude`."""
 
     kind: Literal["image", "noise", "zeros"]
     amplitude: float
 
 
-class Manifest(_Data, kw_only=True):
+class Manifest(_Data, frozen=True, kw_only=True):
     """All that is known of an artifact. `size_bytes` counts the model's own files only."""
 
     schema: int
@@ -283,7 +286,7 @@ def find(root: Path, pattern: str = "*") -> list[Path]:
     return sorted(
         path.parent
         for path in root.glob(f"*/*/{MANIFEST}")
-        if not path.parent.name.startswith(".") and matches(_key(path.parent), pattern)
+        if not path.parent.name.endswith(FAILED) and matches(_key(path.parent), pattern)
     )
 
 
@@ -333,11 +336,11 @@ def publish(whole: Path, final: Path) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     old = whole.with_name(whole.name + ".old")
     if final.exists():
-        os.rename(final, old)
+        final.rename(old)
     try:
-        os.rename(whole, final)
+        whole.rename(final)
     except OSError:
         if old.exists():
-            os.rename(old, final)
+            old.rename(final)
         raise
     shutil.rmtree(old, ignore_errors=True)

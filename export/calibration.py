@@ -1,0 +1,132 @@
+"""Where activation ranges and golden inputs come from: given images, or noise that says so."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from export.artifact import Calibration, GoldenRow
+from export.precision import ExportError
+from models.preprocess import Preprocessing
+
+Array = npt.NDArray[Any]
+
+# Images at other amplitudes catch what one amplitude hides: a clip, an overflow, a lost bias.
+NOISE_ROWS = (
+    GoldenRow(kind="noise", amplitude=1.0),
+    GoldenRow(kind="noise", amplitude=0.25),
+    GoldenRow(kind="noise", amplitude=2.0),
+    GoldenRow(kind="zeros", amplitude=1.0),
+)
+GOLDEN_BYTES = 4_000_000
+
+
+def noise(shape: Sequence[int], count: int, seed: int) -> Array:
+    """Return `count` random inputs of `shape`, float32 of standard deviation 1.
+
+    Image-like inputs ``(C, H, W)`` sum coarse and fine noise, as images have both; others are
+    white.
+    """
+    rng = np.random.default_rng(seed)
+    fine = rng.standard_normal((count, *shape), dtype=np.float32)
+    if len(shape) != 3 or min(shape[1:]) < 8:
+        return fine
+    channels, height, width = shape
+    cells = rng.standard_normal(
+        (count, channels, -(-height // 8), -(-width // 8)), dtype=np.float32
+    )
+    coarse = cells.repeat(8, axis=2).repeat(8, axis=3)[:, :, :height, :width]
+    mixed: Array = (0.5 * fine + np.sqrt(np.float32(0.75)) * coarse).astype(np.float32)
+    return mixed
+
+
+def images(
+    data: str, preprocessing: Preprocessing, count: int, seed: int, split: str = "train"
+) -> tuple[Array, str]:
+    """Return `count` class-balanced images of a data set, ``(N, C, H, W)`` float32, and its name.
+
+    Calibration takes them from the training split, so that the test split stays unseen.
+    """
+    from models.data import open_dataset
+
+    dataset = open_dataset(data, "train" if split == "train" else "test").sample(count, seed)
+    batches = [batch for batch, _ in dataset.batches(preprocessing, 64)]
+    return np.concatenate(batches), dataset.name
+
+
+def calibrate(
+    data: str | None,
+    preprocessing: Preprocessing | None,
+    shapes: Sequence[tuple[int, ...]],
+    *,
+    count: int,
+    seed: int,
+) -> tuple[list[Array], Calibration]:
+    """Return the inputs that set activation ranges, an array each, and their description.
+
+    Args:
+        data: the data set to take training images from; None: noise, and it is called random.
+        preprocessing: how an image becomes the input; None where the network takes no image.
+        shapes: the inputs' shapes, batch first.
+        count: images, or noise inputs.
+        seed: of the choice of images, and of the noise.
+
+    Raises:
+        ExportError: images were asked for where the network has other inputs than one image.
+    """
+    if data is None:
+        arrays = [noise(shape[1:], count, seed + i + 1) for i, shape in enumerate(shapes)]
+        source = "random"
+    else:
+        arrays, source = _given(data, preprocessing, count, seed)
+    fingerprint = hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+    described = Calibration(
+        source=source, images=len(arrays[0]), fingerprint=fingerprint, method="min-max"
+    )
+    return arrays, described
+
+
+def _given(
+    data: str, preprocessing: Preprocessing | None, count: int, seed: int
+) -> tuple[list[Array], str]:
+    if preprocessing is None:
+        raise ExportError(
+            "images can only calibrate a network with one image input; "
+            "use --calibration random to measure speed only"
+        )
+    array, name = images(data, preprocessing, count, seed)
+    if float(array.std()) == 0.0:
+        raise ExportError(f"all calibration images of {name} are one constant; give real images")
+    return [array], f"{name} (train)"
+
+
+def golden(
+    data: str | None,
+    preprocessing: Preprocessing | None,
+    shapes: Sequence[tuple[int, ...]],
+    seed: int,
+) -> tuple[list[Array], tuple[GoldenRow, ...]]:
+    """Return golden inputs ``(rows, ...)`` float32, one array an input, and what each row is.
+
+    Noise at several amplitudes and zeros; where there is data, unseen images before them.
+    """
+    size = sum(4 * int(np.prod(shape[1:])) for shape in shapes)
+    room = int(np.clip(GOLDEN_BYTES // size, 8, 32)) - len(NOISE_ROWS)
+    arrays = [_noise_rows(shape[1:], NOISE_ROWS, seed + 1000 + i) for i, shape in enumerate(shapes)]
+    if data is not None and preprocessing is not None:
+        pictures, _ = images(data, preprocessing, room - 1, seed, split="test")
+        rows = [GoldenRow(kind="image", amplitude=1.0)] * len(pictures)
+        rows.append(GoldenRow(kind="image", amplitude=0.5))
+        return [np.concatenate([pictures, 0.5 * pictures[:1], *arrays])], (*rows, *NOISE_ROWS)
+    more = tuple(GoldenRow(kind="noise", amplitude=a) for a in np.linspace(0.1, 1.0, room).tolist())
+    extra = [_noise_rows(shape[1:], more, seed + 2000 + i) for i, shape in enumerate(shapes)]
+    joined = [np.concatenate(pair) for pair in zip(arrays, extra, strict=True)]
+    return joined, (*NOISE_ROWS, *more)
+
+
+def _noise_rows(shape: Sequence[int], rows: Sequence[GoldenRow], seed: int) -> Array:
+    plain = noise(shape, len(rows), seed)
+    scale = np.array([0.0 if r.kind == "zeros" else r.amplitude for r in rows], dtype=np.float32)
+    return plain * scale.reshape(-1, *(1,) * len(shape))

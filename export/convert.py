@@ -1,0 +1,154 @@
+"""One format of one network, in a process of its own: all precisions from one float conversion.
+
+Runs as ``python -m export.convert job.json``. Each variant gets a directory with its model file and
+golden data in the file's own layout, and an event with its contract and recipe.
+"""
+
+import importlib
+import traceback
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from export.artifact import GOLDEN, MODEL_FILES, Contract, Quantization, Tensor
+from export.capture import blame
+from export.child import steps
+from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, VariantJob
+from export.precision import PRECISIONS, Precision
+
+
+class Interface(msgspec.Struct, frozen=True, kw_only=True):
+    """The file's inputs and outputs, in the order of the program's."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a converter says of a file it wrote."""
+
+    interface: Interface
+    quantization: Quantization
+    dynamic_batch: bool
+
+
+class Converter(Protocol):
+    """One format. Made once a process, so that the float conversion is made once."""
+
+    TOOLS: tuple[str, ...]
+
+    def __init__(self, job: ConvertJob, info: ProgramInfo) -> None:
+        """Take the program; convert nothing yet."""
+
+    def write(self, precision: Precision, io: str, target: Path) -> Variant:
+        """Write the model to `target`, in a precision that the format supports."""
+
+
+CONVERTERS = {
+    "onnx": "export.to_onnx",
+    "tflite": "export.to_tflite",
+    "coreml": "export.to_coreml",
+    "torch": "export.to_torch",
+}
+
+
+def layout(rank: int, channels_last: bool) -> str:
+    """Return the usual letters for a tensor of this rank: NC, NCHW, NHWC, or N and dots."""
+    if rank == 4:
+        return "NHWC" if channels_last else "NCHW"
+    return "NC" if rank == 2 else "N" + "." * (rank - 1)
+
+
+def plain(name: str, shape: tuple[int, ...]) -> Tensor:
+    """Return a float32 tensor in torch's layout."""
+    return Tensor(name=name, shape=shape, dtype="float32", layout=layout(len(shape), False))
+
+
+def calibration_inputs(job: ConvertJob, info: ProgramInfo) -> list[dict[str, np.ndarray[Any, Any]]]:
+    """Return the calibration inputs one by one, at the program's batch, in torch's layout."""
+    with np.load(job.directory / "calibration.npz", allow_pickle=False) as arrays:
+        named = {port.name: arrays[port.name] for port in info.inputs}
+    batch = info.inputs[0].shape[0]
+    count = len(next(iter(named.values())))
+    return [
+        {
+            name: np.resize(array[i : i + batch], (batch, *array.shape[1:]))
+            for name, array in named.items()
+        }
+        for i in range(0, count, batch)
+    ]
+
+
+def write_golden(job: ConvertJob, info: ProgramInfo, variant: Interface, target: Path) -> None:
+    """Write the golden data under the file's own names and in its own layout."""
+    with np.load(job.directory / "golden.npz", allow_pickle=False) as arrays:
+        pairs = [("in", p.name, t) for p, t in zip(info.inputs, variant.inputs, strict=True)]
+        pairs += [("out", p.name, t) for p, t in zip(info.outputs, variant.outputs, strict=True)]
+        found: dict[str, Any] = {
+            f"{side}.{t.name}": _relaid(arrays[f"{side}.{name}"], t) for side, name, t in pairs
+        }
+    np.savez_compressed(target / GOLDEN, **found)
+
+
+def _relaid(array: np.ndarray[Any, Any], tensor: Tensor) -> np.ndarray[Any, Any]:
+    if tensor.layout != "NHWC":
+        return array
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1))
+
+
+def convert(job: ConvertJob, send: Callable[[Event], None]) -> None:
+    """Write every variant, one failing leaving the others whole."""
+    info = msgspec.json.decode((job.directory / PROGRAM_INFO).read_bytes(), type=ProgramInfo)
+    module = importlib.import_module(CONVERTERS[job.format])
+    converter: Converter = module.Converter(job, info)
+    tools = {name: version(name) for name in ("torch", *converter.TOOLS)}
+    for variant in job.variants:
+        name = variant.directory.name
+        send(Event(event="stage", variant=name, stage="converting"))
+        try:
+            made, contract = _write(job, info, converter, variant)
+        except Exception as error:
+            traceback.print_exc()
+            send(Event(event="failed", variant=name, error=blame(error)))
+            continue
+        send(
+            Event(
+                event="made",
+                variant=name,
+                contract=contract,
+                quantization=made.quantization,
+                tools=tools,
+            )
+        )
+
+
+def _write(
+    job: ConvertJob, info: ProgramInfo, converter: Converter, variant: VariantJob
+) -> tuple[Variant, Contract]:
+    variant.directory.mkdir(parents=True)
+    target = variant.directory / MODEL_FILES[job.format]
+    made = converter.write(PRECISIONS[variant.precision], variant.io, target)
+    write_golden(job, info, made.interface, variant.directory)
+    contract = Contract(
+        inputs=made.interface.inputs,
+        outputs=made.interface.outputs,
+        dynamic_batch=made.dynamic_batch,
+        preprocessing=info.preprocessing,
+        postprocessing=info.postprocessing,
+        classes=info.classes,
+    )
+    return made, contract
+
+
+def main() -> None:
+    """Run the step named on the command line."""
+    for job, send in steps(ConvertJob):
+        convert(job, send)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What the steps of an export tell each other: plain data, in files and events. No torch."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from export.artifact import Calibration, Contract, GoldenRow, Network, Quantization
+from export.source import Source
+from models.preprocess import Preprocessing
+
+T = TypeVar("T")
+PROGRAM = "program.pt2"
+PROGRAM_INFO = "program.json"
+
+
+class ProgramJob(msgspec.Struct, frozen=True, kw_only=True):
+    """The program step's task. `calibration` None: no precision asked for needs it."""
+
+    source: Source
+    directory: Path
+    batch: int
+    data: str | None
+    calibration: str | None
+    images: int
+    preprocessing: Preprocessing | None = None
+
+
+class Port(msgspec.Struct, frozen=True, kw_only=True):
+    """An input or output of the program: its name and its shape at the batch of the job."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class ProgramInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the converters and the manifest need to know of the program."""
+
+    network: Network
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    dynamic_batch: bool
+    preprocessing: Preprocessing | None
+    postprocessing: str
+    classes: tuple[str, ...] | None
+    golden: tuple[GoldenRow, ...]
+    calibration: Calibration | None
+
+
+class VariantJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant by its names, and the directory to fill."""
+
+    precision: str
+    io: str
+    directory: Path
+
+
+class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
+    """The conversion step's task. `directory` holds the program step's files; `scratch` is the
+    format's own.
+    """
+
+    format: str
+    directory: Path
+    scratch: Path
+    variants: tuple[VariantJob, ...]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line from a step: stage (what it does now), made, failed, or end.
+
+    `variant` is the name of the variant's directory; a network's own step leaves it empty.
+    """
+
+    event: str
+    variant: str = ""
+    stage: str = ""
+    error: str = ""
+    exit_code: int = 1
+    contract: Contract | None = None
+    quantization: Quantization | None = None
+    tools: dict[str, str] = {}
+
+
+def encode(job: ProgramJob | ConvertJob) -> bytes:
+    """Return a job as JSON, paths as text."""
+    return msgspec.json.encode(job, enc_hook=str)
+
+
+def decode(data: bytes, job_type: type[T]) -> T:
+    """Read a job that `encode` wrote."""
+    return msgspec.json.decode(data, type=job_type, dec_hook=lambda kind, value: kind(value))

@@ -1,0 +1,344 @@
+"""The whole export: networks x formats, each step a process, as many at once as fit.
+
+Needs neither torch nor a converter. What is finished is published at once and stays, whatever
+happens to the rest.
+"""
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+
+from export import artifact, child
+from export.artifact import ArtifactError, Manifest, Proof
+from export.child import Children
+from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, ProgramJob, VariantJob, encode
+from export.precision import ExportError, Variant
+from export.source import Source
+from models.preprocess import Preprocessing
+
+Outputs = dict[str, np.ndarray[Any, Any]]
+# Runs an artifact on its golden inputs: the verdict, and what it computed where it ran.
+Prover = Callable[[Path, Manifest], tuple[Proof, Outputs | None]]
+# Resident memory of a converter: its libraries, and several copies of the weights.
+CONVERTER_BYTES = 1_500_000_000
+WEIGHT_COPIES = 8
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export, where to, and how. `calibration` is data, random, or None: not needed."""
+
+    sources: tuple[Source, ...]
+    variants: tuple[Variant, ...]
+    out: Path
+    batch: int = 1
+    data: str | None = None
+    calibration: str | None = None
+    images: int = 128
+    preprocessing: Preprocessing | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one artifact: a manifest, or an error with its exit code."""
+
+    key: str
+    seconds: float
+    manifest: Manifest | None = None
+    path: Path | None = None
+    error: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Update:
+    """A step of one artifact, or of a network (``name/*``): a line of progress."""
+
+    key: str
+    stage: str
+
+
+@dataclass
+class _Run:
+    """The state of one export that its threads share."""
+
+    request: Request
+    scratch: Path
+    prove: Prover
+    report: Callable[[Update | Outcome], None]
+    children: Children = field(default_factory=Children)
+
+    def __post_init__(self) -> None:
+        slots = self.request.jobs or os.cpu_count() or 1
+        self.budget = Budget(slots, psutil.virtual_memory().available)
+
+
+class Budget:
+    """Lets processes start while a slot is free and their estimated memory fits, or none runs."""
+
+    def __init__(self, slots: int, available: int) -> None:
+        self._slots, self._available = slots, available
+        self._running = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, need: int) -> Iterator[None]:
+        """Wait for a slot and `need` bytes; give them back afterwards."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._fits(need))
+            self._running += 1
+            self._available -= need
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._available += need
+                self._changed.notify_all()
+
+    def _fits(self, need: int) -> bool:
+        return not self._running or (self._running < self._slots and need <= self._available)
+
+
+def export_all(
+    request: Request, prove: Prover, report: Callable[[Update | Outcome], None]
+) -> list[Outcome]:
+    """Export everything asked for; `report` is called from several threads as things happen.
+
+    Raises:
+        ArtifactError: the output directory cannot be written.
+        KeyboardInterrupt: after all processes have ended; what was finished stays.
+    """
+    with artifact.staging(request.out) as scratch:
+        run = _Run(request, scratch, prove, report)
+        count = len(request.sources)
+        with ThreadPoolExecutor(count) as networks, ThreadPoolExecutor(4 * count) as formats:
+            futures = [networks.submit(_network, run, s, formats) for s in request.sources]
+            try:
+                return [outcome for future in futures for outcome in future.result()]
+            except BaseException:
+                run.children.stop()
+                raise
+
+
+@dataclass
+class _Step:
+    """One process of one network, as its threads see it: what it is for, and where it logs."""
+
+    run: _Run
+    network: str
+    log: Path
+    start: float = field(default_factory=time.monotonic)
+
+    def lost(self, variants: Iterable[Variant], error: ArtifactError) -> list[Outcome]:
+        """Return an outcome for each variant that the step, having died, leaves unmade."""
+        return [self.failed(v.name, str(error), error.exit_code) for v in variants]
+
+    def failed(self, variant: str, error: str, exit_code: int = 1) -> Outcome:
+        """Report a variant, or "*" for the network, as failed.
+
+        The log is kept where it can tell more than the error: the fault is not the user's input.
+        """
+        key = f"{self.network}/{variant}"
+        if exit_code == 1:
+            evidence = key.replace("*", "program") + artifact.FAILED
+            _keep_log(self.run.request.out / evidence, self.log)
+        return self.done(Outcome(key, self.seconds(), error=error, exit_code=exit_code))
+
+    def done(self, outcome: Outcome) -> Outcome:
+        """Report an outcome."""
+        self.run.report(outcome)
+        return outcome
+
+    def seconds(self) -> float:
+        """Return the time since the step began."""
+        return time.monotonic() - self.start
+
+
+def _keep_log(evidence: Path, log: Path) -> None:
+    shutil.rmtree(evidence, ignore_errors=True)
+    evidence.mkdir(parents=True)
+    shutil.copyfile(log, evidence / log.name)
+
+
+def _network(run: _Run, source: Source, pool: ThreadPoolExecutor) -> list[Outcome]:
+    directory = run.scratch / source.name
+    directory.mkdir()
+    step = _Step(run, source.name, directory / "program.log")
+    step.log.touch()
+    try:
+        info = _program(run, source, directory, step.log)
+    except ArtifactError as error:
+        return [step.failed("*", str(error), error.exit_code)]
+    grouped: dict[str, list[Variant]] = {}
+    for variant in run.request.variants:
+        grouped.setdefault(variant.format, []).append(variant)
+    tasks: list[Future[list[Outcome]]] = [
+        pool.submit(_format, run, source.name, info, variants) for variants in grouped.values()
+    ]
+    outcomes = [outcome for task in tasks for outcome in task.result()]
+    shutil.rmtree(directory, ignore_errors=True)
+    return outcomes
+
+
+def _program(run: _Run, source: Source, directory: Path, log: Path) -> ProgramInfo:
+    """Run the program step; return what it found."""
+    failed: list[Event] = []
+
+    def listen(event: Event) -> None:
+        if event.event == "stage":
+            run.report(Update(f"{source.name}/*", event.stage))
+        elif event.event == "failed":
+            failed.append(event)
+
+    with run.budget.take(CONVERTER_BYTES):
+        if source.kind == "python":
+            run.report(Update(f"{source.name}/*", "capturing"))
+            _capture(run, source, directory, log)
+        job = _write_job(
+            directory / "program-job.json", _program_job(run.request, source, directory)
+        )
+        child.run(run.children, [*child.our_module("export.program"), job], log, listen)
+    if failed:
+        raise ExportError(failed[0].error)
+    return msgspec.json.decode((directory / PROGRAM_INFO).read_bytes(), type=ProgramInfo)
+
+
+def _capture(run: _Run, source: Source, directory: Path, log: Path) -> None:
+    script = str(Path(__file__).with_name("capture.py"))
+    shapes = ["x".join(map(str, shape)) for shape in source.shapes]
+    target = str(directory / "captured.pt2")
+    command = [sys.executable, "-P", script, str(source.path), str(source.factory), target, *shapes]
+    process = run.children.start(command, log)
+    process.communicate()
+    if run.children.finish(process) != 0:
+        if run.children.stopped.is_set():
+            raise KeyboardInterrupt
+        raise ExportError(child.last_word(process.returncode, log))
+
+
+def _program_job(request: Request, source: Source, directory: Path) -> ProgramJob:
+    return ProgramJob(
+        source=source,
+        directory=directory,
+        batch=request.batch,
+        data=request.data,
+        calibration=request.calibration,
+        images=request.images,
+        preprocessing=request.preprocessing,
+    )
+
+
+def _write_job(path: Path, job: ProgramJob | ConvertJob) -> str:
+    path.write_bytes(encode(job))
+    return str(path)
+
+
+def _format(run: _Run, network: str, info: ProgramInfo, variants: list[Variant]) -> list[Outcome]:
+    """Convert to one format at all precisions, proving and publishing each file as it comes."""
+    directory = run.scratch / network
+    scratch = directory / variants[0].format
+    scratch.mkdir()
+    step = _Step(run, network, scratch / "convert.log")
+    pending = {variant.name: variant for variant in variants}
+    outcomes: list[Outcome] = []
+
+    def listen(event: Event) -> None:
+        if event.event == "stage":
+            run.report(Update(f"{network}/{event.variant}", event.stage))
+        elif event.event in {"made", "failed"}:
+            variant = pending.pop(event.variant)
+            outcomes.append(_finish(step, info, variant, event))
+
+    need = CONVERTER_BYTES + WEIGHT_COPIES * 4 * info.network.parameters
+    with run.budget.take(need):
+        try:
+            job = _write_job(scratch / "job.json", _convert_job(directory, scratch, variants))
+            child.run(run.children, [*child.our_module("export.convert"), job], step.log, listen)
+        except ArtifactError as error:
+            outcomes += step.lost(pending.values(), error)
+    return outcomes
+
+
+def _convert_job(directory: Path, scratch: Path, variants: list[Variant]) -> ConvertJob:
+    jobs = tuple(
+        VariantJob(precision=v.precision.name, io=v.io, directory=scratch / v.name)
+        for v in variants
+    )
+    return ConvertJob(
+        format=variants[0].format, directory=directory, scratch=scratch, variants=jobs
+    )
+
+
+def _finish(step: _Step, info: ProgramInfo, variant: Variant, event: Event) -> Outcome:
+    """Prove a converted file and publish it, or keep the evidence of why not."""
+    run = step.run
+    if event.event == "failed":
+        return step.failed(variant.name, event.error)
+    run.report(Update(f"{step.network}/{variant.name}", "proving"))
+    directory = run.scratch / step.network / variant.format / variant.name
+    try:
+        manifest = _prove(run, _manifest(info, variant, event, directory), directory)
+        final = _place(run.request.out, manifest, directory)
+    except OSError as problem:
+        reason = f"cannot write to {run.request.out}: {problem.strerror}"
+        return step.failed(variant.name, reason, exit_code=2)
+    refuted = f"proof failed: {manifest.proof.reason}; the evidence is in {final}"
+    error, code = (refuted, 1) if manifest.proof.verified is False else (None, 0)
+    return step.done(Outcome(manifest.key, step.seconds(), manifest, final, error, code))
+
+
+def _manifest(info: ProgramInfo, variant: Variant, event: Event, directory: Path) -> Manifest:
+    assert event.contract is not None
+    assert event.quantization is not None
+    files = artifact.list_files(directory)
+    return Manifest(
+        schema=artifact.SCHEMA,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        network=info.network,
+        format=variant.format,  # type: ignore[arg-type]
+        precision=variant.precision.name,  # type: ignore[arg-type]
+        quantization=event.quantization,
+        contract=event.contract,
+        size_bytes=artifact.model_bytes(files),
+        files=files,
+        golden=info.golden,
+        tools=event.tools,
+        proof=Proof(verified=None, reason="not run yet"),
+    )
+
+
+def _prove(run: _Run, manifest: Manifest, directory: Path) -> Manifest:
+    artifact.write_manifest(directory, manifest)
+    proof, outputs = run.prove(directory, manifest)
+    if proof.verified is False and outputs is not None:
+        np.savez_compressed(directory / "outputs.npz", **outputs)  # type: ignore[arg-type]
+    proved = msgspec.structs.replace(manifest, proof=proof)
+    artifact.write_manifest(directory, proved)
+    return proved
+
+
+def _place(out: Path, manifest: Manifest, directory: Path) -> Path:
+    """Move an artifact to its place, or beside it if its proof failed; return where it is."""
+    final = out / manifest.key
+    failed = final.with_name(final.name + artifact.FAILED)
+    if manifest.proof.verified is False:
+        artifact.publish(directory, failed)
+        return failed
+    artifact.publish(directory, final)
+    shutil.rmtree(failed, ignore_errors=True)
+    return final

@@ -1,0 +1,115 @@
+"""Precisions as data: how weights and activations are stored, and how close a file must stay."""
+
+import difflib
+from dataclasses import dataclass
+
+from export.artifact import ArtifactError, Tolerance
+
+
+class ExportError(ArtifactError):
+    """An export was asked for that cannot be made; the message says what can."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One way of storing a network. `tolerance` is what every proof at this precision applies."""
+
+    name: str
+    weights: str
+    activations: str
+    tolerance: Tolerance
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether activation ranges must be known beforehand, from images."""
+        return self.activations == "int8"
+
+
+# The limits follow from the number formats: float32 differs only by the order of additions; half
+# precision has 11 bits and int8 has 8, of which a stack of layers leaves fewer. What honest files
+# reach on trained networks is 20 dB and more above each limit in float, 5 dB and more in int8.
+PRECISIONS = {
+    p.name: p
+    for p in (
+        Precision("fp32", "float32", "float32", Tolerance(psnr_db=80, cosine=0.9999, top1=1.0)),
+        Precision("fp16", "float16", "float16", Tolerance(psnr_db=40, cosine=0.999, top1=1.0)),
+        Precision("int8", "int8", "int8", Tolerance(psnr_db=20, cosine=0.95, top1=0.9)),
+        Precision("int8-weights", "int8", "float", Tolerance(psnr_db=25, cosine=0.98, top1=0.9)),
+    )
+}
+
+FORMATS = {
+    "onnx": ("fp32", "fp16", "int8"),
+    "tflite": ("fp32", "fp16", "int8", "int8-weights"),
+    "coreml": ("fp32", "fp16", "int8-weights"),
+    "torch": ("fp32",),
+}
+# `all`: what goes to a device. The torch program is the reference, made when asked for by name.
+SHIPPED = ("onnx", "tflite", "coreml")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One file to make: a format at a precision, with its interface's number type."""
+
+    format: str
+    precision: Precision
+    io: str = "float32"
+
+    @property
+    def name(self) -> str:
+        """``tflite-int8`` or, with an integer interface, ``tflite-int8-io-int8``."""
+        suffix = "" if self.io == "float32" else f"-io-{self.io}"
+        return f"{self.format}-{self.precision.name}{suffix}"
+
+
+def plan(formats: list[str], precisions: list[str], io: str = "float32") -> list[Variant]:
+    """Return the variants for the formats and precisions asked for, each once.
+
+    Core ML's ``int8`` is weight-only here: it becomes ``int8-weights``, and is named so.
+
+    Raises:
+        ExportError: an unknown name (near misses are listed) or a pair that cannot be made.
+    """
+    chosen = _expand("format", formats, list(FORMATS), list(SHIPPED))
+    wanted = _expand("precision", precisions, list(PRECISIONS), ["fp32", "fp16", "int8"])
+    variants = [_variant(f, p, io) for f in chosen for p in wanted]
+    if io != "float32" and not any(v.io == io for v in variants):
+        raise ExportError("--io int8 applies to tflite at int8 only; add --precision int8")
+    return list(dict.fromkeys(variants))
+
+
+def _variant(format: str, precision: str, io: str) -> Variant:
+    if format == "coreml" and precision == "int8":
+        precision = "int8-weights"
+    if precision not in FORMATS[format]:
+        raise ExportError(
+            f"{format} cannot be made at {precision}; it can at {', '.join(FORMATS[format])}"
+        )
+    integer = format == "tflite" and precision == "int8"
+    return Variant(format, PRECISIONS[precision], io if integer else "float32")
+
+
+def _expand(kind: str, asked: list[str], known: list[str], everything: list[str]) -> list[str]:
+    found: list[str] = []
+    for name in asked:
+        if name in (*known, "all"):
+            found += everything if name == "all" else [name]
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ExportError(f"no {kind} '{name}'{hint} (there are {', '.join(known)}, and all)")
+    return found
+
+
+def require_images(calibrated: bool, calibration: str, data: str | None) -> None:
+    """Refuse a static int8 export that has nothing to take activation ranges from.
+
+    Raises:
+        ExportError: with the two ways out.
+    """
+    if calibrated and calibration == "data" and data is None:
+        raise ExportError(
+            "int8 needs images to set its activation ranges: add --data DIR (a folder of images "
+            "by class, or fashion-mnist), or --calibration random to measure size and speed only"
+        )

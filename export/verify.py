@@ -1,0 +1,132 @@
+"""Is the artifact still the same function? Compares outputs with the float original's.
+
+Needs numpy only: the same judgement is made after export and on every device.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from export.artifact import GOLDEN, ArtifactError, Manifest, OutputError, Proof, Tolerance
+from export.precision import PRECISIONS
+
+Array = npt.NDArray[Any]
+# PSNR of outputs that agree to the last bit: infinite, which JSON cannot hold.
+EXACT_DB = 300.0
+
+
+def golden(directory: Path, manifest: Manifest) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the golden inputs and the original's outputs by name, one row an input.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or does not fit the manifest.
+    """
+    path = directory / GOLDEN
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            inputs = {t.name: arrays[f"in.{t.name}"] for t in manifest.contract.inputs}
+            outputs = {t.name: arrays[f"out.{t.name}"] for t in manifest.contract.outputs}
+    except (OSError, KeyError, ValueError) as error:
+        raise ArtifactError(f"cannot read {path}: {error}; export it again") from None
+    return inputs, outputs
+
+
+def comparable_rows(manifest: Manifest) -> list[int]:
+    """Return the golden inputs that this precision promises to get right.
+
+    Integer activations are only defined inside the range that calibration saw, so there the inputs
+    are those of the calibration's own kind, at no more than its amplitude.
+    """
+    rows = range(len(manifest.golden))
+    calibration = manifest.quantization.calibration
+    if calibration is None:
+        return list(rows)
+    kind = "noise" if calibration.source == "random" else "image"
+    return [
+        i for i in rows if manifest.golden[i].kind == kind and manifest.golden[i].amplitude <= 1
+    ]
+
+
+def prove(manifest: Manifest, expected: dict[str, Array], got: dict[str, Array]) -> Proof:
+    """Compare what a runtime computed with the original's outputs, row by row.
+
+    Args:
+        manifest: names the precision, the outputs, and what the golden inputs are.
+        expected: the float original's outputs by name, shape (rows, ...).
+        got: the artifact's outputs by name, same shapes.
+
+    Returns:
+        A proof with `verified` True or False and, if False, the reason; the runtime is not set.
+    """
+    tolerance = PRECISIONS[manifest.precision].tolerance
+    rows = comparable_rows(manifest)
+    names = [tensor.name for tensor in manifest.contract.outputs]
+    wrong = next((m for n in names if (m := _misfit(n, expected[n], got.get(n)))), None)
+    if wrong:
+        return Proof(verified=False, reason=wrong, tolerance=tolerance)
+    errors = tuple(compare(n, expected[n][rows], got[n][rows], tolerance) for n in names)
+    reason = next((r for e in errors if (r := _missed(e, tolerance))), None)
+    return Proof(verified=reason is None, reason=reason, tolerance=tolerance, outputs=errors)
+
+
+def _misfit(name: str, expected: Array, got: Array | None) -> str | None:
+    if got is None:
+        return f"the artifact gives no output '{name}'"
+    if got.shape != expected.shape:
+        return f"output '{name}' has shape {got.shape}, the original {expected.shape}"
+    if not np.isfinite(got).all():
+        return f"output '{name}' holds values that are not finite"
+    return None
+
+
+def compare(name: str, expected: Array, got: Array, tolerance: Tolerance) -> OutputError:
+    """Return the error figures of one output, arrays of shape (rows, ...).
+
+    PSNR is 20 log10 of the original's largest magnitude over the root mean square error.
+    """
+    a, b = expected.astype(np.float64), got.astype(np.float64)
+    peak = float(np.abs(a).max(initial=0.0)) or 1.0
+    rmse = float(np.sqrt(np.mean((a - b) ** 2)))
+    psnr = 20 * np.log10(peak / rmse) if rmse else EXACT_DB
+    margin = 2 * peak * 10 ** (-tolerance.psnr_db / 20)
+    agreed, decided = _top1(a, b, margin)
+    return OutputError(
+        name=name,
+        max_abs_error=float(np.abs(a - b).max(initial=0.0)),
+        psnr_db=round(float(min(psnr, EXACT_DB)), 2),
+        cosine=_cosine(a, b, margin),
+        top1=agreed / decided if decided else None,
+        decided=decided,
+        inputs=len(a),
+    )
+
+
+def _cosine(a: Array, b: Array, margin: float) -> float | None:
+    centre = a.mean(axis=0, keepdims=True)
+    x, y = (a - centre).ravel(), (b - centre).ravel()
+    if np.sqrt(np.mean(x**2)) < margin:
+        return None
+    norm = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return round(float(x @ y) / norm, 7) if norm else 0.0
+
+
+def _top1(a: Array, b: Array, margin: float) -> tuple[int, int]:
+    if a.ndim != 2 or a.shape[1] < 2:
+        return 0, 0
+    ordered = np.sort(a, axis=1)
+    decided = ordered[:, -1] - ordered[:, -2] > margin
+    agreed = (a.argmax(axis=1) == b.argmax(axis=1)) & decided
+    return int(agreed.sum()), int(decided.sum())
+
+
+def _missed(error: OutputError, tolerance: Tolerance) -> str | None:
+    where = f"output '{error.name}'"
+    if error.psnr_db < tolerance.psnr_db:
+        return f"{where} has PSNR {error.psnr_db:.1f} dB, below {tolerance.psnr_db:.0f} dB"
+    if error.cosine is not None and error.cosine < tolerance.cosine:
+        return f"{where} has cosine {error.cosine:.5f}, below {tolerance.cosine}"
+    if error.top1 is not None and error.top1 < tolerance.top1:
+        return f"{where} agrees on {error.top1:.0%} of the best answers, below {tolerance.top1:.0%}"
+    return None
