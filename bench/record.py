@@ -3,8 +3,12 @@
 One line of JSON in a JSONL file, immutable, with raw samples. Statistics are computed on reading.
 """
 
+import errno
+import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +18,7 @@ from devices.device import DeviceInfo, Memory
 from export.artifact import Manifest, Proof
 
 SCHEMA = 1
+_BLOCK = 1 << 16
 
 
 class BenchError(Exception):
@@ -26,9 +31,10 @@ class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Immutable data that is checked when read."""
 
 
-class Settings(_Data, kw_only=True):
+class Settings(_Data, frozen=True, kw_only=True):
     """How the measurement was made. `threads` is what was asked for (None: the runtime's choice),
-    `threads_found` what the runtime reported."""
+    `threads_found` what the runtime reported.
+    """
 
     runtime: str
     runtime_version: str | None
@@ -41,15 +47,18 @@ class Settings(_Data, kw_only=True):
     max_seconds: float
 
 
-class WarmUp(_Data, kw_only=True):
-    """Invocations before the first sample. `steady` False: the limit came first."""
+class WarmUp(_Data, frozen=True, kw_only=True):
+    """Timed invocations before the first sample; those of the proof are not counted.
+
+    `steady` False: the limit came first.
+    """
 
     runs: int
     seconds: float
     steady: bool
 
 
-class Accuracy(_Data, kw_only=True):
+class Accuracy(_Data, frozen=True, kw_only=True):
     """Share of images whose label is the best answer (`top1`), or among the best five (`top5`)."""
 
     dataset: str
@@ -59,7 +68,7 @@ class Accuracy(_Data, kw_only=True):
     top5: float | None
 
 
-class Failure(_Data, kw_only=True):
+class Failure(_Data, frozen=True, kw_only=True):
     """Why there are no samples, or no more: see `devices.device.WorkerError`."""
 
     stage: str
@@ -67,8 +76,11 @@ class Failure(_Data, kw_only=True):
     detail: str
 
 
-class Record(_Data, kw_only=True):
+class Record(_Data, frozen=True, kw_only=True):
     """The one result type. `rounds` holds nanoseconds of single invocations, one list a round.
+
+    Each round began with one invocation that is not in it: other artifacts ran in between, and its
+    time would tell of their traces in the caches.
 
     `load_ns` and `first_ns` are of the same process: loading the file, and the first invocation.
     `stop` says what ended the sampling: precise (the interval was tight), time, or failed.
@@ -101,13 +113,71 @@ class Record(_Data, kw_only=True):
         return (*names, s.runtime, threads, str(s.batch))
 
 
+def check_writable(path: Path) -> None:
+    """Find out before a long run whether records can be appended to `path`; parents are created.
+
+    Raises:
+        BenchError: they cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
 def append(path: Path, record: Record) -> None:
-    """Append one line to a JSONL file, and flush it to the disk before returning."""
+    """Append one line to a JSONL file, and flush it to the disk before returning.
+
+    A last line without its newline, left by a killed process, is cut away first; and where the
+    line cannot be written whole, nothing of it stays. Writers take turns.
+
+    Raises:
+        BenchError: the file cannot be written to.
+    """
     line = msgspec.json.encode(record) + b"\n"
-    with path.open("ab") as stream:
-        stream.write(line)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with path.open("a+b", buffering=0) as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            _cut_torn_line(stream)
+            _write_whole(stream, line)
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _cut_torn_line(stream: FileIO) -> None:
+    """Truncate to the end of the last whole line, looking backwards block by block."""
+    end = size = stream.seek(0, os.SEEK_END)
+    whole = 0
+    while end and not whole:
+        start = max(0, end - _BLOCK)
+        stream.seek(start)
+        newline = stream.read(end - start).rfind(b"\n")
+        whole = start + newline + 1 if newline >= 0 else 0
+        end = start
+    if whole < size:
+        stream.truncate(whole)
+
+
+def _write_whole(stream: FileIO, line: bytes) -> None:
+    before = stream.seek(0, os.SEEK_END)
+    try:
+        if stream.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        with suppress(OSError):
+            stream.truncate(before)
+        raise
+
+
+def _unwritable(path: Path, error: OSError) -> BenchError:
+    return BenchError(
+        f"cannot write records to {path}: {error.strerror}; choose another file with --out FILE"
+    )
 
 
 def read(path: Path) -> Iterator[Record]:

@@ -12,6 +12,12 @@ class DeviceError(Exception):
     exit_code: ClassVar[int] = 3
 
 
+class ConfigError(DeviceError):
+    """A devices.toml, or what was asked for, is wrong; the message names the file and the key."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class WorkerError(Exception):
     """A worker could not do what was asked. It ends one measurement, never the run.
 
@@ -27,8 +33,11 @@ class WorkerError(Exception):
 
 
 class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was measured on. `fingerprint` is a hash of the facts that must agree for two runs to
-    be comparable (processor, cores, memory, system, architecture, restriction to cores)."""
+    """What was measured on.
+
+    `fingerprint` is a hash of the facts that must agree for two runs to be comparable: processor,
+    cores, memory, system, architecture, restriction to cores.
+    """
 
     name: str
     kind: str
@@ -82,8 +91,10 @@ class Session(Protocol):
         """Run one golden input `runs` times; return each invocation's time in nanoseconds."""
 
     def predict(self, images: Path, top: int = 5) -> list[list[int]]:
-        """Classify the float32 array (N, ...) in the `.npy` file `images`, in the artifact's layout;
-        return the `top` best classes of each, best first."""
+        """Classify images; return the `top` best classes of each, best first.
+
+        `images` is a `.npy` file: float32 (N, ...), in the artifact's layout.
+        """
 
     def memory(self) -> Memory:
         """Return the worker's memory figures so far."""
@@ -99,10 +110,21 @@ class Device(Protocol):
     kind: str
 
     def info(self) -> DeviceInfo:
-        """Describe the device as it is now."""
+        """Describe the device as it is now.
+
+        Raises:
+            DeviceError: it is not there, or cannot be used as configured.
+        """
 
     def runtimes(self, format: str) -> list[str]:
         """Return the runtimes able to run `format` that are installed here, preferred first."""
+
+    def probe(self, runtime: str) -> str:
+        """Start a worker, import `runtime` in it, and return the runtime's version.
+
+        Raises:
+            WorkerError: it could not be started, or has no such runtime.
+        """
 
     def open(self, job: Job) -> Session:
         """Start a worker and load the artifact.

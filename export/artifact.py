@@ -187,11 +187,16 @@ class Manifest(_Data, frozen=True, kw_only=True):
 
     @property
     def variant(self) -> str:
-        """``format-precision``, with ``-b8`` for a file made for batch 8 and ``-io-int8``."""
+        """``format-precision``, with what else tells two files apart (see `variant_name`)."""
         batch = self.contract.inputs[0].shape[0]
-        batched = f"-b{batch}" if batch != 1 else ""
-        io = f"-io-{self.quantization.io}" if self.quantization.io != "float32" else ""
-        return f"{self.format}-{self.precision}{batched}{io}"
+        return variant_name(self.format, self.precision, batch, self.quantization.io)
+
+
+def variant_name(format: str, precision: str, batch: int, io: str) -> str:
+    """Return an artifact's directory name: ``-b8`` says made for batch 8, ``-io-int8`` how to call it."""
+    batched = f"-b{batch}" if batch != 1 else ""
+    interface = f"-io-{io}" if io != "float32" else ""
+    return f"{format}-{precision}{batched}{interface}"
 
 
 def digest(path: Path) -> str:

@@ -64,9 +64,7 @@ Reporter = Callable[["Update | Outcome"], None]
 @click.option(
     "--batch",
     type=click.IntRange(1, 4096),
-    default=1,
-    show_default=True,
-    help="Batch that the file is made for (ONNX and torch files take any).",
+    help="Batch that the file is made for (default: that of --input, or 1).",
 )
 @click.option(
     "--data",
@@ -133,8 +131,9 @@ def _request(options: dict[str, Any]) -> "Request":
         seed=options["seed"],
         name=options["name"],
     )
+    batch = options["batch"] or (sources[0].shapes[0][0] if sources[0].shapes else 1)
     variants = precision.plan(
-        _split(options["formats"]), _split(options["precisions"]), options["io"]
+        _split(options["formats"]), _split(options["precisions"]), options["io"], batch
     )
     calibrated = any(v.precision.calibrated for v in variants)
     precision.require_images(calibrated, options["calibration"], options["data"])
@@ -142,7 +141,7 @@ def _request(options: dict[str, Any]) -> "Request":
         sources=tuple(sources),
         variants=tuple(variants),
         out=options["out"],
-        batch=options["batch"],
+        batch=batch,
         data=_checked_data(options["data"]),
         calibration=options["calibration"] if calibrated else None,
         images=options["images"],

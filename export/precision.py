@@ -3,7 +3,7 @@
 import difflib
 from dataclasses import dataclass
 
-from export.artifact import ArtifactError, Tolerance
+from export.artifact import ArtifactError, Tolerance, variant_name
 
 
 class ExportError(ArtifactError):
@@ -50,20 +50,22 @@ SHIPPED = ("onnx", "tflite", "coreml")
 
 @dataclass(frozen=True)
 class Variant:
-    """One file to make: a format at a precision, with its interface's number type."""
+    """One file to make: a format at a precision, its interface's number type, and its batch."""
 
     format: str
     precision: Precision
     io: str = "float32"
+    batch: int = 1
 
     @property
     def name(self) -> str:
-        """``tflite-int8`` or, with an integer interface, ``tflite-int8-io-int8``."""
-        suffix = "" if self.io == "float32" else f"-io-{self.io}"
-        return f"{self.format}-{self.precision.name}{suffix}"
+        """The artifact's directory: ``tflite-int8``, ``onnx-fp32-b8``, ``tflite-int8-io-int8``."""
+        return variant_name(self.format, self.precision.name, self.batch, self.io)
 
 
-def plan(formats: list[str], precisions: list[str], io: str = "float32") -> list[Variant]:
+def plan(
+    formats: list[str], precisions: list[str], io: str = "float32", batch: int = 1
+) -> list[Variant]:
     """Return the variants for the formats and precisions asked for, each once.
 
     Core ML's ``int8`` is weight-only here: it becomes ``int8-weights``, and is named so.
@@ -73,13 +75,13 @@ def plan(formats: list[str], precisions: list[str], io: str = "float32") -> list
     """
     chosen = _expand("format", formats, list(FORMATS), list(SHIPPED))
     wanted = _expand("precision", precisions, list(PRECISIONS), ["fp32", "fp16", "int8"])
-    variants = [_variant(f, p, io) for f in chosen for p in wanted]
+    variants = [_variant(f, p, io, batch) for f in chosen for p in wanted]
     if io != "float32" and not any(v.io == io for v in variants):
         raise ExportError("--io int8 applies to tflite at int8 only; add --precision int8")
     return list(dict.fromkeys(variants))
 
 
-def _variant(format: str, precision: str, io: str) -> Variant:
+def _variant(format: str, precision: str, io: str, batch: int) -> Variant:
     if format == "coreml" and precision == "int8":
         precision = "int8-weights"
     if precision not in FORMATS[format]:
@@ -87,7 +89,7 @@ def _variant(format: str, precision: str, io: str) -> Variant:
             f"{format} cannot be made at {precision}; it can at {', '.join(FORMATS[format])}"
         )
     integer = format == "tflite" and precision == "int8"
-    return Variant(format, PRECISIONS[precision], io if integer else "float32")
+    return Variant(format, PRECISIONS[precision], io if integer else "float32", batch)
 
 
 def _expand(kind: str, asked: list[str], known: list[str], everything: list[str]) -> list[str]:

@@ -1,0 +1,16 @@
+"""``edgeworthy bench``: measure, compare, keep a baseline, check budgets, report."""
+
+import click
+
+from bench.cli_compare import compare_command
+from bench.cli_judge import baseline_command, check_command, report_command
+from bench.cli_run import run_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Measure artifacts, compare records, check budgets, write reports."""
+
+
+for _command in (run_command, compare_command, baseline_command, check_command, report_command):
+    command.add_command(_command)

@@ -1,0 +1,143 @@
+"""``bench compare``: records against records."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bench.compare import Outcome
+    from bench.record import Record
+
+    Side = tuple[list[Record], list[str]]
+
+EXIT_CODES = """\b
+Exit codes:
+  0  at least one pair was compared, whatever came out: 'bench check' judges
+  1  nothing could be compared
+  2  wrong usage or input
+"""
+
+
+@click.command("compare", epilog=EXIT_CODES)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="A [B]")
+@click.option("--a", "pattern_a", metavar="PATTERN", help="The artifacts that are A.")
+@click.option("--b", "pattern_b", metavar="PATTERN", help="The artifacts that are B.")
+@click.option(
+    "--margin",
+    default="2%",
+    show_default=True,
+    metavar="SHARE",
+    help="The same is: the ratio's whole interval lies this close to 1.",
+)
+@click.option("--anyway", is_flag=True, help="Compare what is incomparable too, and say so.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare_command(
+    *,
+    files: tuple[Path, ...],
+    pattern_a: str | None,
+    pattern_b: str | None,
+    margin: str,
+    anyway: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Compare two files of records, or two artifacts within one.
+
+    \b
+    bench compare before.jsonl after.jsonl
+    bench compare records.jsonl --a '*/tflite-fp32' --b '*/tflite-int8'
+
+    The latest record of each key that succeeded counts. Measurements on different machines, with
+    other threads, batch or (within one format) runtime are refused.
+    """  # noqa: D301 -- click reads the \b
+    from msgspec.structs import replace
+
+    from bench.compare import SAME_ARTIFACT, TWO_ARTIFACTS, compare_all
+
+    _check_usage(files, pattern_a, pattern_b)
+    (a, failed_a), (b, failed_b) = _sides(files, pattern_a, pattern_b)
+    outcome = compare_all(
+        a,
+        b,
+        SAME_ARTIFACT if pattern_a is None else TWO_ARTIFACTS,
+        margin=_share(margin),
+        seed=seed,
+        anyway=anyway,
+    )
+    outcome = replace(outcome, failed_a=tuple(failed_a), failed_b=tuple(failed_b))
+    _print(outcome, as_json)
+    if not outcome.made:
+        click.echo(f"error: nothing to compare: {_why(outcome)}", err=True)
+        sys.exit(1)
+
+
+def _check_usage(files: tuple[Path, ...], a: str | None, b: str | None) -> None:
+    if len(files) > 2:
+        raise click.UsageError(f"two files are compared, not {len(files)}")
+    if (a is None) != (b is None) or (len(files) == 1 and a is None):
+        raise click.UsageError(
+            "give two files, or --a PATTERN and --b PATTERN to choose artifacts within one"
+        )
+
+
+def _sides(files: tuple[Path, ...], a: str | None, b: str | None) -> "tuple[Side, Side]":
+    """Read both sides; one file is read once, and no record may be on both."""
+    from bench.conditions import successes
+    from bench.record import BenchError, read
+
+    first = successes(read(files[0]))
+    second = successes(read(files[1])) if len(files) == 2 else first
+    if a is None or b is None:
+        return first, second
+    sides = _chosen(first, a), _chosen(second, b)
+    both = {r.manifest.key for r in sides[0][0]} & {r.manifest.key for r in sides[1][0]}
+    if len(files) == 1 and both:
+        raise BenchError(f"{min(both)} fits both --a {a} and --b {b}; narrow one of them")
+    return sides
+
+
+def _chosen(side: "Side", pattern: str) -> "Side":
+    from export.artifact import matches
+
+    records, failed = side
+    return (
+        [record for record in records if matches(record.manifest.key, pattern)],
+        [name for name in failed if matches(name.split(" ")[0], pattern)],
+    )
+
+
+def _share(text: str) -> float:
+    from bench.budget import quantity
+    from bench.record import BenchError
+
+    try:
+        return quantity(text, "share", "2%")
+    except ValueError as error:
+        raise BenchError(f"--margin {error}") from None
+
+
+def _why(outcome: "Outcome") -> str:
+    if outcome.pairs:
+        return "the conditions differ; --anyway compares all the same"
+    found = [f"{len(names)} in {side}" for side, names in _found(outcome)]
+    return f"no measurement has a partner ({', '.join(found)}); 'bench report' shows what there is"
+
+
+def _found(outcome: "Outcome") -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return ("A", outcome.only_a), ("B", outcome.only_b)
+
+
+def _print(outcome: "Outcome", as_json: bool) -> None:
+    import msgspec
+
+    from bench.report.judgement import compared
+
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(outcome), indent=2))
+    elif outcome.pairs:
+        from bench.report.terminal import console, show
+
+        show(compared(outcome), console())

@@ -1,0 +1,265 @@
+"""``bench baseline``, ``bench check`` and ``bench report``: what is judged from files alone."""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from bench.baseline import Baseline
+    from bench.budget import Budgets, Group, Rule
+    from bench.finding import Finding
+    from bench.record import Record
+    from export.artifact import Manifest
+
+STYLES = {"pass": "green", "fail": "red", "unmeasured": "yellow"}
+EXIT_CODES = """\b
+Exit codes:
+  0  every rule passed
+  1  a rule failed, or there was nothing to compare
+  2  wrong usage, budgets or input
+  3  nothing failed, but something is unmeasured or cannot be told
+"""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _file(flag: str, meaning: str) -> Callable[[Function], Function]:
+    kind = click.Path(path_type=Path, dir_okay=False)
+    return click.option(flag, type=kind, metavar="FILE", help=meaning)
+
+
+_artifacts_dir = click.option(
+    "--artifacts-dir",
+    "root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the artifacts are (default: artifacts).",
+)
+_records = _file("--records", "Records of 'bench run' (default: results/records.jsonl, if there).")
+_markdown = _file("--markdown", "Write Markdown to this file too.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command("baseline")
+@_artifacts_dir
+@_file("--records", "Records whose figures to keep (default: none).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The baseline (default: the one that the budgets name, or edgeworthy-baseline.json).",
+)
+@click.option(
+    "--update",
+    "pattern",
+    metavar="PATTERN",
+    help="Replace only the artifacts that fit, and keep the rest of the baseline.",
+)
+def baseline_command(
+    *, root: Path | None, records: Path | None, out: Path | None, pattern: str | None
+) -> None:
+    """Write the figures that 'bench check' judges growth against: a small file to commit."""
+    from bench import baseline, budget
+
+    path = out or budget.find(Path()).baseline
+    old = baseline.read(path)
+    new = baseline.build(*_current(root, records))
+    if pattern is not None:
+        new = baseline.update(_existing(old, path), new, pattern)
+    baseline.write(path, new)
+    gone = len(old.measurements.keys() - new.measurements.keys()) if old else 0
+    dropped = f"; {gone} measurements of the old one dropped" if gone else ""
+    click.echo(
+        f"wrote {path}: {len(new.artifacts)} artifacts, {len(new.measurements)} measurements"
+        f"{dropped}",
+        err=True,
+    )
+
+
+@click.command("check", epilog=EXIT_CODES)
+@_artifacts_dir
+@_records
+@_file("--baseline", "The baseline (default: the one that the budgets name).")
+@_file("--config", "File of budgets (default: edgeworthy.toml or pyproject.toml here).")
+@click.option("--only", metavar="GROUP,...", help="Of size, latency, memory, accuracy, contract.")
+@_json
+@_markdown
+def check_command(
+    *,
+    root: Path | None,
+    records: Path | None,
+    baseline: Path | None,
+    config: Path | None,
+    only: str | None,
+    as_json: bool,
+    markdown: Path | None,
+) -> None:
+    """Hold artifacts and records against the budgets; fail when anything got worse.
+
+    \b
+    [[tool.edgeworthy.budget]]            # in pyproject.toml
+    artifact = "mobilenet*/tflite-int8"
+    max-size = "1.2 MB"
+    max-latency-growth = "10%"
+    """  # noqa: D301 -- click reads the \b
+    from bench import budget
+    from bench.finding import exit_code
+    from bench.gate import judge
+
+    budgets = budget.read(config) if config else budget.find(Path())
+    rules = budgets.only(_groups(only))
+    findings = judge(
+        rules,
+        _artifacts(root, rules),
+        _latest(records) if any(rule.limit.measured for rule in rules) else [],
+        _baseline(baseline, budgets),
+    )
+    _print_findings(findings, budgets, as_json, markdown)
+    sys.exit(exit_code(findings))
+
+
+@click.command("report")
+@_artifacts_dir
+@_records
+@_file("--baseline", "Show changes against this baseline.")
+@_markdown
+@_json
+def report_command(
+    *,
+    root: Path | None,
+    records: Path | None,
+    baseline: Path | None,
+    markdown: Path | None,
+    as_json: bool,
+) -> None:
+    """Contrast the networks: parameters, MACs, activations, sizes, latency, memory, accuracy."""
+    from bench.record import BenchError
+    from bench.report.contrast import contrast
+    from bench.sources import manifests
+
+    artifacts, measured = manifests(root), _latest(records)
+    if not artifacts and not measured:
+        raise BenchError(
+            "nothing to report: no artifacts and no records here; "
+            "type 'edgeworthy export --model NAME --format FORMAT', then 'bench run'"
+        )
+    report = contrast(artifacts, measured, _read_baseline(baseline) if baseline else None)
+    if markdown:
+        from bench import atomic
+        from bench.report.markdown import markdown as text
+
+        atomic.write(markdown, text(report).encode())
+    if as_json:
+        _print_json(report)
+    else:
+        from bench.report.terminal import console, show
+
+        show(report, console())
+
+
+def _current(root: Path | None, records: Path | None) -> "tuple[list[Manifest], list[Record]]":
+    """Return all artifacts, checked, and those records that a later one can be judged against."""
+    from bench.baseline import unfit
+    from bench.conditions import latest, name
+    from bench.record import BenchError, read
+    from bench.sources import manifests
+
+    artifacts = manifests(root, lambda _: True)
+    if not artifacts:
+        raise BenchError(
+            f"there are no artifacts in {root or 'artifacts'}; "
+            "make one with 'edgeworthy export --model NAME --format FORMAT'"
+        )
+    known = {manifest.key: manifest for manifest in artifacts}
+    fit = []
+    for record in latest(read(records)) if records else []:
+        if reason := unfit(record, known.get(record.manifest.key)):
+            click.echo(f"left out {name(record)}: {reason}", err=True)
+        else:
+            fit.append(record)
+    return artifacts, fit
+
+
+def _existing(old: "Baseline | None", path: Path) -> "Baseline":
+    from bench.record import BenchError
+
+    if old is None:
+        raise BenchError(f"there is no {path} to update; leave out --update to write one")
+    return old
+
+
+def _groups(only: str | None) -> "tuple[Group, ...]":
+    from bench.budget import GROUPS
+
+    names = GROUPS if only is None else tuple(part.strip() for part in only.split(","))
+    for name in names:
+        if name not in GROUPS:
+            near = difflib.get_close_matches(name, GROUPS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(GROUPS)}"
+            raise click.UsageError(f"--only {name!r} is no group of rules; {hint}")
+    return tuple(group for group in GROUPS if group in names)
+
+
+def _artifacts(root: Path | None, rules: "Sequence[Rule]") -> "list[Manifest]":
+    """Read the manifests; the files of those that a rule fits must be what the manifest says."""
+    from bench.sources import manifests
+    from export.artifact import matches
+
+    return manifests(root, lambda key: any(matches(key, rule.artifact) for rule in rules))
+
+
+def _latest(path: Path | None) -> "list[Record]":
+    from bench.conditions import latest
+    from bench.sources import records
+
+    return latest(records(path))
+
+
+def _baseline(path: Path | None, budgets: "Budgets") -> "Baseline | None":
+    from bench import baseline
+
+    return _read_baseline(path) if path else baseline.read(budgets.baseline)
+
+
+def _read_baseline(path: Path) -> "Baseline":
+    from bench import baseline
+    from bench.record import BenchError
+
+    found = baseline.read(path)
+    if found is None:
+        raise BenchError(
+            f"there is no baseline {path}; write one with 'bench baseline --out {path}'"
+        )
+    return found
+
+
+def _print_findings(
+    findings: "list[Finding]", budgets: "Budgets", as_json: bool, markdown: Path | None
+) -> None:
+    from bench.report.judgement import checked, tally
+
+    if markdown:
+        from bench import atomic
+        from bench.report.markdown import markdown as text
+
+        report = checked(findings, str(budgets.source or "no file"))
+        atomic.write(markdown, text(report).encode())
+    if as_json:
+        _print_json(findings)
+        return
+    rules = [f"{found.rule} {found.limit}" for found in findings]
+    wide = [max(map(len, column)) for column in (rules, [f.subject for f in findings])]
+    for rule, found in zip(rules, findings, strict=True):
+        verdict = click.style(f"{found.verdict:10}", fg=STYLES[found.verdict])
+        click.echo(f"{verdict}  {rule:{wide[0]}}  {found.subject:{wide[1]}}  {found.reason}")
+    click.echo(tally(findings))
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))

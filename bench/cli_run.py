@@ -1,0 +1,254 @@
+"""``bench run``: the command line of a measurement."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bench.accuracy import AccuracyTest
+    from bench.matrix import Cell
+    from bench.record import Record
+    from devices.device import Device
+
+DEFAULT_IMAGES = 1000
+# Where stdout is no terminal, the table is as wide as a README shows without scrolling.
+PLAIN_WIDTH = 120
+EXIT_CODES = """\b
+Exit codes:
+  0    all that the devices can run was measured, right and precisely enough
+  1    an answer was wrong: that artifact's timing is void
+  2    wrong usage or input
+  3    a device is unavailable, a worker failed, or a figure is too noisy, unproved
+       or emulated; or nothing could be measured at all
+  130  interrupted; go on with --resume
+
+A file that has no runtime here, or is not made for the batch asked for, shows as unmeasured.
+"""
+
+
+@click.command("run", epilog=EXIT_CODES)
+@click.option(
+    "--artifact",
+    "patterns",
+    multiple=True,
+    metavar="GLOB",
+    help="Artifacts to measure: a model, a variant, MODEL/VARIANT, with wild cards, or a path "
+    "(repeatable; default: all).",
+)
+@click.option(
+    "--artifacts-dir",
+    "root",
+    default=Path("artifacts"),
+    type=click.Path(path_type=Path),
+    show_default=True,
+    help="Where the artifacts are.",
+)
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    default=("cpu",),
+    show_default=True,
+    metavar="NAME",
+    help="Device to measure on, of 'edgeworthy devices list' (repeatable).",
+)
+@click.option("--runtime", metavar="NAME", help="Runtime (default: the first that is there).")
+@click.option(
+    "--threads",
+    default="1",
+    show_default=True,
+    metavar="N,...",
+    help="Numbers of threads. One thread is what differs least from run to run.",
+)
+@click.option("--batch", metavar="N,...", help="Batch sizes (default: the one of each file).")
+@click.option(
+    "--data",
+    metavar="DIR|fashion-mnist",
+    help="Measure the accuracy too, on these test images.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(min=1),
+    help=f"How many of them, drawn evenly over the classes (default: {DEFAULT_IMAGES}).",
+)
+@click.option(
+    "--precision-target",
+    "precision",
+    default="2%",
+    show_default=True,
+    help="Stop when half the 95% interval of the median is within this share of it.",
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Stop after this many seconds of samples of an artifact.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--out",
+    default=Path("results/records.jsonl"),
+    type=click.Path(path_type=Path),
+    show_default=True,
+    help="File that the records are appended to as they come.",
+)
+@click.option("--resume", is_flag=True, help="Skip what is recorded in --out already.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def run_command(
+    *,
+    patterns: tuple[str, ...],
+    root: Path,
+    devices: tuple[str, ...],
+    runtime: str | None,
+    threads: str,
+    batch: str | None,
+    data: str | None,
+    images: int | None,
+    precision: str,
+    max_seconds: float,
+    seed: int,
+    out: Path,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Measure artifacts: prove each on the device, warm it up, time it.
+
+    Artifacts take turns in rounds, each until the median of its latency is known precisely enough.
+    """
+    from bench.matrix import Choice, Effort, describe, plan, select
+    from bench.record import check_writable
+    from bench.run import exit_code
+
+    try:
+        choice = Choice(
+            threads=counts("--threads", threads),
+            batches=counts("--batch", batch) if batch else (),
+            runtime=runtime,
+        )
+        effort = Effort(precision_target=share(precision), max_seconds=max_seconds, seed=seed)
+        targets = describe(_find(devices))
+        cells = plan(select(root, patterns), targets, choice, effort)
+        check_writable(out)
+        with _accuracy_test(data, images, seed) as accuracy:
+            records = _measure(cells, accuracy, out, resume)
+        _print(records, as_json)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what was finished is in {out}: go on with --resume", err=True)
+        sys.exit(130)
+    sys.exit(exit_code(records))
+
+
+def counts(option: str, text: str) -> tuple[int, ...]:
+    """Parse ``1,2,4`` into whole numbers from 1 up, each once.
+
+    Raises:
+        BenchError: something else is there.
+    """
+    from bench.record import BenchError
+
+    numbers = [part.strip() for part in text.split(",")]
+    wrong = next((n for n in numbers if not n.isdecimal() or int(n) < 1), None)
+    if wrong is not None:
+        raise BenchError(
+            f"{option} {text}: '{wrong}' is not a whole number from 1 up; write it as {option} 1,2"
+        )
+    return tuple(dict.fromkeys(int(n) for n in numbers))
+
+
+def share(text: str) -> float:
+    """Parse ``2%`` or ``0.02`` into a fraction between 0 and 1.
+
+    Raises:
+        BenchError: something else is there.
+    """
+    from bench.record import BenchError
+
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    try:
+        value = float(number) / (100 if percent else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise BenchError(
+            f"--precision-target {text}: a share between 0 and 100 % is expected; "
+            "write it as 2% or 0.02"
+        )
+    return value
+
+
+def _find(names: Sequence[str]) -> "list[Device]":
+    from devices.registry import find
+
+    return [find(name) for name in dict.fromkeys(names)]
+
+
+@contextmanager
+def _accuracy_test(
+    data: str | None, images: int | None, seed: int
+) -> "Iterator[AccuracyTest | None]":
+    if data is None:
+        if images is not None:
+            raise click.UsageError("--images says how many of --data; add --data DIR")
+        yield None
+        return
+    from bench.accuracy import AccuracyTest
+    from models.data import open_dataset
+
+    every = open_dataset(data, "test")
+    if every.note:
+        click.echo(every.note, err=True)
+    chosen = every.sample(images or min(DEFAULT_IMAGES, len(every)), seed)
+    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
+        yield AccuracyTest(chosen, Path(scratch))
+
+
+def _measure(
+    cells: "Sequence[Cell]", accuracy: "AccuracyTest | None", out: Path, resume: bool
+) -> "list[Record]":
+    """Measure what is to be measured, and return all records, those found on resuming first."""
+    from bench.matrix import resume as split
+    from bench.progress import Follower
+    from bench.record import read
+    from bench.run import run_matrix
+
+    found: list[Record] = []
+    if resume and out.exists():
+        cells, found = split(cells, read(out), accuracy)
+        click.echo(f"{len(found)} already recorded in {out}, {len(cells)} to measure", err=True)
+    _tell_misfits(cells, accuracy)
+    with Follower(out, len(cells)) as follower:
+        run_matrix(cells, follower, accuracy)
+    return [*found, *follower.records]
+
+
+def _tell_misfits(cells: "Sequence[Cell]", accuracy: "AccuracyTest | None") -> None:
+    if accuracy is None:
+        return
+    reasons = {c.artifact.manifest.key: accuracy.misfit(c.artifact.manifest) for c in cells}
+    for key, reason in reasons.items():
+        if reason:
+            click.echo(f"accuracy of {key} not measured: {reason}", err=True)
+
+
+def _print(records: "Sequence[Record]", as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        from bench.rows import rows
+
+        click.echo(msgspec.json.format(msgspec.json.encode(rows(records)), indent=2))
+        return
+    from rich.console import Console
+
+    from bench.table import notes, table
+
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console.print(table(records))
+    for note in notes(records):
+        click.echo(note)

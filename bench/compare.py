@@ -1,0 +1,211 @@
+"""Comparing two records: the ratio of their medians with an interval, and what it says. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from bench import stats
+from bench.conditions import conditions, name
+from bench.record import Record
+from bench.stats import Floats
+
+MARGIN = 0.02
+
+Word = Literal["faster", "slower", "same", "cannot tell"]
+Pairing = Callable[[Record], tuple[str, ...]]
+
+
+class Ratio(msgspec.Struct, frozen=True, kw_only=True):
+    """The ratio of two medians and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """B against A. Ratios are B/A; `accuracy` is the difference of top-1 as a fraction.
+
+    `time` and `word` are None where the two are incomparable and that was not waved through;
+    `incomparable` says why. `caution` holds the verdicts that are not plain "valid".
+    """
+
+    a: str
+    b: str
+    a_ns: float
+    b_ns: float
+    time: Ratio | None
+    word: Word | None
+    incomparable: tuple[str, ...]
+    caution: tuple[str, ...]
+    size: float
+    load: float | None
+    memory: float | None
+    accuracy: float | None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """All pairs of two sets of records, those without a partner, and what never succeeded."""
+
+    pairs: tuple[Comparison, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    failed_a: tuple[str, ...] = ()
+    failed_b: tuple[str, ...] = ()
+
+    @property
+    def made(self) -> bool:
+        """Tell whether at least one pair was really compared."""
+        return any(pair.word for pair in self.pairs)
+
+
+def ratio(before: Floats, now: Floats, seed: int) -> Ratio:
+    """Return median(now) / median(before) with its bootstrap interval over rounds.
+
+    The rounds of each side are drawn with replacement, independently of the other's.
+
+    Args:
+        before: one median a round, shape (rounds,).
+        now: likewise; the numbers of rounds may differ.
+        seed: makes the interval reproducible.
+    """
+    draws = stats.resampled_medians(now, 2 * seed) / stats.resampled_medians(before, 2 * seed + 1)
+    low, high = stats.interval(draws)
+    return Ratio(value=float(np.median(now) / np.median(before)), low=low, high=high)
+
+
+def word(time: Ratio, margin: float = MARGIN) -> Word:
+    """Say what an interval shows: the same only if it lies wholly within the margin."""
+    if 1 - margin <= time.low and time.high <= 1 + margin:
+        return "same"
+    if time.high < 1:
+        return "faster"
+    return "slower" if time.low > 1 else "cannot tell"
+
+
+def compare(
+    a: Record, b: Record, *, margin: float = MARGIN, seed: int = 0, anyway: bool = False
+) -> Comparison:
+    """Compare two records that hold samples.
+
+    Two formats cannot share a runtime, so the runtime is a condition only within one format.
+    `anyway` compares what is incomparable too, and keeps saying why it is.
+    """
+    same_format = a.manifest.format == b.manifest.format
+    differences = conditions(a).differences(conditions(b), runtime=same_format)
+    before, now = stats.medians(a.rounds), stats.medians(b.rounds)
+    time = ratio(before, now, seed) if anyway or not differences else None
+    return Comparison(
+        a=name(a),
+        b=name(b),
+        a_ns=float(np.median(before)),
+        b_ns=float(np.median(now)),
+        time=time,
+        word=word(time, margin) if time else None,
+        incomparable=differences,
+        caution=_caution(a, b),
+        size=b.manifest.size_bytes / a.manifest.size_bytes,
+        load=_quotient(a.load_ns, b.load_ns),
+        memory=_memory(a, b),
+        accuracy=_accuracy(a, b),
+    )
+
+
+def compare_all(
+    a: Iterable[Record],
+    b: Iterable[Record],
+    descriptions: Sequence[Pairing],
+    *,
+    margin: float = MARGIN,
+    seed: int = 0,
+    anyway: bool = False,
+) -> Outcome:
+    """Pair the records of two sets by `SAME_ARTIFACT` or `TWO_ARTIFACTS` and compare each pair."""
+    partners, only_a, only_b = pairs(list(a), list(b), descriptions)
+    return Outcome(
+        pairs=tuple(compare(x, y, margin=margin, seed=seed, anyway=anyway) for x, y in partners),
+        only_a=tuple(sorted(map(name, only_a))),
+        only_b=tuple(sorted(map(name, only_b))),
+    )
+
+
+def pairs(
+    a: Sequence[Record], b: Sequence[Record], descriptions: Sequence[Pairing]
+) -> tuple[list[tuple[Record, Record]], list[Record], list[Record]]:
+    """Pair records one to one: by the first description that fits exactly one on each side.
+
+    Returns:
+        The pairs, sorted by name, and the records of each side that found no partner.
+    """
+    found: list[tuple[Record, Record]] = []
+    rest_a, rest_b = list(a), list(b)
+    for description in descriptions:
+        ones, others = _alone(rest_a, description), _alone(rest_b, description)
+        new = [(ones[key], others[key]) for key in ones.keys() & others.keys()]
+        rest_a = _without(rest_a, [pair[0] for pair in new])
+        rest_b = _without(rest_b, [pair[1] for pair in new])
+        found += new
+    return sorted(found, key=lambda pair: tuple(map(name, pair))), rest_a, rest_b
+
+
+def _without(records: Sequence[Record], taken: Iterable[Record]) -> list[Record]:
+    identities = {id(record) for record in taken}
+    return [record for record in records if id(record) not in identities]
+
+
+def _alone(records: Iterable[Record], description: Pairing) -> dict[tuple[str, ...], Record]:
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault(description(record), []).append(record)
+    return {key: group[0] for key, group in groups.items() if len(group) == 1}
+
+
+def _setting(record: Record) -> tuple[str, ...]:
+    s = record.settings
+    return record.device.fingerprint, str(s.threads), str(s.batch)
+
+
+# Before and after: the same key, or the only measurement of the same artifact.
+SAME_ARTIFACT: tuple[Pairing, ...] = (
+    lambda record: record.key,
+    lambda record: (record.manifest.key, *_setting(record)),
+    lambda record: (record.manifest.key,),
+)
+# Two artifacts: the same model or variant under one setting, or whatever is alone.
+TWO_ARTIFACTS: tuple[Pairing, ...] = (
+    lambda record: (record.manifest.network.name, *_setting(record)),
+    lambda record: (record.manifest.variant, *_setting(record)),
+    _setting,
+    lambda record: (record.manifest.network.name,),
+    lambda record: (record.manifest.variant,),
+    lambda _: (),
+)
+
+
+def _caution(a: Record, b: Record) -> tuple[str, ...]:
+    words = ((side, stats.verdict(r).word) for side, r in (("A", a), ("B", b)))
+    return tuple(f"{side} {said}" for side, said in words if said != "valid")
+
+
+def _quotient(a: int | None, b: int | None) -> float | None:
+    return b / a if a and b is not None else None
+
+
+def _memory(a: Record, b: Record) -> float | None:
+    """Compare the peaks after the runs, if both mean the same by it."""
+    if a.memory is None or b.memory is None or a.memory.definition != b.memory.definition:
+        return None
+    return _quotient(a.memory.after_run, b.memory.after_run)
+
+
+def _accuracy(a: Record, b: Record) -> float | None:
+    """Compare top-1 shares, if both were taken on the same images."""
+    if a.accuracy is None or b.accuracy is None:
+        return None
+    same = (a.accuracy.fingerprint, a.accuracy.images) == (
+        b.accuracy.fingerprint,
+        b.accuracy.images,
+    )
+    return b.accuracy.top1 - a.accuracy.top1 if same else None

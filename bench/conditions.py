@@ -1,0 +1,94 @@
+"""What must agree for two measurements to be comparable, and which records count."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from bench.record import Record
+
+Key = tuple[str, ...]
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where and how a measurement was made. `threads` is what was asked for (None: the runtime's
+    choice), `threads_found` what the runtime reported.
+    """
+
+    device: str
+    fingerprint: str
+    emulated: bool
+    runtime: str
+    runtime_version: str | None
+    provider: str | None
+    threads: int | None
+    threads_found: int | None
+    batch: int
+
+    @property
+    def label(self) -> str:
+        """Return ``cpu litert threads=1 batch=1``."""
+        threads = "default" if self.threads is None else self.threads
+        return f"{self.device} {self.runtime} threads={threads} batch={self.batch}"
+
+    def differences(self, other: "Conditions", *, runtime: bool = True) -> tuple[str, ...]:
+        """Name what makes the two incomparable, as ``threads: 1 and 4``; empty if nothing does.
+
+        The device's name may differ if its fingerprint agrees. `runtime` False leaves out the
+        runtime, its version and its provider: two formats cannot share them.
+        """
+        fields = ["fingerprint", "emulated", "threads", "threads_found", "batch"]
+        fields += ["runtime", "runtime_version", "provider"] if runtime else []
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in fields)
+        return tuple(
+            f"{name.replace('_', ' ')}: {_word(a)} and {_word(b)}" for name, a, b in pairs if a != b
+        )
+
+
+def conditions(record: Record) -> Conditions:
+    """Return the conditions of a record."""
+    device, settings = record.device, record.settings
+    return Conditions(
+        device=device.name,
+        fingerprint=device.fingerprint,
+        emulated=device.emulated,
+        runtime=settings.runtime,
+        runtime_version=settings.runtime_version,
+        provider=settings.provider,
+        threads=settings.threads,
+        threads_found=settings.threads_found,
+        batch=settings.batch,
+    )
+
+
+def succeeded(record: Record) -> bool:
+    """Tell whether a record holds samples that count: nothing failed, no wrong answer."""
+    return bool(record.rounds) and record.failure is None and record.proof.verified is not False
+
+
+def name(record: Record) -> str:
+    """Return ``model/variant`` and the conditions of a record."""
+    return f"{record.manifest.key} {conditions(record).label}"
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """Return the last record of each key, holding no more than that in memory."""
+    found = {record.key: record for record in records}
+    return list(found.values())
+
+
+def successes(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Return the last record of each key that succeeded, and the names of keys where none did."""
+    found: dict[Key, Record] = {}
+    names: dict[Key, str] = {}
+    for record in records:
+        names[record.key] = name(record)
+        if succeeded(record):
+            found[record.key] = record
+    return list(found.values()), [names[key] for key in names if key not in found]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "unknown" if value is None else str(value)

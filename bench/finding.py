@@ -1,0 +1,61 @@
+"""What one rule says of one artifact or measurement."""
+
+from typing import Literal
+
+import msgspec
+
+from bench.budget import Rule
+
+Verdict = Literal["pass", "fail", "unmeasured"]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule's verdict on one subject, with the figures it rests on.
+
+    `measured` and `baseline` are in `unit`: B, ns, or share (a fraction of 1). `low` and `high`
+    bound what was held against the limit: the time itself, or its ratio to the baseline's.
+    """
+
+    rule: str
+    limit: str
+    subject: str
+    verdict: Verdict
+    reason: str
+    unit: Literal["B", "ns", "share"] | None = None
+    measured: float | None = None
+    baseline: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def finding(
+    rule: Rule,
+    subject: str,
+    verdict: Verdict,
+    reason: str,
+    *,
+    unit: Literal["B", "ns", "share"] | None = None,
+    measured: float | None = None,
+    baseline: float | None = None,
+    bounds: tuple[float, float] | None = None,
+) -> Finding:
+    """Return a finding of `rule`; see `Finding` for the units."""
+    low, high = bounds or (None, None)
+    return Finding(
+        rule=rule.name,
+        limit=rule.text,
+        subject=subject,
+        verdict=verdict,
+        reason=reason,
+        unit=unit,
+        measured=measured,
+        baseline=baseline,
+        low=low,
+        high=high,
+    )
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """Return 1 if anything failed, else 3 if anything was not measured, else 0."""
+    verdicts = {f.verdict for f in findings}
+    return 1 if "fail" in verdicts or not findings else 3 if "unmeasured" in verdicts else 0

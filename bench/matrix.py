@@ -1,0 +1,259 @@
+"""What is to be measured: artifacts x devices x threads x batch, in groups run side by side."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from bench.accuracy import AccuracyTest
+from bench.record import BenchError, Record, Settings
+from bench.stats import verdict
+from devices.device import Device, DeviceInfo, Ready
+from export import artifact as artifacts
+from export.artifact import Manifest
+
+# Workers open at once, and the bytes of their model files together: a worker holds about three
+# times its file.
+MAX_OPEN = 8
+MAX_OPEN_BYTES = 1_500_000_000
+NO_RUNTIME = "none"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A checked artifact and where it lies."""
+
+    path: Path
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to measure: stop when the median's interval is within `precision_target` (half
+    width as a fraction of the median), or after `max_seconds` of samples; `seed` sets the order.
+    """
+
+    precision_target: float = 0.02
+    max_seconds: float = 10.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The matrix's other dimensions. `runtime` None: the device's first; no `batches`: each file's
+    own.
+    """
+
+    threads: tuple[int, ...] = (1,)
+    batches: tuple[int, ...] = ()
+    runtime: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device, described once, and its runtimes by format."""
+
+    device: Device
+    info: DeviceInfo
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement to make. `runtime` None: the device has none for this format."""
+
+    artifact: Artifact
+    target: Target
+    runtime: str | None
+    threads: int
+    batch: int
+    effort: Effort
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The key that its record will have: see `bench.record.Record.key`."""
+        manifest = self.artifact.manifest
+        names = (manifest.network.name, manifest.variant, self.target.info.name)
+        return (*names, self.runtime or NO_RUNTIME, str(self.threads), str(self.batch))
+
+    @property
+    def name(self) -> str:
+        """``model/variant (device, threads, batch)``."""
+        plural = "" if self.threads == 1 else "s"
+        where = f"{self.target.info.name}, {self.threads} thread{plural}, batch {self.batch}"
+        return f"{self.artifact.manifest.key} ({where})"
+
+    def settings(self, ready: Ready | None) -> Settings:
+        """Return the settings as a record holds them; `ready` tells what was found."""
+        return Settings(
+            runtime=self.runtime or NO_RUNTIME,
+            runtime_version=ready.runtime_version if ready else None,
+            provider=ready.provider if ready else None,
+            threads=self.threads,
+            threads_found=ready.threads if ready else None,
+            batch=self.batch,
+            seed=self.effort.seed,
+            precision_target=self.effort.precision_target,
+            max_seconds=self.effort.max_seconds,
+        )
+
+
+def select(root: Path, patterns: Sequence[str]) -> list[Artifact]:
+    """Return the artifacts below `root` that fit any of the patterns, each checked file by file.
+
+    No pattern means all. See `export.artifact.find` for what a pattern may be.
+
+    Raises:
+        BenchError: a pattern fits nothing, or two artifacts would have one name in the records.
+        ArtifactError: one of them is damaged, changed, or no artifact.
+    """
+    found: dict[Path, Path] = {}
+    for pattern in patterns or ("*",):
+        found.update({path.resolve(): path for path in _matching(root, pattern)})
+    chosen = [Artifact(path, artifacts.load(path)) for path in found.values()]
+    _refuse_namesakes(chosen)
+    return chosen
+
+
+def _refuse_namesakes(chosen: Sequence[Artifact]) -> None:
+    by_key: dict[str, Path] = {}
+    for artifact in chosen:
+        other = by_key.setdefault(artifact.manifest.key, artifact.path)
+        if other != artifact.path:
+            raise BenchError(
+                f"{other} and {artifact.path} are both {artifact.manifest.key}: measure them one "
+                "after the other, into two files, and see 'bench compare'"
+            )
+
+
+def _matching(root: Path, pattern: str) -> list[Path]:
+    found = artifacts.find(root, pattern.removeprefix(f"{root}/"))
+    if found:
+        return found
+    if Path(pattern).is_dir() and Path(pattern) != root:
+        artifacts.read_manifest(Path(pattern))
+    raise BenchError(_nothing(root, pattern))
+
+
+def _nothing(root: Path, pattern: str) -> str:
+    there = [f"{path.parent.name}/{path.name}" for path in artifacts.find(root)]
+    if not there:
+        return (
+            f"no artifacts in {root}; make some with "
+            "'edgeworthy export --model NAME --format FORMAT', or name their place with "
+            "--artifacts-dir DIR"
+        )
+    names = sorted({part for key in there for part in (key, *key.split("/"))})
+    near = difflib.get_close_matches(pattern.replace("*", ""), names, 1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    more = f" and {len(there) - 5} more" if len(there) > 5 else ""
+    return f"no artifact in {root} fits '{pattern}'{hint} There is: {', '.join(there[:5])}{more}"
+
+
+def describe(devices: Sequence[Device]) -> list[Target]:
+    """Ask every device what it is, before anything is measured.
+
+    Raises:
+        DeviceError: one of them is unavailable.
+    """
+    return [Target(device, device.info()) for device in devices]
+
+
+def plan(
+    chosen: Sequence[Artifact], targets: Sequence[Target], choice: Choice, effort: Effort
+) -> list[Cell]:
+    """Return every combination, those that share a device, batch and threads one after another.
+
+    Raises:
+        BenchError: the runtime asked for can run none of the artifacts.
+    """
+    cells = [
+        Cell(artifact, target, _runtime(target, artifact, choice.runtime), threads, batch, effort)
+        for target, threads in product(targets, choice.threads)
+        for batch, artifact in sorted(_batched(chosen, choice.batches), key=lambda pair: pair[0])
+    ]
+    if choice.runtime and not any(cell.runtime for cell in cells):
+        raise BenchError(_no_such_runtime(choice.runtime, chosen, targets))
+    return cells
+
+
+def _batched(
+    chosen: Sequence[Artifact], batches: tuple[int, ...]
+) -> Iterator[tuple[int, Artifact]]:
+    for artifact in chosen:
+        own = artifact.manifest.contract.inputs[0].shape[0]
+        yield from ((batch, artifact) for batch in batches or (own,))
+
+
+def _runtime(target: Target, artifact: Artifact, wanted: str | None) -> str | None:
+    available = target.device.runtimes(artifact.manifest.format)
+    if wanted:
+        return wanted if wanted in available else None
+    return available[0] if available else None
+
+
+def _no_such_runtime(wanted: str, chosen: Sequence[Artifact], targets: Sequence[Target]) -> str:
+    formats = sorted({artifact.manifest.format for artifact in chosen})
+    there = sorted({name for t in targets for f in formats for name in t.device.runtimes(f)})
+    near = difflib.get_close_matches(wanted, there, 1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return (
+        f"no runtime '{wanted}' here for {', '.join(formats)}; {hint}"
+        f"there is: {', '.join(there) or 'none'}"
+    )
+
+
+def groups(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """Split into runs that share a device, batch and threads and can be open at the same time."""
+    group: list[Cell] = []
+    for cell in cells:
+        if group and not _fits(group, cell):
+            yield group
+            group = []
+        group.append(cell)
+    if group:
+        yield group
+
+
+def _fits(group: list[Cell], cell: Cell) -> bool:
+    first = group[0]
+    together = sum(c.artifact.manifest.size_bytes for c in (*group, cell))
+    return (
+        (first.target, first.threads, first.batch) == (cell.target, cell.threads, cell.batch)
+        and len(group) < MAX_OPEN
+        and together <= MAX_OPEN_BYTES
+    )
+
+
+def resume(
+    cells: Sequence[Cell], records: Iterable[Record], accuracy: AccuracyTest | None
+) -> tuple[list[Cell], list[Record]]:
+    """Split into what is still to be measured and the records that make the rest unnecessary.
+
+    A record will do if nothing failed in it, it is of the same files on the same device, with the
+    same runtime, threads and batch, at least as precise as now asked for, and holds the accuracy
+    where that is wanted.
+    """
+    by_key = {cell.key: cell for cell in cells}
+    done: dict[tuple[str, ...], Record] = {}
+    for record in records:
+        cell = by_key.get(record.key)
+        if cell is not None and _will_do(record, cell, accuracy):
+            done[record.key] = record
+    return [cell for key, cell in by_key.items() if key not in done], list(done.values())
+
+
+def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
+    return (
+        record.manifest.files == cell.artifact.manifest.files
+        and record.device.fingerprint == cell.target.info.fingerprint
+        and record.settings.precision_target <= cell.effort.precision_target
+        and _accuracy_will_do(record, accuracy)
+        and verdict(record).word in {"valid", "unproved", "emulated"}
+    )
+
+
+def _accuracy_will_do(record: Record, wanted: AccuracyTest | None) -> bool:
+    if wanted is None or wanted.misfit(record.manifest):
+        return True
+    return record.accuracy is not None and record.accuracy.fingerprint == wanted.images.fingerprint

@@ -1,0 +1,91 @@
+"""Following a run: records to the file as they come, and to the screen how far it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from types import TracebackType
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, TaskID, TextColumn
+
+from bench import record, stats, units
+from bench.matrix import Cell
+from bench.record import Record
+from bench.rows import rows
+from bench.run import Stage
+
+
+class Follower:
+    """Appends every record to a file, and tells a person on stderr.
+
+    On a terminal each artifact being measured has a live line, drawn between the rounds by the
+    measuring thread itself, so that drawing never coincides with a measurement. Elsewhere there is
+    one plain line for each record.
+    """
+
+    def __init__(self, out: Path, total: int) -> None:
+        self.records: list[Record] = []
+        self._out, self._total = out, total
+        self._tasks: dict[tuple[str, ...], TaskID] = {}
+        self._screen = Console(stderr=True)
+        self._live = Progress(
+            TextColumn("{task.description}"),
+            TextColumn("[cyan]{task.fields[stage]}"),
+            TextColumn("{task.fields[figures]}"),
+            console=self._screen,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            disable=not self._screen.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def progress(self, cell: Cell, stage: Stage, rounds: Sequence[Sequence[int]]) -> None:
+        """Show what is about to be done."""
+        if self._live.disable:
+            return
+        if cell.key not in self._tasks:
+            name = escape(cell.name)
+            self._tasks[cell.key] = self._live.add_task(name, total=None, stage="", figures="")
+        figures = _so_far(rounds, cell.effort.seed)
+        self._live.update(self._tasks[cell.key], stage=stage, figures=figures, refresh=True)
+
+    def record(self, cell: Cell, measured: Record) -> None:
+        """Keep a record, on the disk first."""
+        record.append(self._out, measured)
+        self.records.append(measured)
+        if cell.key in self._tasks:
+            self._live.remove_task(self._tasks.pop(cell.key))
+        line = f"[{len(self.records)}/{self._total}] {cell.name}: {_outcome(measured)}"
+        if self._live.disable:
+            click.echo(line, err=True)
+        else:
+            self._screen.print(line, markup=False, highlight=False)
+
+
+def _so_far(rounds: Sequence[Sequence[int]], seed: int) -> str:
+    if len(rounds) < 2:
+        return ""
+    typical = units.duration(median(stats.medians(rounds)))
+    return f"{typical} ± {stats.precision(rounds, seed):.1%}, {len(rounds)} rounds"
+
+
+def _outcome(measured: Record) -> str:
+    (row,) = rows([measured])
+    if row.p50_ns is None:
+        return f"{row.verdict}: {row.evidence}"
+    return f"{row.verdict}, {units.duration(row.p50_ns)} {row.evidence}"

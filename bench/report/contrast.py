@@ -1,0 +1,165 @@
+"""The contrast of networks: what each costs, in which form, and where. Pure.
+
+Times are given as a multiple of the fastest artifact with the same input on the same machine under
+the same settings, not of a chosen reference network: a reference may not have been measured there,
+while the fastest always was, and reads as 1.00x.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from bench import units
+from bench.baseline import Baseline, closest, measurement
+from bench.record import Record
+from bench.report import notes, readings
+from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
+from bench.report.material import Group, Line, Material, gather, input_size
+from export.artifact import Manifest, Weights
+
+TITLE = "Contrast of networks"
+
+
+def contrast(
+    manifests: Iterable[Manifest], records: Sequence[Record], baseline: Baseline | None = None
+) -> Report:
+    """Return the report on artifacts and the latest record of each key.
+
+    Args:
+        manifests: of the artifacts there now; those without a record appear as unmeasured.
+        records: one a key; those of another file than the artifact's are called outdated.
+        baseline: adds changes of size and time against it.
+    """
+    material = gather(manifests, records, baseline)
+    return Report(
+        title=TITLE,
+        readings=tuple(readings.sentences(material)),
+        tables=(_networks(material), _sizes(material), *_times(material)),
+        notes=tuple(notes.notes(material)),
+        environment=tuple(notes.environment(material)),
+    )
+
+
+def _networks(material: Material) -> Table:
+    titles = ("parameters", "MACs", "peak activations", "all activations")
+    columns = (Column("network", right=False), Column("input"), *map(Column, titles))
+    return Table(
+        title="Networks",
+        columns=(*columns, Column("weights", right=False), Column("top-1 (original)")),
+        rows=tuple(_network(name, m) for name, m in material.networks.items()),
+    )
+
+
+def _network(name: str, manifest: Manifest) -> tuple[Cell, ...]:
+    network = manifest.network
+    return (
+        word(name),
+        word(input_size(manifest)),
+        figure(network.parameters, units.count),
+        figure(network.macs, units.count),
+        figure(network.peak_activation_bytes, units.size),
+        figure(network.total_activation_bytes, units.size),
+        word(_weights(network.weights)),
+        figure(network.weights.top1, units.percent, UNMEASURED),
+    )
+
+
+def _weights(weights: Weights) -> str:
+    trained = f" on {weights.dataset}" if weights.dataset else ""
+    return f"{weights.origin}{trained}"
+
+
+def _sizes(material: Material) -> Table:
+    variants = material.variants
+    return Table(
+        title="Size by format and precision",
+        columns=(Column("network", right=False), *map(Column, variants)),
+        rows=tuple(
+            (word(name), *(_size(material, f"{name}/{variant}") for variant in variants))
+            for name in material.networks
+        ),
+    )
+
+
+def _size(material: Material, key: str) -> Cell:
+    """Return an artifact's size, with what keeps it from being shipped as it is."""
+    manifest = material.manifests.get(key)
+    if manifest is None:
+        return Cell(EMPTY)
+    words = [units.size(manifest.size_bytes)]
+    known = material.baseline.artifacts.get(key) if material.baseline else None
+    if known:
+        words.append(f"({units.change(manifest.size_bytes / known.size_bytes - 1)})")
+    if manifest.proof.verified is not True:
+        words.append("unproved" if manifest.proof.verified is None else "wrong")
+    return Cell(" ".join(words), manifest.size_bytes)
+
+
+def _times(material: Material) -> list[Table]:
+    """Return a table for each machine and setting; what was never measured ends the first one."""
+    measured = {line.key for line in material.lines}
+    never = [m for key, m in material.manifests.items() if key not in measured]
+    first, *others = material.groups or (Group("nothing yet", ()),)
+    return [_time(first, never, material), *(_time(group, (), material) for group in others)]
+
+
+def _time(group: Group, never: Sequence[Manifest], material: Material) -> Table:
+    titles = ("p50", "±", "x fastest", "p90", "load", "memory", "top-1")
+    changes = (Column("p50 against baseline"),) if material.baseline else ()
+    left = (Column("network", right=False), Column("artifact", right=False))
+    return Table(
+        title=f"Measured on {group.label}",
+        columns=(*left, *map(Column, titles), *changes, Column("verdict", right=False)),
+        rows=(
+            *(_measured(line, group, material) for line in group.lines),
+            *(_unmeasured(m, 6 + len(changes)) for m in never),
+        ),
+    )
+
+
+def _measured(line: Line, group: Group, material: Material) -> tuple[Cell, ...]:
+    row = line.row
+    if line.time is None:
+        failed = _unmeasured(line.record.manifest, 6 + bool(material.baseline))
+        return (failed[0], _artifact(line, group), *failed[2:-1], word(line.verdict))
+    fastest = min(other.time or line.time for other in group.lines if _same_input(line, other))
+    return (
+        word(row.model),
+        _artifact(line, group),
+        figure(line.time, units.duration),
+        figure(row.uncertainty, lambda share: f"{share:.1%}"),
+        figure(line.time / fastest, units.times),
+        figure(row.p90_ns, units.duration),
+        figure(row.load_ns, units.duration),
+        figure(row.memory_after_run, units.size, UNMEASURED),
+        figure(row.top1, units.percent, UNMEASURED),
+        *([_against(line, material.baseline)] if material.baseline else []),
+        word(line.verdict),
+    )
+
+
+def _same_input(line: Line, other: Line) -> bool:
+    return input_size(line.record.manifest) == input_size(other.record.manifest)
+
+
+def _artifact(line: Line, group: Group) -> Cell:
+    """Name the variant, and the runtime where the group holds several for it."""
+    runtimes = {other.row.runtime for other in group.lines if other.key == line.key}
+    runtime = f" ({line.row.runtime})" if len(runtimes) > 1 else ""
+    return word(f"{line.row.variant}{runtime}")
+
+
+def _unmeasured(manifest: Manifest, empty: int) -> tuple[Cell, ...]:
+    name, variant = word(manifest.network.name), word(manifest.variant)
+    return (name, variant, word(UNMEASURED), *[Cell(EMPTY)] * empty, word(UNMEASURED))
+
+
+def _against(line: Line, baseline: Baseline) -> Cell:
+    """Return the change of the median, or why there is none."""
+    known = baseline.of(line.key)
+    if not known or line.time is None:
+        return word("not in it")
+    before, differences = closest(measurement(line.record), known)
+    if differences or not before.rounds_ns:
+        return word("incomparable")
+    change = line.time / statistics.median(before.rounds_ns) - 1
+    return figure(change, units.change)

@@ -1,0 +1,50 @@
+"""A report as data: tables of cells, sentences, notes. How it looks is the renderers' business."""
+
+from collections.abc import Callable
+
+import msgspec
+
+UNMEASURED = "unmeasured"
+EMPTY = "-"
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """What is printed, and the figure behind it in its base unit (ns, bytes, fraction)."""
+
+    text: str
+    value: float | str | None = None
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A heading; figures stand to the right."""
+
+    title: str
+    right: bool = True
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of as many cells as there are columns."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole report: `readings` are computed sentences, `notes` what must be known to read it."""
+
+    title: str
+    readings: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+
+
+def figure(value: float | None, show: Callable[[float], str], missing: str = EMPTY) -> Cell:
+    """Return a figure's cell, or the word `missing` where there is none."""
+    return Cell(missing) if value is None else Cell(show(value), value)
+
+
+def word(text: str) -> Cell:
+    """Return a cell that is its own value."""
+    return Cell(text, text)

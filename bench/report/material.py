@@ -1,0 +1,147 @@
+"""What a report is made from: artifacts, and figures grouped by where they were taken."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.baseline import Baseline, model_sha256
+from bench.conditions import conditions
+from bench.record import Record
+from bench.rows import Row, rows
+from export.artifact import Manifest, Tensor
+
+FORMATS = ("torch", "onnx", "tflite", "coreml")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-weights")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A record and its figures. `outdated`: it is of another file than the artifact there now."""
+
+    record: Record
+    row: Row
+    outdated: bool
+
+    @property
+    def key(self) -> str:
+        """Return ``model/variant``."""
+        return self.record.manifest.key
+
+    @property
+    def time(self) -> float | None:
+        """Return the median in nanoseconds, if it is one of the artifact there now."""
+        return None if self.outdated else self.row.p50_ns
+
+    @property
+    def verdict(self) -> str:
+        """Return the word for what the figures are worth."""
+        return "outdated" if self.outdated else self.row.verdict
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lines that may be set side by side: one machine, one number of threads, one batch."""
+
+    label: str
+    lines: tuple[Line, ...]
+
+    def best(self, network: str, variant: str) -> Line | None:
+        """Return the fastest trustworthy line of one artifact."""
+        found = [
+            line
+            for line in self.lines
+            if line.key == f"{network}/{variant}" and line.verdict in ("valid", "noisy")
+        ]
+        return min(found, key=lambda line: line.time or 0.0, default=None)
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a report says. `manifests` is by artifact key, sorted by the network's size."""
+
+    manifests: dict[str, Manifest]
+    groups: tuple[Group, ...]
+    without_file: tuple[str, ...]
+    baseline: Baseline | None
+
+    @property
+    def networks(self) -> dict[str, Manifest]:
+        """Return a manifest for each network, fewest parameters first."""
+        found: dict[str, Manifest] = {}
+        for manifest in self.manifests.values():
+            found.setdefault(manifest.network.name, manifest)
+        return found
+
+    @property
+    def variants(self) -> list[str]:
+        """Return all variants by format and precision."""
+        order = {m.variant: _rank(m) for m in self.manifests.values()}
+        return sorted(order, key=order.__getitem__)
+
+    @property
+    def lines(self) -> list[Line]:
+        """Return the lines of all groups."""
+        return [line for group in self.groups for line in group.lines]
+
+
+def gather(
+    manifests: Iterable[Manifest], records: Sequence[Record], baseline: Baseline | None = None
+) -> Material:
+    """Sort what is known.
+
+    Args:
+        manifests: of the artifacts there now.
+        records: one a key. A record of an artifact that is not there brings its own manifest.
+        baseline: for changes, if they are wanted.
+    """
+    here = {manifest.key: manifest for manifest in manifests}
+    known = {record.manifest.key: record.manifest for record in records} | here
+    groups: dict[tuple[bool, str, str, int, int], list[Record]] = {}
+    for record in records:
+        groups.setdefault(_place(record), []).append(record)
+    return Material(
+        manifests=dict(
+            sorted(known.items(), key=lambda i: (i[1].network.parameters, *_rank(i[1])))
+        ),
+        groups=tuple(_group(groups[key], known) for key in sorted(groups)),
+        without_file=tuple(sorted(known.keys() - here.keys())),
+        baseline=baseline,
+    )
+
+
+def input_size(manifest: Manifest) -> str:
+    """Return what one image is, as ``224x224x3`` whatever the layout."""
+    tensor: Tensor = manifest.contract.inputs[0]
+    sizes = dict(zip(tensor.layout, tensor.shape, strict=False))
+    if set(tensor.layout) == set("NHWC"):
+        return "x".join(str(sizes[axis]) for axis in "HWC")
+    return "x".join(str(size) for size in tensor.shape[1:])
+
+
+def _group(records: Sequence[Record], known: dict[str, Manifest]) -> Group:
+    lines = [_line(record, known[record.manifest.key]) for record in records]
+    lines.sort(key=lambda line: (line.time is None, line.time or 0.0, line.key))
+    first = conditions(records[0])
+    threads = {None: "default threads", 1: "1 thread"}.get(
+        first.threads, f"{first.threads} threads"
+    )
+    emulated = ", emulated" if first.emulated else ""
+    return Group(f"{first.device}{emulated}, {threads}, batch {first.batch}", tuple(lines))
+
+
+def _line(record: Record, manifest: Manifest) -> Line:
+    outdated = model_sha256(record.manifest) != model_sha256(manifest)
+    return Line(record, rows([record])[0], outdated)
+
+
+def _place(record: Record) -> tuple[bool, str, str, int, int]:
+    """Return what a group has in common, so that emulated devices come last."""
+    device, settings = record.device, record.settings
+    return device.emulated, device.name, device.fingerprint, settings.threads or 0, settings.batch
+
+
+def _rank(manifest: Manifest) -> tuple[int, int, str]:
+    return (
+        FORMATS.index(manifest.format),
+        PRECISIONS.index(manifest.precision),
+        manifest.variant,
+    )

@@ -1,0 +1,55 @@
+"""A report on a terminal, or as plain text where standard output is none."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bench.report.document import Report, Table
+
+PLAIN_WIDTH = 120
+STYLES = {
+    "valid": "green", "pass": "green", "same": "green", "faster": "green",
+    "noisy": "yellow", "too short": "yellow", "unproved": "yellow", "emulated": "yellow",
+    "unmeasured": "yellow", "cannot tell": "yellow", "outdated": "yellow", "incomparable": "yellow",
+    "wrong": "bold red", "failed": "red", "fail": "bold red", "slower": "red",
+}  # fmt: skip
+
+
+def console() -> Console:
+    """Return a console on standard output, 120 columns wide where that is no terminal."""
+    found = Console(highlight=False, soft_wrap=False)
+    return found if found.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def show(report: Report, out: Console) -> None:
+    """Print a report: its sentences, its tables, its notes."""
+    out.print(Text(report.title, style="bold"))
+    _sentences(report.readings, out)
+    for table in report.tables:
+        out.print()
+        show_table(table, out)
+    for heading, lines in (("notes", report.notes), ("environment", report.environment)):
+        if lines:
+            out.print()
+            out.print(Text(heading, style="bold"))
+            _sentences(lines, out)
+
+
+def show_table(table: Table, out: Console) -> None:
+    """Print one table; words of judgement are coloured on a terminal."""
+    drawn = RichTable(
+        title=Text(table.title, style="bold"), title_justify="left", box=None, pad_edge=False
+    )
+    for column in table.columns:
+        drawn.add_column(column.title, justify="right" if column.right else "left")
+    for row in table.rows:
+        drawn.add_row(*(Text(cell.text, style=STYLES.get(cell.text, "")) for cell in row))
+    out.print(drawn)
+
+
+def _sentences(lines: Sequence[str], out: Console) -> None:
+    """Print one line each, broken only by the terminal itself, so that they can be searched."""
+    for line in lines:
+        out.print(Text(f"  {line}"), soft_wrap=True)

@@ -1,0 +1,119 @@
+"""One flat row for each record: the figures a table shows and `--json` prints."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from bench import stats
+from bench.record import Record
+
+# Causes of a failure that are no fault: this device cannot run the artifact under these settings.
+CANNOT_RUN = frozenset({"missing-runtime", "unsupported"})
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A record's figures. Times in nanoseconds, memory in bytes (peak, by `memory_definition`).
+
+    `verdict` is a word of `stats.Verdict`, or ``unmeasured`` where the device cannot run the
+    artifact. None: not measured. `calibration` is where activation ranges came from.
+    """
+
+    model: str
+    format: str
+    precision: str
+    variant: str
+    device: str
+    runtime: str
+    runtime_version: str | None
+    threads: int | None
+    threads_found: int | None
+    batch: int
+    size_bytes: int
+    parameters: int
+    macs: int
+    weights: str
+    calibration: str | None
+    load_ns: int | None
+    first_ns: int | None
+    p50_ns: float | None
+    p50_low_ns: float | None
+    p50_high_ns: float | None
+    p90_ns: int | None
+    p99_ns: int | None
+    samples: int
+    rounds: int
+    memory_definition: str | None
+    memory_before_load: int | None
+    memory_after_load: int | None
+    memory_after_run: int | None
+    dataset: str | None
+    images: int | None
+    top1: float | None
+    top5: float | None
+    proved: bool | None
+    verdict: str
+    evidence: str
+    advice: str | None
+
+    @property
+    def uncertainty(self) -> float | None:
+        """Half the width of the median's interval, as a fraction of the median."""
+        if self.p50_ns is None or self.p50_low_ns is None or self.p50_high_ns is None:
+            return None
+        return stats.relative_half_width(self.p50_low_ns, self.p50_ns, self.p50_high_ns)
+
+
+def can_run(record: Record) -> bool:
+    """Tell whether there was a runtime for the artifact, able to run it under these settings."""
+    return record.failure is None or record.failure.cause not in CANNOT_RUN
+
+
+def rows(records: Iterable[Record]) -> list[Row]:
+    """Return a row for each record, sorted by model, device, threads, batch and variant."""
+    found = [_row(record) for record in records]
+    return sorted(found, key=lambda r: (r.model, r.device, r.threads or 0, r.batch, r.variant))
+
+
+def _row(record: Record) -> Row:
+    manifest, settings, memory = record.manifest, record.settings, record.memory
+    figures = stats.summary(record)
+    judged = stats.verdict(record, figures)
+    calibration, accuracy = manifest.quantization.calibration, record.accuracy
+    return Row(
+        model=manifest.network.name,
+        format=manifest.format,
+        precision=manifest.precision,
+        variant=manifest.variant,
+        device=record.device.name,
+        runtime=settings.runtime,
+        runtime_version=settings.runtime_version,
+        threads=settings.threads,
+        threads_found=settings.threads_found,
+        batch=settings.batch,
+        size_bytes=manifest.size_bytes,
+        parameters=manifest.network.parameters,
+        macs=manifest.network.macs,
+        weights=manifest.network.weights.origin,
+        calibration=calibration.source if calibration else None,
+        load_ns=record.load_ns,
+        first_ns=record.first_ns,
+        p50_ns=figures.p50_ns if figures else None,
+        p50_low_ns=figures.low_ns if figures else None,
+        p50_high_ns=figures.high_ns if figures else None,
+        p90_ns=figures.p90_ns if figures else None,
+        p99_ns=figures.p99_ns if figures else None,
+        samples=figures.samples if figures else 0,
+        rounds=figures.rounds if figures else 0,
+        memory_definition=memory.definition if memory else None,
+        memory_before_load=memory.before_load if memory else None,
+        memory_after_load=memory.after_load if memory else None,
+        memory_after_run=memory.after_run if memory else None,
+        dataset=accuracy.dataset if accuracy else None,
+        images=accuracy.images if accuracy else None,
+        top1=accuracy.top1 if accuracy else None,
+        top5=accuracy.top5 if accuracy else None,
+        proved=record.proof.verified,
+        verdict=judged.word if can_run(record) else "unmeasured",
+        evidence=judged.evidence,
+        advice=judged.advice,
+    )

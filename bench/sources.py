@@ -1,0 +1,51 @@
+"""Where the judging commands find artifacts and records, and what is wrong if they do not."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.record import BenchError, Record, read
+from export.artifact import Manifest, check_files, find, read_manifest
+
+ARTIFACTS = Path("artifacts")
+RECORDS = Path("results/records.jsonl")
+
+
+def manifests(root: Path | None, wanted: Callable[[str], bool] | None = None) -> list[Manifest]:
+    """Read the manifests below `root` (None: `ARTIFACTS`, if it is there), sorted by path.
+
+    Args:
+        root: a directory of artifacts.
+        wanted: given an artifact's key, tells whether its files are to be compared with their
+            hashes; None checks none of them.
+
+    Raises:
+        BenchError: `root` is no directory, or two artifacts have one key.
+        ArtifactError: a manifest or a file is not as it should be.
+    """
+    if root is not None and not root.is_dir():
+        raise BenchError(
+            f"{root} is not a directory of artifacts; name one with --artifacts-dir DIR"
+        )
+    found: dict[str, Path] = {}
+    result = []
+    for directory in find(root or ARTIFACTS):
+        manifest = read_manifest(directory)
+        if manifest.key in found:
+            raise BenchError(
+                f"{directory} and {found[manifest.key]} are both {manifest.key}; remove one"
+            )
+        if wanted and wanted(manifest.key):
+            check_files(directory, manifest)
+        found[manifest.key] = directory
+        result.append(manifest)
+    return result
+
+
+def records(path: Path | None) -> Iterator[Record]:
+    """Yield the records of a file (None: of `RECORDS`, if it is there).
+
+    Raises:
+        BenchError: `path` cannot be read, or holds something else.
+    """
+    if path is not None or RECORDS.is_file():
+        yield from read(path or RECORDS)

@@ -1,0 +1,150 @@
+"""The table that `bench run` prints, and the notes that keep it from being misread."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+
+from rich.markup import escape
+from rich.table import Table
+
+from bench import units
+from bench.record import Record
+from bench.rows import Row, rows
+from bench.stats import CONFIDENCE
+
+UNMEASURED = "-"
+STYLES = {"valid": "green", "wrong": "bold red", "failed": "red", "unmeasured": "dim"}
+
+
+def table(records: Sequence[Record]) -> Table:
+    """Return the records as a table: a heading for each network, below it a line a measurement.
+
+    Figures are right-aligned with their units; what varies among device, threads and batch is
+    named in each line, what does not in the title.
+    """
+    figures = rows(records)
+    varying = _varying(figures)
+    accuracy = any(row.top1 is not None for row in figures)
+    result = Table(title=_title(figures, varying), title_justify="left", box=None, pad_edge=False)
+    result.add_column("model and artifact", overflow="fold")
+    for heading in _headings(accuracy):
+        result.add_column(heading, justify="right", no_wrap=True)
+    result.add_column("verdict", no_wrap=True)
+    for model, lines in groupby(figures, key=lambda row: row.model):
+        of_model = list(lines)
+        result.add_row(f"[bold]{escape(model)}[/]")
+        result.add_row(f"[dim]{_network(of_model[0])}[/]")
+        for row in of_model:
+            result.add_row(escape(_label(row, varying)), *_cells(row, accuracy), _verdict(row))
+    return result
+
+
+def notes(records: Sequence[Record]) -> list[str]:
+    """Return what must be known to read the table, one line each."""
+    figures = rows(records)
+    return [*_definitions(figures), *_runtimes(figures), *_machines(records), *_doubts(figures)]
+
+
+def _headings(accuracy: bool) -> list[str]:
+    columns = ["size", "load", "first", "p50", "±", "p90", "p99", "memory"]
+    return [*columns, "top-1"] if accuracy else columns
+
+
+def _cells(row: Row, accuracy: bool) -> list[str]:
+    cells = [
+        units.size(row.size_bytes),
+        _or(units.duration, row.load_ns),
+        _or(units.duration, row.first_ns),
+        _or(units.duration, row.p50_ns),
+        _or(lambda share: f"{share:.1%}", row.uncertainty),
+        _or(units.duration, row.p90_ns),
+        _or(units.duration, row.p99_ns),
+        _or(units.size, row.memory_after_run),
+    ]
+    return [*cells, _or(units.percent, row.top1)] if accuracy else cells
+
+
+def _or(text: Callable[[float], str], value: float | None) -> str:
+    return UNMEASURED if value is None else text(value)
+
+
+def _network(row: Row) -> str:
+    weights = ", random weights" if row.weights == "random" else ""
+    parameters, macs = units.count(row.parameters), units.count(row.macs)
+    return f"{parameters} parameters, {macs} MACs{weights}"
+
+
+def _label(row: Row, varying: Sequence[str]) -> str:
+    calibration = ", random calibration" if row.calibration == "random" else ""
+    where = "".join(f", {_setting(row, name)}" for name in varying)
+    return f"  {row.format} {row.variant.removeprefix(row.format + '-')}{calibration}{where}"
+
+
+def _verdict(row: Row) -> str:
+    style = STYLES.get(row.verdict, "yellow")
+    return f"[{style}]{row.verdict}[/]"
+
+
+def _setting(row: Row, name: str) -> str:
+    threads = "default" if row.threads is None else row.threads
+    plural = "" if threads == 1 else "s"
+    words = {
+        "device": row.device,
+        "threads": f"{threads} thread{plural}",
+        "batch": f"batch {row.batch}",
+    }
+    return words[name]
+
+
+def _varying(figures: Sequence[Row]) -> list[str]:
+    return [
+        name
+        for name in ("device", "threads", "batch")
+        if len({getattr(row, name) for row in figures}) > 1
+    ]
+
+
+def _title(figures: Sequence[Row], varying: Sequence[str]) -> str:
+    if not figures:
+        return "nothing was measured"
+    fixed = [name for name in ("device", "threads", "batch") if name not in varying]
+    return ", ".join(_setting(figures[0], name) for name in fixed)
+
+
+def _definitions(figures: Sequence[Row]) -> Iterator[str]:
+    if any(row.samples for row in figures):
+        yield (
+            f"p50: median over rounds, ± half its {CONFIDENCE:.0%} interval; "
+            "p90, p99: of all samples, the maximum where there are few"
+        )
+    for definition in sorted({row.memory_definition for row in figures if row.memory_definition}):
+        yield f"memory: {definition}, after the runs"
+    for dataset, images in sorted({(row.dataset, row.images) for row in figures if row.dataset}):
+        yield f"top-1: on {images} test images of {dataset}, as run on the device"
+
+
+def _runtimes(figures: Iterable[Row]) -> Iterator[str]:
+    known = {(row.runtime, row.runtime_version) for row in figures if row.runtime_version}
+    if known:
+        yield f"runtimes: {', '.join(f'{name} {version}' for name, version in sorted(known))}"
+    for row in figures:
+        if row.threads is not None and row.threads_found not in (None, row.threads):
+            yield f"{_subject(row)}: {row.threads_found} threads found, {row.threads} asked for"
+
+
+def _machines(records: Iterable[Record]) -> Iterator[str]:
+    devices = {record.device.fingerprint: record.device for record in records}
+    for device in devices.values():
+        emulated = " (emulated: its times mean nothing)" if device.emulated else ""
+        facts = ", ".join(f"{name} {value}" for name, value in device.facts.items())
+        yield f"device {device.name}{emulated}: {facts}"
+
+
+def _doubts(figures: Iterable[Row]) -> Iterator[str]:
+    for row in figures:
+        if row.verdict != "valid":
+            advice = f"; {row.advice}" if row.advice else ""
+            yield f"{_subject(row)}: {row.verdict}: {row.evidence}{advice}"
+
+
+def _subject(row: Row) -> str:
+    return f"{row.model}/{row.variant}"

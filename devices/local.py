@@ -1,0 +1,151 @@
+"""This machine as a device: a worker process on its CPU, on all cores or on some of them."""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from devices import facts
+from devices.device import DeviceError, DeviceInfo, Job, WorkerError
+from devices.process import Child
+from devices.session import WorkerSession
+
+WORKER = Path(__file__).with_name("worker.py")
+PROBE_TIMEOUT_S = 120.0
+# Which runtimes run a format, preferred first, and the packages either of which provides one.
+RUNTIMES: dict[str, dict[str, tuple[str, ...]]] = {
+    "tflite": {"litert": ("ai_edge_litert", "tflite_runtime", "tensorflow")},
+    "onnx": {"onnxruntime": ("onnxruntime",)},
+    "torch": {"torch": ("torch",)},
+}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of a ``[devices.NAME]`` table with ``kind = "local"``."""
+
+    cpus: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] | None = None
+
+
+class LocalDevice:
+    """The machine that this runs on."""
+
+    def __init__(
+        self,
+        name: str = "cpu",
+        cpus: Sequence[int] | None = None,
+        *,
+        limit_bytes: int | None = None,
+    ) -> None:
+        """Describe the device; nothing is started.
+
+        Args:
+            name: what records call it.
+            cpus: the cores that workers are bound to, all their threads included; None for all.
+            limit_bytes: the largest address space of a worker (RLIMIT_AS), None for no limit.
+        """
+        self.name, self.kind = name, "local"
+        self.cpus = None if cpus is None else tuple(sorted(set(cpus)))
+        self._limit_bytes = limit_bytes
+
+    def info(self) -> DeviceInfo:
+        """Describe this machine as it is now.
+
+        Raises:
+            DeviceError: it has not the cores that the device is bound to.
+        """
+        self._check_cpus()
+        found = facts.facts(self.cpus)
+        return DeviceInfo(
+            name=self.name,
+            kind=self.kind,
+            fingerprint=facts.fingerprint(found),
+            emulated=False,
+            facts=found,
+        )
+
+    def _check_cpus(self) -> None:
+        if self.cpus is None:
+            return
+        if not hasattr(os, "sched_getaffinity"):
+            raise DeviceError(f"device '{self.name}': {sys.platform} cannot bind a worker to cores")
+        allowed = sorted(os.sched_getaffinity(0))
+        if missing := [cpu for cpu in self.cpus if cpu not in allowed]:
+            there = ",".join(map(str, allowed))
+            raise DeviceError(
+                f"device '{self.name}': core {missing[0]} is not there; there is {there}: "
+                "correct its cpus in devices.toml"
+            )
+
+    def runtimes(self, format: str) -> list[str]:
+        """Return the runtimes able to run `format` that are installed here, preferred first."""
+        return [
+            name
+            for name, packages in RUNTIMES.get(format, {}).items()
+            if any(_installed(package) for package in packages)
+        ]
+
+    def probe(self, runtime: str) -> str:
+        """Start a worker, import `runtime` in it, and return the runtime's version.
+
+        Raises:
+            WorkerError: it could not be started, or has no such runtime.
+        """
+        child = self._start()
+        try:
+            answer = child.request("probe", PROBE_TIMEOUT_S, runtime=runtime)
+            return str(answer.get("runtime_version"))
+        finally:
+            child.close()
+
+    def open(self, job: Job) -> WorkerSession:
+        """Start a worker and load the artifact.
+
+        Raises:
+            WorkerError: it could not be started or could not load the artifact.
+        """
+        return WorkerSession(self._start(), job, str(job.artifact.resolve()))
+
+    def _start(self) -> Child:
+        try:
+            self._check_cpus()
+        except DeviceError as error:
+            raise WorkerError("start", "error", str(error)) from None
+        # -P: the worker's own directory, with modules of ours in it, stays out of its path.
+        command = [sys.executable, "-u", "-P", str(WORKER)]
+        if self.cpus is not None:
+            command += ["--cpus", ",".join(map(str, self.cpus))]
+        if self._limit_bytes is not None:
+            command += ["--limit-bytes", str(self._limit_bytes)]
+        # Linux ends the worker with the thread that started it, so only the main thread may ask.
+        if threading.current_thread() is threading.main_thread():
+            command += ["--parent", str(os.getpid())]
+        return Child(command, _environment())
+
+
+def make(name: str, settings: Settings) -> LocalDevice:
+    """Return the device that a ``[devices.NAME]`` table describes."""
+    return LocalDevice(name, settings.cpus)
+
+
+def _installed(package: str) -> bool:
+    try:
+        spec = find_spec(package)
+    except ValueError:
+        return False
+    return spec is not None and spec.origin is not None
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment, without our own packages on Python's path."""
+    ours = WORKER.parent.parent
+    kept = [
+        entry
+        for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        if entry and Path(entry).resolve() != ours
+    ]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(kept)}

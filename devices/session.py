@@ -1,0 +1,76 @@
+"""A loaded artifact on a device: the worker's answers turned into the protocol's types."""
+
+import base64
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from devices.device import Job, Memory, Ready, WorkerError
+from devices.process import Child
+
+T = TypeVar("T")
+
+
+class WorkerSession:
+    """A `devices.device.Session` over a worker process. Every request has the job's timeout."""
+
+    def __init__(self, child: Child, job: Job, artifact: str) -> None:
+        """Load `artifact`, a path on the device; the worker is ended if that fails.
+
+        Raises:
+            WorkerError: it could not be loaded.
+        """
+        self._child, self._timeout_s = child, job.timeout_s
+        try:
+            settings = {"runtime": job.runtime, "threads": job.threads, "batch": job.batch}
+            answer = self._ask("load", artifact=artifact, **settings)
+            self.ready = _typed("load", Ready, answer)
+        except BaseException:
+            child.close(kill=True)
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id on this machine."""
+        return self._child.pid
+
+    def _ask(self, op: str, **arguments: Any) -> dict[str, Any]:
+        event = self._child.request(op, self._timeout_s, **arguments)
+        event.pop("event", None)
+        return event
+
+    def verify(self) -> dict[str, Any]:
+        """Run all golden inputs; return the outputs by name, float32 arrays, one row an input."""
+        outputs = self._ask("verify").get("outputs", {})
+        return {name: _array(data) for name, data in outputs.items()}
+
+    def measure(self, runs: int) -> list[int]:
+        """Run one golden input `runs` times; return each invocation's time in nanoseconds."""
+        return _typed("measure", list[int], self._ask("measure", runs=runs).get("ns"))
+
+    def predict(self, images: Path, top: int = 5) -> list[list[int]]:
+        """Classify the images of a `.npy` file; return the `top` best classes of each."""
+        answer = self._ask("predict", images=str(images.resolve()), top=top)
+        return _typed("predict", list[list[int]], answer.get("classes"))
+
+    def memory(self) -> Memory:
+        """Return the worker's memory figures so far."""
+        return _typed("memory", Memory, self._ask("memory"))
+
+    def close(self) -> None:
+        """End the worker. Never raises; safe to call twice."""
+        self._child.close()
+
+
+def _typed(op: str, kind: type[T], value: Any) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise WorkerError(op, "transport", f"the worker's answer does not fit: {error}") from None
+
+
+def _array(data: dict[str, Any]) -> Any:
+    flat = np.frombuffer(base64.b64decode(data["data"]), dtype=data["dtype"])
+    return flat.reshape(data["shape"])

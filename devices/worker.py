@@ -1,0 +1,555 @@
+"""The worker: runs ON the device, one process per artifact; this file is all that is sent there.
+
+Needs Python 3.9, numpy and one runtime. JSON lines on standard input and output; a runtime's own
+chatter goes to standard error, whatever descriptor it writes to.
+
+    {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
+    {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
+                                    -> {"event": "ready", "load_ns", "threads", "provider", ...}
+    {"op": "verify"}                -> {"event": "outputs", "outputs": {NAME: ARRAY}}
+    {"op": "measure", "runs": n}    -> {"event": "samples", "ns": [...]}
+    {"op": "predict", "images": FILE, "top": k}  -> {"event": "classes", "classes": [[...], ...]}
+    {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
+    {"op": "close"}                 -> {"event": "closed"}
+    whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
+
+ARRAY is {"dtype", "shape", "data"}, base64. Inputs and outputs are float32 in the artifact's own
+layout: the worker quantizes and dequantizes by the manifest's scale and zero point.
+
+What is timed. `load_ns`: from the model file's path to a runtime ready to be invoked; importing the
+runtime is outside (a TFLite file put to another batch is also invoked once, inside). A sample: one
+invocation, by `time.perf_counter_ns`, inputs in place before and outputs fetched after: LiteRT
+``invoke()``, ONNX Runtime ``run_with_iobinding()``, torch ``module()``. Python's garbage collector
+is off meanwhile. Preprocessing, quantizing a float input and copying are outside.
+
+Threads are as found: torch is asked; for the others, the operating system's threads that loading
+added, and the one that calls (Linux; null elsewhere).
+"""
+# ruff: noqa: B905 -- zip has no `strict` in Python 3.9
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gc
+import hashlib
+import importlib
+import json
+import os
+import platform
+import re
+import signal
+import sys
+import time
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+MODEL_FILES = {"tflite": "model.tflite", "onnx": "model.onnx", "torch": "model.pt2"}
+OUT_OF_MEMORY = re.compile(
+    r"bad_alloc|(can't|cannot|failed to|unable to) allocate|out of memory", re.IGNORECASE
+)
+MEMORY_SINCE = (
+    " of the worker process since its start: before_load includes Python, numpy and the imported "
+    "runtime, after_run is after the last verify or measure"
+)
+
+
+class JobError(Exception):
+    """What is said to the host in place of a traceback."""
+
+    def __init__(self, cause: str, detail: str) -> None:
+        super().__init__(detail)
+        self.cause, self.detail = cause, detail
+
+
+class Litert:
+    """TFLite files, by whichever interpreter is there (LiteRT is the present name of TFLite).
+
+    XNNPACK is applied by default. Without a thread count the interpreter uses one thread.
+    """
+
+    format = "tflite"
+    modules = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
+
+    def __init__(self) -> None:
+        module, self.version = import_first(self.modules)
+        self._interpreter = module.Interpreter
+        self.threads = None
+
+    def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
+        """Open the file; put it to another batch than it was made for, if it can be."""
+        self._model = self._interpreter(model_path=path, num_threads=threads)
+        self._model.allocate_tensors()
+        inputs, outputs = self._details()
+        self._inputs = [d["index"] for d in in_order(inputs, contract["inputs"])]
+        self._outputs = [d["index"] for d in in_order(outputs, contract["outputs"])]
+        self.invoke = self._model.invoke
+        if batch != contract["inputs"][0]["shape"][0]:
+            self._resize(contract, batch)
+        partitions = sum(op["op_name"] == "DELEGATE" for op in self._operations())
+        several = f" in {partitions} partitions" if partitions > 1 else ""
+        self.provider = f"XNNPACK{several}" if partitions else "built-in kernels"
+
+    def _operations(self) -> list[dict[str, Any]]:
+        listing: Any = getattr(self._model, "_get_ops_details", list)
+        return list(listing())
+
+    def _details(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the tensors by name: a single signature's names, else their positions."""
+        if (
+            hasattr(self._model, "get_signature_list")
+            and len(self._model.get_signature_list()) == 1
+        ):
+            runner = self._model.get_signature_runner()
+            if hasattr(runner, "get_output_details"):
+                return runner.get_input_details(), runner.get_output_details()
+        inputs, outputs = self._model.get_input_details(), self._model.get_output_details()
+        return {str(i): d for i, d in enumerate(inputs)}, {str(i): d for i, d in enumerate(outputs)}
+
+    def _resize(self, contract: dict[str, Any], batch: int) -> None:
+        try:
+            for index, tensor in zip(self._inputs, contract["inputs"]):
+                self._model.resize_tensor_input(index, [batch, *tensor["shape"][1:]])
+            self._model.allocate_tensors()
+            self._model.invoke()
+        except (RuntimeError, ValueError):
+            check_batch({**contract, "dynamic_batch": False}, batch)
+        if any(len(output) != batch for output in self.get()):
+            check_batch({**contract, "dynamic_batch": False}, batch)
+
+    def set(self, arrays: list[Any]) -> None:
+        """Copy the inputs in."""
+        for index, array in zip(self._inputs, arrays):
+            self._model.set_tensor(index, array)
+
+    def get(self) -> list[Any]:
+        """Copy the outputs out."""
+        return [self._model.get_tensor(index) for index in self._outputs]
+
+
+class OnnxRuntime:
+    """ONNX files on the CPU provider. Without a thread count: one thread a physical core."""
+
+    format = "onnx"
+    modules = ("onnxruntime",)
+
+    def __init__(self) -> None:
+        self._runtime, self.version = import_first(self.modules)
+        self.threads = None
+
+    def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
+        """Open the file; inputs and outputs go by the manifest's names."""
+        check_batch(contract, batch)
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        providers = ["CPUExecutionProvider"]
+        self._model = self._runtime.InferenceSession(path, options, providers=providers)
+        self.provider = ", ".join(self._model.get_providers())
+        self._binding = self._model.io_binding()
+        self._names = [tensor["name"] for tensor in contract["inputs"]]
+        for tensor in contract["outputs"]:
+            self._binding.bind_output(tensor["name"], "cpu")
+        self.invoke = partial(self._model.run_with_iobinding, self._binding)
+
+    def set(self, arrays: list[Any]) -> None:
+        """Bind the inputs, which stay where they are."""
+        self._arrays = arrays
+        for name, array in zip(self._names, arrays):
+            self._binding.bind_cpu_input(name, array)
+
+    def get(self) -> list[Any]:
+        """Copy the outputs out."""
+        return list(self._binding.copy_outputs_to_cpu())
+
+
+class Torch:
+    """``torch.export`` programs, run eagerly: for reference."""
+
+    format = "torch"
+    modules = ("torch",)
+
+    def __init__(self) -> None:
+        self._torch, self.version = import_first(self.modules)
+        self.provider = "eager, CPU"
+
+    def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
+        """Open the program; a thread count holds for the whole process."""
+        check_batch(contract, batch)
+        if threads:
+            self._torch.set_num_threads(threads)
+        self.threads = self._torch.get_num_threads()
+        self._model = self._torch.export.load(path).module()
+
+    def set(self, arrays: list[Any]) -> None:
+        """Wrap the inputs, which stay where they are."""
+        self._inputs = [self._torch.from_numpy(array) for array in arrays]
+
+    def invoke(self) -> None:
+        """Run once."""
+        with self._torch.inference_mode():
+            self._outputs = self._model(*self._inputs)
+
+    def get(self) -> list[Any]:
+        """Return the outputs as arrays."""
+        outputs = self._outputs
+        several = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+        return [output.numpy() for output in several]
+
+
+RUNTIMES: dict[str, Any] = {"litert": Litert, "onnxruntime": OnnxRuntime, "torch": Torch}
+
+
+def import_first(modules: tuple[str, ...]) -> tuple[Any, str]:
+    """Import the first of `modules` that is installed; return it, and its name and version."""
+    packages = [name.split(".")[0] for name in modules]
+    for name, package in zip(modules, packages):
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] != package:
+                raise
+        else:
+            return module, f"{package} {_version(package)}"
+    extra = "train" if modules == Torch.modules else "bench"
+    raise JobError(
+        "missing-runtime",
+        f"no {' or '.join(packages)} here; install it with: pip install 'edgeworthy[{extra}]'",
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package.replace("_", "-"))
+    except metadata.PackageNotFoundError:
+        return str(getattr(sys.modules[package], "__version__", "of unknown version"))
+
+
+def in_order(details: dict[str, Any], tensors: list[Any]) -> list[Any]:
+    """Bring a file's tensors into the manifest's order: by name, else args_0, args_1, ..."""
+    names = [tensor["name"] for tensor in tensors]
+    if len(names) != len(details):
+        raise JobError("error", f"the file has {len(details)} tensors, its manifest {len(names)}")
+    if set(names) != set(details):
+        names = sorted(details, key=lambda name: [int(n) for n in re.findall(r"\d+", name)][-1:])
+    return [details[name] for name in names]
+
+
+def check_batch(contract: dict[str, Any], batch: int) -> None:
+    """Refuse a batch that the file was not made for."""
+    made_for = contract["inputs"][0]["shape"][0]
+    if not contract["dynamic_batch"] and batch != made_for:
+        detail = f"this file is made for batch {made_for}; export it with --batch {batch}"
+        raise JobError("unsupported", detail)
+
+
+def encode(rows: Any, tensor: dict[str, Any]) -> Any:
+    """Return float32 rows in the file's dtype: quantized half to even and clipped, or cast."""
+    dtype = np.dtype(tensor["dtype"])
+    if dtype.kind in "iu" and tensor.get("scale"):
+        limits = np.iinfo(dtype)
+        stored = np.rint(rows / tensor["scale"]) + (tensor.get("zero_point") or 0)
+        rows = np.clip(stored, limits.min, limits.max)
+    return np.ascontiguousarray(rows, dtype=dtype)
+
+
+def decode(stored: Any, tensor: dict[str, Any]) -> Any:
+    """Return an output of the file as float32, dequantized if it is an integer with a scale."""
+    real = np.array(stored, dtype=np.float32)
+    if stored.dtype.kind in "iu" and tensor.get("scale"):
+        real = (real - (tensor.get("zero_point") or 0)) * np.float32(tensor["scale"])
+    return real
+
+
+class Worker:
+    """One artifact in one runtime; `answer` is the whole protocol."""
+
+    def __init__(self) -> None:
+        self.ops: dict[str, Callable[..., dict[str, Any]]] = {
+            "probe": self._probe,
+            "load": self._load,
+            "verify": self._verify,
+            "measure": self._measure,
+            "predict": self._predict,
+            "memory": self._memory,
+            "close": lambda: {"event": "closed"},
+        }
+        self.runtime: Any = None
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the event for a request; whatever goes wrong is an event too."""
+        arguments = dict(request)
+        op = str(arguments.pop("op", None))
+        try:
+            if op not in self.ops:
+                raise JobError("unsupported", f"no op '{op}'; there is {', '.join(self.ops)}")
+            if self.runtime is None and op not in ("probe", "load", "close"):
+                raise JobError("error", "nothing is loaded; send op 'load' first")
+            return self.ops[op](**arguments)
+        except JobError as error:
+            cause, detail = error.cause, error.detail
+        except Exception as error:
+            short = isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error))
+            cause, detail = "out-of-memory" if short else "error", one_line(error)
+        return {"event": "error", "stage": op, "cause": cause, "detail": detail}
+
+    def _probe(self, runtime: str) -> dict[str, Any]:
+        version = start_runtime(runtime).version
+        return {"event": "runtime", "runtime_version": version, "environment": environment()}
+
+    def _load(
+        self, artifact: str, runtime: str, threads: int | None = None, batch: int = 1
+    ) -> dict[str, Any]:
+        directory = Path(artifact)
+        manifest = read_manifest(directory)
+        self.contract, self.batch = manifest["contract"], batch
+        self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract)
+        opened = start_runtime(runtime)
+        if manifest["format"] != opened.format:
+            files = f"{runtime} runs {opened.format} files"
+            raise JobError("unsupported", f"{files}, this artifact is {manifest['format']}")
+        alone, self.peaks = count_threads(), {"before_load": peak_memory()}
+        start = time.perf_counter_ns()
+        path = str(directory / MODEL_FILES[opened.format])
+        opened.load(path, threads, self.contract, batch)
+        load_ns = time.perf_counter_ns() - start
+        self.peaks["after_load"] = peak_memory()
+        self.runtime = opened
+        return {
+            "event": "ready",
+            "load_ns": load_ns,
+            "runtime": runtime,
+            "runtime_version": opened.version,
+            "provider": opened.provider,
+            "threads": opened.threads or (count_threads() - alone + 1 if alone else None),
+            "environment": environment(),
+        }
+
+    def _set(self, start: int) -> None:
+        """Put golden inputs number start, start + 1, ... in place as a batch, going round."""
+        numbers = np.arange(start, start + self.batch) % len(self.inputs[0])
+        self._feed([rows[numbers] for rows in self.inputs])
+
+    def _feed(self, batches: list[Any]) -> None:
+        self.runtime.set([encode(b, t) for b, t in zip(batches, self.contract["inputs"])])
+
+    def _run(self) -> list[Any]:
+        self.runtime.invoke()
+        outputs = [decode(o, t) for o, t in zip(self.runtime.get(), self.contract["outputs"])]
+        for output, tensor in zip(outputs, self.contract["outputs"]):
+            expected = [self.batch, *tensor["shape"][1:]]
+            if list(output.shape) != expected:
+                found = f"output '{tensor['name']}' has shape {list(output.shape)}"
+                raise JobError("error", f"{found}, the manifest promises {expected}")
+        return outputs
+
+    def _verify(self) -> dict[str, Any]:
+        """Run every golden input in every place of the batch; return the worst answer to each.
+
+        Going round puts different rows beside each other, so that a row which leaks into another
+        shows, and so does a place in the batch that is wrong.
+        """
+        worst: list[dict[int, Any]] = [{} for _ in self.expected]
+        for start in range(len(self.inputs[0])):
+            self._set(start)
+            for output, kept, expected in zip(self._run(), worst, self.expected):
+                keep_worst(output, kept, expected, start)
+        self.peaks["after_run"] = peak_memory()
+        names = [tensor["name"] for tensor in self.contract["outputs"]]
+        arrays = [np.stack([kept[number] for number in sorted(kept)]) for kept in worst]
+        return {"event": "outputs", "outputs": dict(zip(names, map(as_data, arrays)))}
+
+    def _measure(self, runs: int) -> dict[str, Any]:
+        self._set(0)
+        samples, clock, invoke = [0] * runs, time.perf_counter_ns, self.runtime.invoke
+        gc.disable()
+        try:
+            for number in range(runs):
+                start = clock()
+                invoke()
+                samples[number] = clock() - start
+        finally:
+            gc.enable()
+        self.peaks["after_run"] = peak_memory()
+        return {"event": "samples", "ns": samples}
+
+    def _predict(self, images: str, top: int = 5) -> dict[str, Any]:
+        """Classify by the first output; a last batch that is not full is filled and cut."""
+        rows, shape = np.load(images, mmap_mode="r"), self.contract["inputs"][0]["shape"]
+        if len(self.inputs) > 1 or list(rows.shape[1:]) != shape[1:]:
+            takes = f"{len(self.inputs)} input(s), the first of {shape[1:]}"
+            detail = f"{images} holds images of {list(rows.shape[1:])}, the artifact takes {takes}"
+            raise JobError("unsupported", detail)
+        classes: list[list[int]] = []
+        for start in range(0, len(rows), self.batch):
+            numbers = np.arange(start, start + self.batch).clip(max=len(rows) - 1)
+            self._feed([rows[numbers]])
+            scores = self._run()[0].reshape(self.batch, -1)
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+            classes += best[: len(rows) - start].tolist()
+        return {"event": "classes", "classes": classes}
+
+    def _memory(self) -> dict[str, Any]:
+        source = "ru_maxrss" if sys.platform == "darwin" else "VmHWM"
+        definition = f"peak resident set size ({source}){MEMORY_SINCE}"
+        return {"event": "memory", "definition": definition, "after_run": None, **self.peaks}
+
+
+def start_runtime(name: str) -> Any:
+    """Import a runtime and return its adapter."""
+    if name not in RUNTIMES:
+        raise JobError("unsupported", f"no runtime '{name}' here; there is {', '.join(RUNTIMES)}")
+    return RUNTIMES[name]()
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Return the manifest, once every file agrees with it.
+
+    A model file cut short on its way here could crash a runtime, so the hashes are checked first.
+    """
+    path = directory / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_bytes())
+        digests = [(directory / f["path"], f["sha256"]) for f in manifest["files"]]
+        changed = [file for file, digest in digests if sha256(file) != digest]
+    except OSError as error:
+        missing = f"{error.filename}: {error.strerror}"
+        raise JobError("error", f"{missing}; export it again") from None
+    except (KeyError, TypeError, ValueError):
+        raise JobError("error", f"{path} is not a manifest; export it again") from None
+    if changed:
+        reason = "does not match the sha256 in its manifest: it was changed or cut short"
+        raise JobError("error", f"{changed[0]} {reason}; export it again")
+    return manifest
+
+
+def sha256(path: Path) -> str:
+    """Return a file's hash, read in blocks: it must not raise the memory figures."""
+    hashed = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(partial(stream.read, 1 << 20), b""):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
+def read_golden(path: Path, contract: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Return the golden rows of all inputs and of all outputs, float32."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            inputs = [arrays["in." + tensor["name"]] for tensor in contract["inputs"]]
+            return inputs, [arrays["out." + tensor["name"]] for tensor in contract["outputs"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise JobError("error", f"{path}: {one_line(error)}; export it again") from None
+
+
+def keep_worst(output: Any, kept: dict[int, Any], expected: Any, start: int) -> None:
+    """Keep by golden input's number the row farthest from what is expected; NaN is farthest."""
+    for place, row in enumerate(output):
+        number = (start + place) % len(expected)
+        if number not in kept or _distance(row, expected[number]) > _distance(
+            kept[number], expected[number]
+        ):
+            kept[number] = row
+
+
+def _distance(row: Any, expected: Any) -> float:
+    return float(np.nan_to_num(np.abs(row - expected), nan=np.inf).max(initial=0))
+
+
+def as_data(values: Any) -> dict[str, Any]:
+    """Return an array as JSON can carry it."""
+    data = base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
+    return {"dtype": str(values.dtype), "shape": list(values.shape), "data": data}
+
+
+def count_threads() -> int:
+    """Return this process's threads, 0 where the system does not tell."""
+    return len(list(Path("/proc/self/task").glob("[0-9]*")))
+
+
+def peak_memory() -> int | None:
+    """Return this process's peak resident set in bytes, None where the system does not tell."""
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status")
+    text = status.read_text(errors="replace") if status.is_file() else ""
+    found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else None
+
+
+def environment() -> dict[str, str]:
+    """Return what samples depend on besides the artifact and the runtime."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+    }
+
+
+def one_line(error: Exception) -> str:
+    """Return an exception as one line."""
+    return " ".join(str(error).split())[:1000] or type(error).__name__
+
+
+def serve(requests: Any, answers: Any) -> None:
+    """Answer until `close`, or until the host is gone and with it the pipe's other end."""
+    worker = Worker()
+    for line in requests:
+        try:
+            request = dict(json.loads(line))
+        except (TypeError, ValueError):
+            request = {"op": line.strip()[:80]}
+        answers.write(json.dumps(worker.answer(request)) + "\n")
+        answers.flush()
+        if request.get("op") == "close":
+            return
+
+
+def take_pipes() -> tuple[Any, Any]:
+    """Take the protocol's pipes aside: nothing else may read from them or write to them."""
+    requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def confine(cpus: str | None, limit_bytes: int | None, parent: int | None) -> None:
+    """Bind this process to cores and to an address space; have Linux end it with its parent."""
+    if cpus:
+        os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
+    if limit_bytes:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    if parent and sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit("the host ended before the worker began")
+
+
+def main() -> None:
+    """Read the arguments and serve."""
+    parser = argparse.ArgumentParser(description="edgeworthy's worker: runs one artifact")
+    parser.add_argument("--cpus", help="cores to run on, as 0,1")
+    parser.add_argument("--limit-bytes", type=int, help="address space limit (RLIMIT_AS)")
+    parser.add_argument("--parent", type=int, help="the process to end with (Linux)")
+    pipes = take_pipes()
+    confine(**vars(parser.parse_args()))
+    serve(*pipes)
+
+
+if __name__ == "__main__":
+    main()

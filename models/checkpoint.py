@@ -1,0 +1,222 @@
+"""From a name to a network with weights: drawn from a seed, read from a file, or the project's."""
+
+import hashlib
+import importlib
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from models.family import ModelError, Spec
+from models.metadata import Metadata, read_metadata
+from models.preprocess import Preprocessing
+from models.registry import resolve
+
+SHOWN = 3
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """Where the parameters' values come from. `top1` is a fraction, as the file states it."""
+
+    origin: Literal["random", "file", "trained"]
+    sha256: str | None = None
+    seed: int | None = None
+    dataset: str | None = None
+    top1: float | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network ready to run: `module` is in evaluation mode, float32, on the CPU.
+
+    `preprocessing` is what its weights were trained with, or the family's where none is known.
+    """
+
+    module: nn.Module
+    spec: Spec
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...] | None
+    classes: int
+    channels: int
+    weights: WeightsInfo
+
+
+def create(spec: Spec, *, classes: int | None = None, channels: int | None = None) -> nn.Module:
+    """Return the network of `spec` with freshly drawn weights, in training mode."""
+    module, _, name = spec.factory.partition(":")
+    settings = {key: value for key, value in spec.settings.items() if key != "resolution"}
+    network: nn.Module = getattr(importlib.import_module(module), name)(
+        classes=classes or spec.classes, channels=channels or spec.channels, **settings
+    )
+    return network
+
+
+def build(name: str, *, weights: Path | None = None, seed: int = 0) -> Built:
+    """Build a network by name, with the weights of a file, the project's own, or drawn from `seed`.
+
+    A file's own counts of classes and channels are taken over. The global random state is left
+    as it was.
+
+    Raises:
+        ModelError: no such network, or the file cannot be read, holds more than tensors, or does
+            not fit the network.
+    """
+    spec = resolve(name)
+    if weights and spec.weights:
+        base = name.partition("@")[0]
+        raise ModelError(f"'{name}' comes with its weights; give --weights with '{base}'")
+    path = weights or spec.weights
+    return _from_file(spec, path) if path else _from_seed(spec, seed)
+
+
+def _from_seed(spec: Spec, seed: int) -> Built:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = create(spec).eval()
+    info = WeightsInfo("random", seed=seed)
+    return Built(module, spec, spec.preprocessing, None, spec.classes, spec.channels, weights=info)
+
+
+def _from_file(spec: Spec, path: Path) -> Built:
+    state = read_state(path)
+    words = read_metadata(path) if path.suffix == ".safetensors" else Metadata()
+    classes = _count(state, spec.head, 0, spec.classes)
+    channels = _count(state, spec.stem, 1, spec.channels)
+    with torch.random.fork_rng(devices=[]):
+        module = create(spec, classes=classes, channels=channels)
+    load_state(module, state, path)
+    measured_as_is = spec.weights is not None or words.model == spec.name
+    info = WeightsInfo(
+        origin="trained" if spec.weights else "file",
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        dataset=words.dataset,
+        top1=words.top1 if measured_as_is else None,
+    )
+    preprocessing = _preprocessing(words.preprocessing or spec.preprocessing, spec, channels)
+    return Built(
+        module.eval(), spec, preprocessing, words.class_names, classes, channels, weights=info
+    )
+
+
+def _count(state: State, key: str, dimension: int, default: int) -> int:
+    tensor = state.get(key)
+    return tensor.shape[dimension] if tensor is not None and tensor.ndim > 1 else default
+
+
+def _preprocessing(known: Preprocessing, spec: Spec, channels: int) -> Preprocessing:
+    """Keep the size that the name asks for, and spread or average the statistics over channels."""
+    own = spec.preprocessing
+    if known.size != own.size:
+        known = replace(known, size=own.size, resize=own.resize)
+    if known.channels == channels:
+        return known
+    if channels != 1 and channels != 3:
+        raise ModelError(f"these weights are for {channels} channels; images have 1 or 3")
+    mean, std = ((sum(v) / len(v),) * channels for v in (known.mean, known.std))
+    return replace(known, channels=channels, mean=mean, std=std)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors or .pth file by name; no code in it can run.
+
+    A .pth file may hold a state_dict or a dictionary with one under ``state_dict`` or ``model``;
+    the prefix ``module.`` that parallel training leaves is dropped.
+
+    Raises:
+        ModelError: missing, truncated, no tensors, or pickled objects inside.
+    """
+    if not path.is_file():
+        raise ModelError(f"no weights file {path}; give a .safetensors or .pth file")
+    try:
+        found: Any = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+    except pickle.UnpicklingError:
+        raise ModelError(
+            f"refused: {path} contains pickled objects; save a state_dict or safetensors"
+        ) from None
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelError(
+            f"cannot read the weights {path}: {reason}; it is damaged or of another format"
+        ) from None
+    return {key.removeprefix("module."): tensor for key, tensor in _state_of(found, path).items()}
+
+
+def _unpickled(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _state_of(found: Any, path: Path) -> dict[str, Tensor]:
+    if isinstance(found, Mapping):
+        for key in ("state_dict", "model"):
+            if isinstance(found.get(key), Mapping):
+                return _state_of(found[key], path)
+        if found and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items()):
+            return dict(found)
+    raise ModelError(f"{path} holds no state_dict: tensors by name were expected")
+
+
+def load_state(module: nn.Module, state: State, path: Path) -> None:
+    """Copy `state` into `module`, strictly; batch norm's batch counts may be missing.
+
+    Raises:
+        ModelError: names are missing or unexpected, or shapes differ; names the first few.
+    """
+    own = module.state_dict()
+    counts = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
+    state = {**counts, **state}
+    shapes = [
+        f"{key} is {_shape(state[key])} and not {_shape(own[key])}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    faults = [
+        _fault("missing", [key for key in own if key not in state]),
+        _fault("unexpected", [key for key in state if key not in own]),
+        _fault("of another shape", shapes),
+    ]
+    if any(faults):
+        raise ModelError(
+            f"{path} does not fit this network: {'; '.join(filter(None, faults))}; "
+            "give the name of the network that it was made for"
+        )
+    module.load_state_dict(dict(state), strict=True)
+
+
+def _fault(what: str, keys: list[str]) -> str:
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return f"{what}: {', '.join(keys[:SHOWN])}{more}" if keys else ""
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a scalar"
+
+
+def save(module: nn.Module, path: Path, metadata: Metadata) -> None:
+    """Write a module's state and `metadata` as safetensors, whole or not at all.
+
+    Raises:
+        ModelError: the directory cannot be written to.
+    """
+    state = {key: tensor.detach().contiguous() for key, tensor in module.state_dict().items()}
+    scratch = None
+    try:
+        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        save_file(state, scratch, metadata.encode())
+        Path(scratch).chmod(0o644)
+        Path(scratch).replace(path)
+    except OSError as error:
+        raise ModelError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        if scratch:
+            Path(scratch).unlink(missing_ok=True)

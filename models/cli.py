@@ -1,0 +1,246 @@
+"""``edgeworthy models``: list, show and train the networks."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from models.analysis import Analysis
+    from models.data import Dataset
+    from models.family import Spec
+    from models.training import Progress, Recipe, Step
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """List, show and train the networks."""
+
+
+@command.command("list")
+@click.argument("patterns", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def list_(patterns: tuple[str, ...], as_json: bool) -> None:
+    """List the networks, or those that match PATTERNS, such as 'mobilenet*'."""
+    from models.registry import expand, resolve
+
+    wanted = [part for pattern in patterns or ("all",) for part in pattern.split(",") if part]
+    rows = [_summary(resolve(name)) for name in expand(wanted)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    _table(
+        ["model", "input", "classes", "paper", "year", "top-1 published", "top-1 of its weights"],
+        [
+            [
+                row["name"],
+                "x".join(map(str, row["input"])),
+                row["classes"],
+                row["paper"],
+                row["year"],
+                _per_cent(row["published"] and row["published"]["top1"]),
+                f"{_per_cent(row['top1'])} {row['dataset']}" if row["top1"] else "",
+            ]
+            for row in rows
+        ],
+        numbers={2, 4, 5},
+    )
+
+
+def _summary(spec: "Spec") -> dict[str, Any]:
+    from models.metadata import Metadata, read_metadata
+
+    words = read_metadata(spec.weights) if spec.weights else Metadata()
+    return {
+        "name": spec.name,
+        "family": spec.family,
+        "settings": dict(spec.settings),
+        "input": [spec.channels, *spec.preprocessing.size],
+        "classes": spec.classes,
+        "paper": spec.title,
+        "year": spec.year,
+        "published": asdict(spec.published) if spec.published else None,
+        "dataset": words.dataset,
+        "top1": words.top1 and 100 * words.top1,
+    }
+
+
+def _per_cent(value: float | None) -> str:
+    return f"{value:.2f} %" if value is not None else ""
+
+
+@command.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def show(name: str, as_json: bool) -> None:
+    """Show the layers of NAME: shapes, parameters, MACs and memory, for one image in float32."""
+    from models.registry import resolve
+
+    spec = resolve(name)
+    analysis = _analysis(spec)
+    if as_json:
+        click.echo(json.dumps({**_summary(spec), **asdict(analysis)}, indent=2))
+        return
+    _table(
+        ["layer", "kind", "output", "parameters", "share", "MACs", "share", "activations, bytes"],
+        [
+            [
+                layer.name,
+                layer.kind,
+                "x".join(map(str, layer.output_shape[1:])),
+                f"{layer.parameters:,}",
+                _share(layer.parameters, analysis.parameters),
+                f"{layer.macs:,}",
+                _share(layer.macs, analysis.macs),
+                f"{layer.activation_bytes:,}" if layer.activation_bytes else "in place",
+            ]
+            for layer in analysis.layers
+        ],
+        numbers={3, 4, 5, 6, 7},
+    )
+    for label, value in _totals(analysis):
+        click.echo(f"{label:<32}{value:>16}")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if part else ""
+
+
+def _totals(analysis: "Analysis") -> list[tuple[str, str]]:
+    return [
+        ("parameters", f"{analysis.parameters:,}"),
+        ("weights, bytes", f"{4 * analysis.parameters:,}"),
+        ("MACs", f"{analysis.macs:,}"),
+        ("all activations, bytes", f"{analysis.total_activation_bytes:,}"),
+        ("most activations at once, bytes", f"{analysis.peak_activation_bytes:,}"),
+    ]
+
+
+def _analysis(spec: "Spec") -> "Analysis":
+    """Analyse a network without a single weight: its tensors have shapes only."""
+    import torch
+
+    from models.analysis import analyse
+    from models.checkpoint import create
+
+    with torch.device("meta"):
+        module = create(spec).eval()
+    image = torch.empty(1, spec.channels, *spec.preprocessing.size, device="meta")
+    program: ExportedProgram = torch.export.export(module, (image,))
+    return analyse(program)
+
+
+def _table(headings: list[str], rows: Sequence[Sequence[object]], numbers: set[int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for position, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if position in numbers else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(str, row))
+    # A pipe has no width to fit: nothing may be cut off.
+    Console(width=None if sys.stdout.isatty() else 250, highlight=False).print(table)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--dataset", default="fashion-mnist", show_default=True, help="Data set by name.")
+@click.option("--data", type=click.Path(path_type=Path), help="Images from this folder instead.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
+@click.option("--batch-size", type=click.IntRange(min=2), help="Images a step.")
+@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Highest learning rate.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write; default NAME@DATASET.safetensors.",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+def train(
+    *,
+    name: str,
+    dataset: str,
+    data: Path | None,
+    epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    seed: int,
+    threads: int,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Train NAME from scratch on the CPU, and write its weights with their accuracy.
+
+    The same command gives the same file, bit for bit, on the same machine; the number of threads
+    is part of the command. Epochs, batch size and learning rate have a default for each family.
+    """
+    from models.registry import resolve
+
+    spec = resolve(name)
+    path = out or Path(f"{spec.name}@{data.resolve().name if data else dataset}.safetensors")
+    _refuse(spec, path, force)
+    from models.training import recipe_for, train_to_file
+
+    own = recipe_for(spec)
+    recipe = replace(
+        own, epochs=epochs or own.epochs, batch=batch_size or own.batch, lr=lr or own.lr
+    )
+    splits = _open(str(data or dataset))
+    try:
+        with _progress(recipe) as progress:
+            words = train_to_file(
+                spec, *splits, path, recipe, seed=seed, threads=threads, progress=progress
+            )
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: {path} was not written", err=True)
+        sys.exit(130)
+    click.echo(f"{path}\t{_per_cent(100 * (words.top1 or 0))} top-1 on {words.dataset}")
+
+
+def _open(source: str) -> tuple["Dataset", "Dataset"]:
+    from models.data import open_dataset
+
+    data, test = open_dataset(source, "train"), open_dataset(source, "test")
+    if data.note:
+        click.echo(f"note: {data.note}", err=True)
+    return data, test
+
+
+def _refuse(spec: "Spec", path: Path, force: bool) -> None:
+    from models.family import ModelError
+
+    if spec.weights:
+        raise ModelError(f"'{spec.name}' is trained already; train '{spec.name.partition('@')[0]}'")
+    if path.suffix != ".safetensors":
+        raise ModelError(f"--out {path} must end in .safetensors")
+    if path.exists() and not force:
+        raise ModelError(f"{path} exists; give --force to replace it, or another --out")
+    if not path.resolve().parent.is_dir():
+        raise ModelError(f"no directory {path.resolve().parent}; make it, or give another --out")
+
+
+@contextmanager
+def _progress(recipe: "Recipe") -> Iterator["Progress"]:
+    """Give a bar on a terminal, and a line an epoch elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True, highlight=False)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("training", total=recipe.epochs)
+
+        def update(step: "Step") -> None:
+            bar.update(task, completed=step.epochs_done)
+            if step.epochs_done.is_integer():
+                console.print(f"epoch {step.epochs_done:.0f}/{recipe.epochs}: loss {step.loss:.4f}")
+
+        yield update

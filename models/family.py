@@ -1,0 +1,142 @@
+"""What the registry holds: families of networks as data, and the names they answer to."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from models.preprocess import Preprocessing
+
+
+class ModelError(Exception):
+    """A network or its weights cannot be had; the message says why and what to type next."""
+
+    exit_code: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class Published:
+    """Accuracy on ImageNet in per cent as its source gives it; never measured here."""
+
+    top1: float | None
+    top5: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One network, before any weight exists.
+
+    `factory` is ``module:callable``, called with `classes`, `channels` and `settings` (but for
+    the resolution, which is the input's alone). `stem` and `head` are the parameters whose shapes
+    tell a file's channels (dimension 1) and classes (dimension 0). `weights` is the file of a
+    network that comes trained.
+    """
+
+    name: str
+    family: str
+    factory: str
+    settings: Mapping[str, Any]
+    preprocessing: Preprocessing
+    classes: int
+    channels: int
+    stem: str
+    head: str
+    title: str
+    year: int
+    published: Published | None = None
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A part of a name. `read` turns its text into a value or raises ValueError: `rule` says why."""
+
+    listed: tuple[Any, ...]
+    default: Any
+    read: Callable[[str], Any]
+    rule: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """The networks of one file. A name is a key of `networks`, then its parameters, joined by _.
+
+    `networks` maps a name to the factory's settings; `published` and `aliases` go by full and
+    by any name. A parameter left out at the end of a name has its default. The input is square,
+    of the setting `resolution` if there is one; images are first resized to ``side / crop``.
+    """
+
+    name: str
+    factory: str
+    title: str
+    year: int
+    stem: str
+    head: str
+    networks: Mapping[str, Mapping[str, Any]]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, Published] = field(default_factory=dict)
+    classes: int = 1000
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    resolution: int = 224
+    crop: float | None = 0.875
+
+    def listed(self) -> Iterator[str]:
+        """Yield the full names to list: every network over its paper's grid of parameters."""
+        for network in self.networks:
+            for point in product(*(p.listed for p in self.parameters.values())):
+                yield "_".join([network, *map(str, point)])
+
+    def find(self, name: str) -> Spec | None:
+        """Return the network of `name`; None if no network of this family is called so.
+
+        Raises:
+            ModelError: the network is of this family but a parameter is out of its range.
+        """
+        for network in self.networks:
+            texts = name.removeprefix(network + "_").split("_")
+            if name == network:
+                return self._spec(network, {})
+            if texts[0] != name and len(texts) <= len(self.parameters) and texts[0][:1].isdigit():
+                return self._spec(network, self._read(name, texts))
+        return None
+
+    def _read(self, name: str, texts: list[str]) -> dict[str, Any]:
+        values = {}
+        for (key, parameter), text in zip(self.parameters.items(), texts, strict=False):
+            try:
+                values[key] = parameter.read(text)
+            except ValueError:
+                listed = ", ".join(map(str, parameter.listed))
+                raise ModelError(
+                    f"no model named '{name}': the {key} must be {parameter.rule}, not '{text}'; "
+                    f"the paper has {listed}"
+                ) from None
+        return values
+
+    def _spec(self, network: str, given: Mapping[str, Any]) -> Spec:
+        values = {key: given.get(key, p.default) for key, p in self.parameters.items()}
+        name = "_".join([network, *map(str, values.values())])
+        channels = len(self.mean)
+        return Spec(
+            name=name,
+            family=self.name,
+            factory=self.factory,
+            settings={**self.networks[network], **values},
+            preprocessing=self._preprocessing(values.get("resolution", self.resolution)),
+            classes=self.classes,
+            channels=channels,
+            stem=self.stem,
+            head=self.head,
+            title=self.title,
+            year=self.year,
+            published=self.published.get(name),
+        )
+
+    def _preprocessing(self, side: int) -> Preprocessing:
+        channels: Literal[1, 3] = 1 if len(self.mean) == 1 else 3
+        resize = round(side / self.crop) if self.crop else None
+        return Preprocessing(channels, (side, side), self.mean, self.std, resize)

@@ -1,0 +1,67 @@
+"""Blocks that several families share, and how their weights start."""
+
+import math
+
+from torch import Tensor, nn
+
+
+class ConvNormAct(nn.Sequential):
+    """A convolution without bias, batch norm and an activation, padded to keep the size.
+
+    Shapes: ``(N, in_channels, H, W)`` to ``(N, out_channels, ceil(H / stride), ceil(W / stride))``
+    for an odd `kernel`. `activation` None leaves the activation out.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        eps: float = 1e-5,
+        activation: type[nn.Module] | None = nn.ReLU,
+    ) -> None:
+        padding = kernel // 2
+        layers: list[nn.Module] = [
+            nn.Conv2d(
+                in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False
+            ),
+            nn.BatchNorm2d(out_channels, eps=eps),
+        ]
+        super().__init__(*layers, *([activation()] if activation else []))
+
+
+class GlobalAveragePool(nn.Module):
+    """The mean over height and width: ``(N, C, H, W)`` to ``(N, C)``, whatever the image's size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Average the feature maps of `x`."""
+        return nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)
+
+
+def he_(network: nn.Module) -> None:
+    """Start convolutions by He et al. (2015), "Delving Deep into Rectifiers", eq. 14 (fan-out).
+
+    The fan is counted within a group: by torch's own count, which leaves groups out, the signal of
+    an untrained network dies in its depthwise layers. Batch norm starts as the identity, linear
+    layers from N(0, 0.01), biases at zero.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            fan = math.prod(module.kernel_size) * module.out_channels // module.groups
+            nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan))
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.01)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def xavier_(network: nn.Module) -> None:
+    """Start every layer by Glorot and Bengio (2010), section 4.2.1, as saturating units need."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

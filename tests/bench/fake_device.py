@@ -1,0 +1,133 @@
+"""A device of the real protocol whose clock is scripted and seeded: no time passes."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from devices.device import DeviceInfo, Job, Memory, Ready
+from export.artifact import load
+from export.verify import golden
+
+
+@dataclass(frozen=True)
+class Script:
+    """How one artifact behaves.
+
+    Invocations take `ns`, varied by a factor of each request (`drift`) and one of each invocation
+    (`noise`), both log-normal; the first `slow_runs` take three times as long. `fails` gives what
+    to raise at the n-th request (from 1) of an operation.
+    """
+
+    ns: float = 1e6
+    drift: float = 0.001
+    noise: float = 0.001
+    slow_runs: int = 0
+    wrong: bool = False
+    fails: Mapping[tuple[str, int], BaseException] = field(default_factory=dict)
+
+
+class FakeSession:
+    """One loaded artifact."""
+
+    def __init__(self, device: "FakeDevice", job: Job, script: Script) -> None:
+        self._device, self._job, self._script = device, job, script
+        self._name = job.artifact.parent.name
+        self._requests: Counter[str] = Counter()
+        self._invocations = 0
+        self._random = np.random.default_rng([*self._name.encode(), device.seed])
+        self._closed = False
+        self._request("load")
+        self.ready = Ready(
+            load_ns=2_000_000,
+            runtime=job.runtime,
+            runtime_version="1.0",
+            provider="fake",
+            threads=job.threads,
+            environment={"python": "3.9"},
+        )
+        device.opened(self._name)
+
+    def _request(self, op: str) -> None:
+        self._requests[op] += 1
+        self._device.log.append((op, self._name))
+        error = self._script.fails.get((op, self._requests[op]))
+        if error is not None:
+            raise error
+
+    def verify(self) -> dict[str, Any]:
+        self._request("verify")
+        _, outputs = golden(self._job.artifact, load(self._job.artifact))
+        return {name: -array if self._script.wrong else array for name, array in outputs.items()}
+
+    def measure(self, runs: int) -> list[int]:
+        self._request("measure")
+        s = self._script
+        level = s.ns * np.exp(self._random.normal(0, s.drift))
+        times = level * np.exp(self._random.normal(0, s.noise, runs))
+        numbers = self._invocations + np.arange(runs)
+        self._invocations += runs
+        return [int(t) for t in np.where(numbers < s.slow_runs, 3 * times, times)]
+
+    def predict(self, images: Path, top: int = 5) -> list[list[int]]:
+        """Every image is of class 0, then 1, and so on."""
+        self._request("predict")
+        self._device.images.append(images)
+        return [list(range(top))] * len(np.load(images))
+
+    def memory(self) -> Memory:
+        self._request("memory")
+        return Memory(definition="scripted", before_load=1, after_load=2, after_run=3)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._device.log.append(("close", self._name))
+            self._device.open_now.discard(self._name)
+
+
+class FakeDevice:
+    """Runs ONNX and TFLite artifacts by their scripts, named after the model."""
+
+    kind = "fake"
+
+    def __init__(
+        self,
+        scripts: Mapping[str, Script] | None = None,
+        *,
+        name: str = "fake",
+        emulated: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.name, self.emulated, self.seed = name, emulated, seed
+        self.scripts = dict(scripts or {})
+        self.log: list[tuple[str, str]] = []
+        self.images: list[Path] = []
+        self.open_now: set[str] = set()
+        self.most_open = 0
+
+    def opened(self, name: str) -> None:
+        self.open_now.add(name)
+        self.most_open = max(self.most_open, len(self.open_now))
+
+    def info(self) -> DeviceInfo:
+        return DeviceInfo(
+            name=self.name,
+            kind=self.kind,
+            fingerprint=f"{self.name}-1",
+            emulated=self.emulated,
+            facts={"processor": "scripted"},
+        )
+
+    def runtimes(self, format: str) -> list[str]:
+        return {"onnx": ["first", "second"], "tflite": ["first"]}.get(format, [])
+
+    def open(self, job: Job) -> FakeSession:
+        return FakeSession(self, job, self.scripts.get(job.artifact.parent.name, Script()))
+
+    def requests(self, op: str) -> list[str]:
+        """Return whose requests of one kind were made, in order."""
+        return [name for kind, name in self.log if kind == op]

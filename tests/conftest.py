@@ -1,0 +1,52 @@
+"""What all tests share: the command as a user starts it, real images, and exported networks."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "tests" / "data" / "fashion-mnist-sample"
+Result = subprocess.CompletedProcess[str]
+Cli = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def cli() -> Cli:
+    """Run ``edgeworthy ARGUMENTS`` in a process of its own, as a user would."""
+
+    def run(*arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> Result:
+        command = [sys.executable, str(ROOT / "edgeworthy.py"), *map(str, arguments)]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env=os.environ | (env or {}),
+            timeout=600,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """Real images in Fashion-MNIST's own layout: 320 for training, 1,000 unseen."""
+    return SAMPLE
+
+
+@pytest.fixture(scope="session")
+def trained(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained LeNet-5 in every format and precision, exported once, in a directory `artifacts`."""
+    out = tmp_path_factory.mktemp("trained") / "artifacts"
+    formats = "onnx,tflite,coreml"
+    arguments = ["--model", "lenet5@fashion-mnist", "--format", formats, "--precision", "all"]
+    result = cli("export", *arguments, "--data", SAMPLE, "--images", 64, "--out", out)
+    assert result.returncode == 0, result.stdout + result.stderr
+    reference = cli("export", "--model", "lenet5@fashion-mnist", "--format", "torch", "--out", out)
+    assert reference.returncode == 0, reference.stdout + reference.stderr
+    return out

@@ -1,0 +1,108 @@
+"""``edgeworthy devices`` as typed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def devices(tmp_path):
+    """Run ``edgeworthy devices ...`` in an empty directory."""
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+
+    def run(*arguments):
+        command = [sys.executable, str(ROOT / "edgeworthy.py"), "devices", *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def test_list_as_json(devices):
+    [cpu] = json.loads(devices("list", "--json").stdout)
+    assert (cpu["name"], cpu["kind"], cpu["state"]) == ("cpu", "local", "ready")
+    assert "onnxruntime" in cpu["runtimes"]
+    assert cpu["processor"]
+    assert cpu["fingerprint"]
+
+
+def test_list_as_a_table(devices):
+    header, row = devices("list").stdout.splitlines()[:2]
+    assert header.split() == ["name", "kind", "state", "processor", "cores", "memory", "runtimes"]
+    assert row.split()[:3] == ["cpu", "local", "ready"]
+
+
+def test_add_then_list_then_check(devices, tmp_path):
+    core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    done = devices("add", "one", "--cpus", f"{core}-{core}", "--label", "bound")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "edgeworthy devices check one" in done.stderr
+    assert [row["name"] for row in json.loads(devices("list", "--json").stdout)] == ["cpu", "one"]
+    assert devices("check", "bound").returncode == 0
+
+
+def test_check_runs_each_runtime_on_an_artifact(devices, tmp_path):
+    tiny.tiny_onnx(tmp_path / "artifacts")
+    done = devices("check", "cpu")
+    assert done.returncode == 0
+    assert "✓ onnxruntime: the worker starts and loads onnxruntime" in done.stdout
+    assert "✓ onnxruntime runs onnx: tiny/onnx-fp32" in done.stdout
+    assert "- litert runs tflite: not tried, there is no such artifact" in done.stdout
+
+
+def test_check_shows_what_does_not_run(devices, tmp_path):
+    artifact = tiny.tiny_onnx(tmp_path / "artifacts")
+    (artifact / "model.onnx").write_bytes(b"cut")
+    done = devices("check", "cpu", "--json")
+    assert done.returncode == 3
+    [bad] = [step for step in json.loads(done.stdout) if step["ok"] is False]
+    assert "does not match the sha256" in bad["detail"]
+
+
+def test_an_unusable_device_is_listed_with_its_reason_and_fails_its_check(devices):
+    devices("add", "big", "--cpus", "4095")
+    [_, row] = json.loads(devices("list", "--json").stdout)
+    assert row["state"].startswith("unavailable: device 'big': ")
+    done = devices("check", "big")
+    assert done.returncode == 3
+    assert done.stdout.startswith("✗ device: device 'big': ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["check", "pixel"], 3, "error: no device named 'pixel'; there is: cpu; add one with"),
+        (["add", "cpu"], 2, "the name 'cpu' is the machine itself"),
+        (["add", "x", "--cpus", "a-b"], 2, "--cpus a-b: expected core numbers, as 0-1 or 0,2"),
+        (["add", "x", "--cpus", "3-1"], 2, "--cpus 3-1: expected core numbers, as 0-1 or 0,2"),
+        (["add", "x", "--kind", "locla"], 2, "no kind 'locla' (did you mean 'local'?)"),
+    ],
+)
+def test_a_mistake_is_one_line(devices, arguments, code, message):
+    done = devices(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_imports_no_runtime():
+    program = (
+        "import sys, devices.cli; from click.testing import CliRunner; "
+        "assert CliRunner().invoke(devices.cli.command, ['--help']).exit_code == 0; "
+        "print([n for n in ('torch', 'numpy', 'onnxruntime', 'rich') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

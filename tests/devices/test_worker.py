@@ -1,0 +1,133 @@
+"""The worker's own rules, without a process around it."""
+
+import ast
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devices import worker
+
+SOURCE = Path(worker.__file__).read_text(encoding="utf-8")
+INT8 = {"dtype": "int8", "scale": 0.5, "zero_point": -1}
+
+
+def serve(*requests):
+    answers = io.StringIO()
+    lines = [r if isinstance(r, str) else json.dumps(r) for r in requests]
+    worker.serve(iter(lines), answers)
+    return [json.loads(line) for line in answers.getvalue().splitlines()]
+
+
+def test_source_is_python_3_9():
+    ast.parse(SOURCE, feature_version=(3, 9))
+
+
+def test_needs_nothing_but_the_standard_library_and_numpy():
+    names = {
+        alias.name if isinstance(node, ast.Import) else node.module
+        for node in ast.walk(ast.parse(SOURCE))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {name.split(".")[0] for name in names} - sys.stdlib_module_names == {"numpy"}
+
+
+def test_quantizing_rounds_half_to_even_and_clips():
+    rows = np.array([0.25, 0.75, 1.25, 1000, -1000], dtype=np.float32)
+    np.testing.assert_array_equal(worker.encode(rows, INT8), [-1, 1, 1, 127, -128])
+    assert worker.encode(rows, INT8).dtype == np.int8
+
+
+def test_dequantizing_inverts_quantizing_on_the_grid():
+    grid = np.arange(-60, 60, 0.5, dtype=np.float32)
+    back = worker.decode(worker.encode(grid, INT8), INT8)
+    np.testing.assert_array_equal(back, grid)
+    assert back.dtype == np.float32
+
+
+def test_float16_and_plain_integers_are_cast():
+    assert worker.encode(np.float32([0.1]), {"dtype": "float16"}).dtype == np.float16
+    assert worker.encode(np.float32([7]), {"dtype": "int64"}).tolist() == [7]
+    assert worker.decode(np.int64([7]), {"dtype": "int64"}).dtype == np.float32
+
+
+def test_names_with_numbers_are_ordered_as_numbers():
+    details = {f"args_{number}": number for number in (10, 2, 0, 1, 3, 4, 5, 6, 7, 8, 9)}
+    tensors = [{"name": f"input{number}"} for number in range(11)]
+    assert worker.in_order(details, tensors) == list(range(11))
+
+
+def test_equal_names_win_over_positions():
+    tensors = [{"name": "right"}, {"name": "left"}]
+    assert worker.in_order({"left": "L", "right": "R"}, tensors) == ["R", "L"]
+
+
+def test_another_count_of_tensors_is_refused():
+    with pytest.raises(worker.JobError, match="1 tensors, its manifest 2"):
+        worker.in_order({"a": 1}, [{"name": "a"}, {"name": "b"}])
+
+
+def test_the_worst_answer_of_a_golden_input_is_kept():
+    expected, kept = np.zeros((2, 1)), {}
+    for output in ([[0.0], [1.0]], [[3.0], [2.0]], [[1.0], [0.0]]):
+        worker.keep_worst(np.array(output), kept, expected, 0)
+    assert [kept[0].item(), kept[1].item()] == [3.0, 2.0]
+
+
+def test_nan_is_worse_than_any_number():
+    kept = {}
+    for value in (1.0, np.nan, 1e30):
+        worker.keep_worst(np.array([[value]]), kept, np.zeros((1, 1)), 0)
+    assert np.isnan(kept[0])
+
+
+@pytest.mark.parametrize("line", ["not json", "[1, 2]", '"text"', ""])
+def test_a_line_that_is_no_request_is_answered(line):
+    event = serve(line)[0]
+    assert (event["event"], event["cause"]) == ("error", "unsupported")
+
+
+def test_an_unknown_op_says_which_there_are():
+    event = serve({"op": "fly"})[0]
+    assert event["stage"] == "fly"
+    assert "no op 'fly'; there is probe, load, verify" in event["detail"]
+
+
+@pytest.mark.parametrize("op", ["verify", "measure", "predict", "memory"])
+def test_nothing_runs_before_load(op):
+    assert serve({"op": op})[0]["detail"] == "nothing is loaded; send op 'load' first"
+
+
+def test_an_argument_too_many_is_an_error():
+    assert "speed" in serve({"op": "probe", "runtime": "onnxruntime", "speed": 9})[0]["detail"]
+
+
+def test_an_unknown_runtime_says_which_there_are():
+    event = serve({"op": "probe", "runtime": "tvm"})[0]
+    assert event["detail"] == "no runtime 'tvm' here; there is litert, onnxruntime, torch"
+
+
+def test_close_ends_the_worker():
+    assert serve({"op": "close"}, {"op": "fly"}) == [{"event": "closed"}]
+
+
+def test_a_missing_runtime_names_the_extra(monkeypatch):
+    for name in ("ai_edge_litert", "tflite_runtime", "tensorflow"):
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, f"{name}.interpreter", raising=False)
+    event = serve({"op": "probe", "runtime": "litert"})[0]
+    assert event["cause"] == "missing-runtime"
+    assert "pip install 'edgeworthy[bench]'" in event["detail"]
+
+
+def test_memory_is_the_high_water_mark():
+    block = np.ones(50_000_000, dtype=np.uint8)
+    peak = worker.peak_memory()
+    assert peak is not None
+    assert peak > block.nbytes
+    del block
+    assert worker.peak_memory() >= peak
