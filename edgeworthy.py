@@ -52,7 +52,13 @@ def cli() -> None:
 def run(command: click.Command, prog: str) -> None:
     """Run a command; an error of ours or the user's becomes one line and an exit code."""
     try:
-        command.main(prog_name=prog, standalone_mode=True)
+        sys.exit(command.main(prog_name=prog, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
     except Exception as error:
         code = getattr(error, "exit_code", None)
         if code is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,6 @@ import numpy.typing as npt
 from bench.record import Accuracy
 from devices.device import Session
 from export.artifact import Contract, Manifest
-from models.preprocess import Preprocessing
 
 # Images classified in one request: a slow device must answer it within the job's time limit.
 BATCH = 32
@@ -35,9 +34,9 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def batches(
-        self, preprocessing: Preprocessing, batch: int
+        self, preprocessing: Any, batch: int
     ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
-        """Yield images (n, C, H, W) and labels (n,)."""
+        """Yield images (n, C, H, W), as a manifest's preprocessing says, and labels (n,)."""
 
 
 class AccuracyTest:
@@ -50,7 +49,7 @@ class AccuracyTest:
     def __init__(self, images: Images, scratch: Path) -> None:
         self.images = images
         self._scratch = scratch
-        self._files: dict[tuple[Preprocessing, str], list[Path]] = {}
+        self._files: dict[tuple[Any, str], list[Path]] = {}
         self._labels: npt.NDArray[np.int64] = np.empty(0, np.int64)
 
     def misfit(self, manifest: Manifest) -> str | None:
@@ -90,7 +89,7 @@ class AccuracyTest:
             self._files[key] = self._write(*key)
         return self._files[key]
 
-    def _write(self, preprocessing: Preprocessing, layout: str) -> list[Path]:
+    def _write(self, preprocessing: Any, layout: str) -> list[Path]:
         folder = self._scratch / str(len(self._files))
         folder.mkdir()
         order = (0, *(1 + "CHW".index(axis) for axis in layout.removeprefix("N")))

@@ -216,7 +216,8 @@ def _sorted(artifacts: dict[str, Known], measured: dict[str, Measurement]) -> Ba
 
 def _one_line_lists(text: bytes) -> bytes:
     """Put a list of numbers on one line: a measurement is then one changed line, not thirty."""
-    return re.sub(rb"\[[\d\s,]+\]", lambda found: b" ".join(found[0].split()), text)
+    numbers = rb"\[\s*(\d[\d\s,]*?)\s*\]"
+    return re.sub(numbers, lambda found: b"[" + b" ".join(found[1].split()) + b"]", text)
 
 
 def _tensor(tensor: Tensor) -> str:

@@ -122,18 +122,20 @@ def _share(text: str) -> float:
 def _why(outcome: "Outcome") -> str:
     if outcome.pairs:
         return "the conditions differ; --anyway compares all the same"
-    found = [f"{len(names)} in {side}" for side, names in _found(outcome)]
-    return f"no measurement has a partner ({', '.join(found)}); 'bench report' shows what there is"
+    sides = (("A", outcome.only_a), ("B", outcome.only_b))
+    held = "; ".join(f"{side} holds {_few(names)}" for side, names in sides)
+    return f"no measurement has a partner: {held}"
 
 
-def _found(outcome: "Outcome") -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return ("A", outcome.only_a), ("B", outcome.only_b)
+def _few(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3]) or "none that succeeded"
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 
 def _print(outcome: "Outcome", as_json: bool) -> None:
     import msgspec
 
-    from bench.report.judgement import compared
+    from bench.report.compared import compared
 
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(outcome), indent=2))

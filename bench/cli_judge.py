@@ -240,10 +240,11 @@ def _read_baseline(path: Path) -> "Baseline":
 def _print_findings(
     findings: "list[Finding]", budgets: "Budgets", as_json: bool, markdown: Path | None
 ) -> None:
-    from bench.report.judgement import checked, tally
+    from bench.finding import tally
 
     if markdown:
         from bench import atomic
+        from bench.report.checked import checked
         from bench.report.markdown import markdown as text
 
         report = checked(findings, str(budgets.source or "no file"))

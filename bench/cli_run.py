@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import get_terminal_size
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from devices.device import Device
 
 DEFAULT_IMAGES = 1000
-# Where stdout is no terminal, the table is as wide as a README shows without scrolling.
-PLAIN_WIDTH = 120
+# Below this the table's figures do not fit; it is also what a README shows without scrolling.
+LEAST_WIDTH = 120
 EXIT_CODES = """\b
 Exit codes:
   0    all that the devices can run was measured, right and precisely enough
@@ -248,7 +249,8 @@ def _print(records: "Sequence[Record]", as_json: bool) -> None:
 
     from bench.table import notes, table
 
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    width = get_terminal_size().columns if sys.stdout.isatty() else LEAST_WIDTH
+    console = Console(width=max(width, LEAST_WIDTH))
     console.print(table(records))
     for note in notes(records):
         click.echo(note)

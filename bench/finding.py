@@ -1,5 +1,6 @@
 """What one rule says of one artifact or measurement."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -55,7 +56,13 @@ def finding(
     )
 
 
-def exit_code(findings: list[Finding]) -> int:
+def exit_code(findings: Sequence[Finding]) -> int:
     """Return 1 if anything failed, else 3 if anything was not measured, else 0."""
     verdicts = {f.verdict for f in findings}
     return 1 if "fail" in verdicts or not findings else 3 if "unmeasured" in verdicts else 0
+
+
+def tally(findings: Sequence[Finding]) -> str:
+    """Return ``3 pass, 1 fail, 0 unmeasured``."""
+    verdicts = [found.verdict for found in findings]
+    return ", ".join(f"{verdicts.count(v)} {v}" for v in ("pass", "fail", "unmeasured"))

@@ -98,7 +98,7 @@ def _memory(rule: Rule, record: Record) -> Finding:
         return finding(rule, now.name, "unmeasured", "the record holds no memory after the runs")
     peak = now.memory.after_run
     verdict: Verdict = "pass" if peak <= rule.value else "fail"
-    seen = f"{units.size(peak)} ({now.memory.definition})"
+    seen = f"{units.size(peak)} after the runs"
     return finding(rule, now.name, verdict, seen, unit="B", measured=peak)
 
 

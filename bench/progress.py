@@ -70,6 +70,7 @@ class Follower:
         self.records.append(measured)
         if cell.key in self._tasks:
             self._live.remove_task(self._tasks.pop(cell.key))
+            self._live.refresh()
         line = f"[{len(self.records)}/{self._total}] {cell.name}: {_outcome(measured)}"
         if self._live.disable:
             click.echo(line, err=True)

@@ -31,7 +31,7 @@ def table(records: Sequence[Record]) -> Table:
     result.add_column("verdict", no_wrap=True)
     for model, lines in groupby(figures, key=lambda row: row.model):
         of_model = list(lines)
-        result.add_row(f"[bold]{escape(model)}[/]")
+        result.add_row(f"[bold]{escape(model)}[/]{_weights(of_model[0])}")
         result.add_row(f"[dim]{_network(of_model[0])}[/]")
         for row in of_model:
             result.add_row(escape(_label(row, varying)), *_cells(row, accuracy), _verdict(row))
@@ -67,10 +67,12 @@ def _or(text: Callable[[float], str], value: float | None) -> str:
     return UNMEASURED if value is None else text(value)
 
 
+def _weights(row: Row) -> str:
+    return " (random weights)" if row.weights == "random" else ""
+
+
 def _network(row: Row) -> str:
-    weights = ", random weights" if row.weights == "random" else ""
-    parameters, macs = units.count(row.parameters), units.count(row.macs)
-    return f"{parameters} parameters, {macs} MACs{weights}"
+    return f"{units.count(row.parameters)} parameters, {units.count(row.macs)} MACs"
 
 
 def _label(row: Row, varying: Sequence[str]) -> str:

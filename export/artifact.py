@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from models.preprocess import Preprocessing
+from models.preprocess import Preprocessing as Preprocessing  # noqa: PLC0414  part of a manifest
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -193,7 +193,7 @@ class Manifest(_Data, frozen=True, kw_only=True):
 
 
 def variant_name(format: str, precision: str, batch: int, io: str) -> str:
-    """Return an artifact's directory name: ``-b8`` says made for batch 8, ``-io-int8`` how to call it."""
+    """Return an artifact's directory name: ``-b8`` for batch 8, ``-io-int8`` for integer I/O."""
     batched = f"-b{batch}" if batch != 1 else ""
     interface = f"-io-{io}" if io != "float32" else ""
     return f"{format}-{precision}{batched}{interface}"

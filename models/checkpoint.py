@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -120,10 +119,10 @@ def _preprocessing(known: Preprocessing, spec: Spec, channels: int) -> Preproces
         known = replace(known, size=own.size, resize=own.resize)
     if known.channels == channels:
         return known
-    if channels != 1 and channels != 3:
+    if channels not in {1, 3}:
         raise ModelError(f"these weights are for {channels} channels; images have 1 or 3")
     mean, std = ((sum(v) / len(v),) * channels for v in (known.mean, known.std))
-    return replace(known, channels=channels, mean=mean, std=std)
+    return replace(known, channels=1 if channels == 1 else 3, mean=mean, std=std)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -143,8 +142,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"refused: {path} contains pickled objects; save a state_dict or safetensors"
         ) from None
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+    except Exception as error:  # torch's unpickler ends in any kind of error on a damaged file
+        reason = str(error).partition("\n")[0] or "it ends too soon"
         raise ModelError(
             f"cannot read the weights {path}: {reason}; it is damaged or of another format"
         ) from None

@@ -51,7 +51,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A part of a name. `read` turns its text into a value or raises ValueError: `rule` says why."""
+    """A part of a name. `read` turns its text into a value, or raises ValueError by `rule`."""
 
     listed: tuple[Any, ...]
     default: Any

@@ -1,6 +1,5 @@
 """What a weights file says of itself: read from a safetensors header, without torch."""
 
-import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,12 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
         return {"edgeworthy": msgspec.json.encode(self).decode()}
 
 
+class _Header(msgspec.Struct):
+    """A safetensors header, of which only the file's own words are of interest here."""
+
+    words: dict[str, str] = msgspec.field(default_factory=dict, name="__metadata__")
+
+
 def read_metadata(path: Path) -> Metadata:
     """Read what a safetensors file says of itself; all is None where it says nothing to us.
 
@@ -50,12 +55,11 @@ def _header(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(min(length, MAX_HEADER)))
-        words: dict[str, str] = header.get("__metadata__", {})
-    except (struct.error, ValueError, AttributeError):
+            header = msgspec.json.decode(stream.read(min(length, MAX_HEADER)), type=_Header)
+    except (struct.error, msgspec.MsgspecError):
         raise ModelError(
             f"{path} is not a safetensors file, or is truncated; fetch or train it again"
         ) from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from None
-    return words
+    return header.words

@@ -1,4 +1,4 @@
-"""How an image becomes a network's input: data only, no library, so that a manifest can carry it."""
+"""How an image becomes a network's input: data without a library, so that a manifest carries it."""
 
 from dataclasses import dataclass
 from typing import Literal

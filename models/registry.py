@@ -118,11 +118,11 @@ def resolve(name: str) -> Spec:
     Raises:
         ModelError: there is none; names the nearest, or the parameter that is out of its range.
     """
-    base, at, _ = name.partition("@")
+    base, at, tag = name.partition("@")
     base = _aliases().get(base, base)
     for family in FAMILIES:
         if spec := family.find(base):
-            return _with_weights(spec, name.replace(base, spec.name, 1)) if at else spec
+            return _with_weights(spec, f"{spec.name}@{tag}") if at else spec
     raise _unknown(name)
 
 

@@ -38,13 +38,13 @@ class Recipe:
     flip: bool = True
 
     def steps(self, images: int) -> int:
-        """Return the steps of an epoch. Batch norm learns nothing of one image: a last one is left."""
+        """Return the steps of an epoch; a single image left over teaches batch norm nothing."""
         whole, rest = divmod(images, self.batch)
         return whole + (rest > 1)
 
 
 RECIPES = {
-    "lenet": Recipe(lr=4e-3, optimizer="adamw", weight_decay=1e-4, shift=0.0),
+    "lenet": Recipe(batch=64, lr=0.01, optimizer="adamw", weight_decay=1e-4, shift=0.0),
     "mobilenet": Recipe(epochs=20, lr=0.2),
 }
 
@@ -135,7 +135,7 @@ def _learner(module: nn.Module, recipe: Recipe, steps: int) -> Callable[[Tensor,
         loss.backward()
         optimizer.step()
         schedule.step()
-        return float(loss)
+        return float(loss.item())
 
     return learn
 
@@ -191,7 +191,7 @@ def augment(images: Floats, recipe: Recipe, rng: np.random.Generator) -> Floats:
     reach = round(recipe.shift * height)
     padded = np.pad(images, ((0, 0), (0, 0), (reach, reach), (reach, reach)), mode="edge")
     corners = rng.integers(0, 2 * reach + 1, (count, 2)).tolist()
-    mirrored = (rng.random(count) < 0.5 * recipe.flip).tolist()
+    mirrored = np.less(rng.random(count), 0.5 * recipe.flip).tolist()
     out = np.empty_like(images)
     for row, ((top, left), mirror) in enumerate(zip(corners, mirrored, strict=True)):
         crop = padded[row, :, top : top + height, left : left + width]

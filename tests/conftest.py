@@ -18,7 +18,9 @@ Cli = Callable[..., Result]
 def cli() -> Cli:
     """Run ``edgeworthy ARGUMENTS`` in a process of its own, as a user would."""
 
-    def run(*arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> Result:
+    def run(
+        *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> Result:
         command = [sys.executable, str(ROOT / "edgeworthy.py"), *map(str, arguments)]
         return subprocess.run(
             command,
@@ -41,12 +43,11 @@ def sample() -> Path:
 
 @pytest.fixture(scope="session")
 def trained(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trained LeNet-5 in every format and precision, exported once, in a directory `artifacts`."""
+    """The committed networks in every format and precision, exported once: an artifacts folder."""
     out = tmp_path_factory.mktemp("trained") / "artifacts"
-    formats = "onnx,tflite,coreml"
-    arguments = ["--model", "lenet5@fashion-mnist", "--format", formats, "--precision", "all"]
-    result = cli("export", *arguments, "--data", SAMPLE, "--images", 64, "--out", out)
-    assert result.returncode == 0, result.stdout + result.stderr
-    reference = cli("export", "--model", "lenet5@fashion-mnist", "--format", "torch", "--out", out)
+    networks = ["--model", "lenet5@fashion-mnist,mobilenet_v1_0.25_64@fashion-mnist"]
+    made = cli("export", *networks, "--precision", "all", "--data", SAMPLE, "--out", out)
+    assert made.returncode == 0, made.stdout + made.stderr
+    reference = cli("export", *networks, "--format", "torch", "--out", out)
     assert reference.returncode == 0, reference.stdout + reference.stderr
     return out

@@ -55,7 +55,7 @@ def weights() -> dict[str, Array]:
 def images() -> Array:
     """Return the golden inputs, (rows, 1, 8, 8): noise of several amplitudes, and zeros."""
     noise = np.random.default_rng(11).normal(size=(len(AMPLITUDES), 1, 8, 8))
-    return (noise * np.array(AMPLITUDES).reshape(-1, 1, 1, 1)).astype(np.float32)
+    return np.asarray(noise * np.reshape(AMPLITUDES, (-1, 1, 1, 1)), dtype=np.float32)
 
 
 def forward(batch: Array) -> Array:

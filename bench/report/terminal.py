@@ -39,13 +39,12 @@ def show(report: Report, out: Console) -> None:
 
 def show_table(table: Table, out: Console) -> None:
     """Print one table; words of judgement are coloured on a terminal."""
-    drawn = RichTable(
-        title=Text(table.title, style="bold"), title_justify="left", box=None, pad_edge=False
-    )
+    drawn = RichTable(box=None, pad_edge=False)
     for column in table.columns:
-        drawn.add_column(column.title, justify="right" if column.right else "left")
+        drawn.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
     for row in table.rows:
         drawn.add_row(*(Text(cell.text, style=STYLES.get(cell.text, "")) for cell in row))
+    out.print(Text(table.title, style="bold"))
     out.print(drawn)
 
 

@@ -31,7 +31,8 @@ def test_a_line_gives_every_figure_with_its_unit():
 
 def test_a_heading_gives_what_holds_in_every_format():
     text = shown([make_record(rounds=STEADY)])
-    assert "1.23 M parameters, 41.0 M MACs, random weights" in text
+    assert "net (random weights)" in text
+    assert "1.23 M parameters, 41.0 M MACs" in text
 
 
 def test_accuracy_has_a_column_where_there_is_one():

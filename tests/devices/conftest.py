@@ -3,9 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
-from devices.device import Job
+from devices.device import Job, WorkerError
 from devices.local import LocalDevice
 from devices.session import WorkerSession
 from export.artifact import list_files, read_manifest, write_manifest
@@ -46,3 +47,17 @@ def sign(artifact: Path) -> None:
     """Make the manifest agree with files that a test has changed."""
     manifest = read_manifest(artifact)
     write_manifest(artifact, msgspec.structs.replace(manifest, files=list_files(artifact)))
+
+
+def expect_the_logits(session: WorkerSession) -> None:
+    found, right = session.verify()["logits"], tiny.forward(tiny.images())
+    np.testing.assert_allclose(found, right, atol=1e-4)
+
+
+def refused(artifact: Path, runtime: str = "onnxruntime") -> WorkerError:
+    """Return the error, one line, of an artifact that cannot be loaded."""
+    with pytest.raises(WorkerError) as caught:
+        LocalDevice().open(Job(artifact=artifact, runtime=runtime))
+    assert "\n" not in str(caught.value)
+    assert caught.value.stage == "load"
+    return caught.value

@@ -43,13 +43,12 @@ def test_list_as_a_table(devices):
     assert row.split()[:3] == ["cpu", "local", "ready"]
 
 
-def test_add_then_list_then_check(devices, tmp_path):
+def test_add_then_list(devices):
     core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     done = devices("add", "one", "--cpus", f"{core}-{core}", "--label", "bound")
     assert (done.returncode, done.stdout) == (0, "")
     assert "edgeworthy devices check one" in done.stderr
     assert [row["name"] for row in json.loads(devices("list", "--json").stdout)] == ["cpu", "one"]
-    assert devices("check", "bound").returncode == 0
 
 
 def test_check_runs_each_runtime_on_an_artifact(devices, tmp_path):

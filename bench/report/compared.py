@@ -1,38 +1,8 @@
-"""The tables of `bench compare` and `bench check`."""
-
-from collections.abc import Sequence
+"""The table of `bench compare`."""
 
 from bench import units
 from bench.compare import Comparison, Outcome, Ratio
-from bench.finding import Finding
 from bench.report.document import Cell, Column, Report, Table, figure, word
-
-
-def checked(findings: Sequence[Finding], source: str) -> Report:
-    """Return the report of `bench check`: every rule, what it was held against, and the verdict."""
-    titles = ("verdict", "rule", "artifact", "figures")
-    return Report(
-        title=f"Budgets of {source}",
-        readings=(tally(findings),),
-        tables=(
-            Table(
-                title="Rules",
-                columns=tuple(Column(title, right=False) for title in titles),
-                rows=tuple(_finding(found) for found in findings),
-            ),
-        ),
-    )
-
-
-def tally(findings: Sequence[Finding]) -> str:
-    """Return ``3 pass, 1 fail, 0 unmeasured``."""
-    verdicts = [found.verdict for found in findings]
-    return ", ".join(f"{verdicts.count(v)} {v}" for v in ("pass", "fail", "unmeasured"))
-
-
-def _finding(found: Finding) -> tuple[Cell, ...]:
-    rule = f"{found.rule} {found.limit}"
-    return (word(found.verdict), word(rule), word(found.subject), word(found.reason))
 
 
 def compared(outcome: Outcome) -> Report:

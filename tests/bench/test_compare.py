@@ -1,0 +1,203 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from bench import stats
+from bench.compare import (
+    SAME_ARTIFACT,
+    TWO_ARTIFACTS,
+    Ratio,
+    compare,
+    compare_all,
+    pairs,
+    ratio,
+    word,
+)
+from bench.conditions import latest, name, successes
+from tests.bench.factory import manifest, record, unproved
+
+FLOAT, INT8 = manifest(), manifest(precision="int8", size=250_000)
+OTHER = manifest("other")
+
+
+class TestRatio:
+    def test_it_is_of_the_medians_and_lies_in_its_interval(self):
+        before, now = (stats.medians(record(FLOAT, ms, seed=ms).rounds) for ms in (4, 5))
+        found = ratio(before, now, seed=0)
+        assert found.value == np.median(now) / np.median(before)
+        assert 1.2 < found.low < found.value < found.high < 1.3
+
+    def test_it_is_reproducible_from_the_seed(self):
+        values = stats.medians(record(FLOAT).rounds)
+        assert ratio(values, values, seed=3) == ratio(values, values, seed=3)
+
+    def test_noise_in_either_side_widens_it(self):
+        calm, wild = (stats.medians(record(FLOAT, spread=s).rounds) for s in (0.001, 0.1))
+        widths = [
+            (found := ratio(before, now, seed=0)).high - found.low
+            for before, now in ((calm, calm), (wild, calm), (calm, wild))
+        ]
+        assert widths[0] < min(widths[1:]) / 10
+
+    def test_the_interval_holds_the_true_ratio_about_as_often_as_it_says(self):
+        held = 0
+        for seed in range(200):
+            before, now = (
+                stats.medians(record(FLOAT, ms, seed=2 * seed + side, spread=0.05).rounds)
+                for side, ms in enumerate((4.0, 4.4))
+            )
+            found = ratio(before, now, seed=seed)
+            held += found.low <= 1.1 <= found.high
+        assert 180 <= held <= 200
+
+
+class TestWord:
+    @pytest.mark.parametrize(
+        ("low", "high", "expected"),
+        [
+            (0.90, 0.95, "faster"),
+            (0.97, 0.99, "faster"),
+            (0.985, 0.995, "same"),
+            (0.99, 1.01, "same"),
+            (0.99, 1.05, "cannot tell"),
+            (0.5, 1.5, "cannot tell"),
+            (1.05, 1.10, "slower"),
+        ],
+    )
+    def test_it_is_decided_by_the_whole_interval(self, low, high, expected):
+        assert word(Ratio(value=1.0, low=low, high=high), 0.02) == expected
+
+    @given(st.floats(0.1, 10), st.floats(0, 1), st.floats(0.001, 0.5))
+    def test_it_never_says_more_than_the_interval_shows(self, low, width, margin):
+        high = low + width
+        holds = {
+            "faster": high < 1,
+            "slower": low > 1,
+            "same": low >= 1 - margin and high <= 1 + margin,
+            "cannot tell": low <= 1 <= high,
+        }
+        assert holds[word(Ratio(value=low, low=low, high=high), margin)]
+
+
+class TestCompare:
+    def test_everything_is_b_against_a(self):
+        a = record(FLOAT, 4.0, top1=0.9)
+        b = record(INT8, 2.0, seed=1, top1=0.89, load_ns=1_000_000)
+        found = compare(a, b)
+        assert found.word == "faster"
+        assert found.time.value == pytest.approx(0.5, rel=0.02)
+        assert (found.size, found.load, found.memory) == (0.25, 0.5, 1.0)
+        assert found.accuracy == pytest.approx(-0.01)
+        assert (found.incomparable, found.caution) == ((), ())
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("fingerprint", "5678"),
+            ("runtime", "other"),
+            ("runtime_version", "0.9"),
+            ("provider", "GPU"),
+            ("threads", 4),
+            ("threads_found", 2),
+            ("batch", 8),
+            ("emulated", True),
+        ],
+    )
+    def test_other_conditions_are_refused_and_named_with_both_values(self, field, value):
+        a, b = record(FLOAT), record(FLOAT, **{field: value})
+        found = compare(a, b)
+        assert (found.time, found.word) == (None, None)
+        (difference,) = found.incomparable
+        assert difference.startswith(f"{field.replace('_', ' ')}: ")
+        assert ("yes" if value is True else str(value)) in difference
+
+    def test_anyway_compares_and_still_says_why_not(self):
+        found = compare(record(FLOAT), record(FLOAT, 8.0, threads=4), anyway=True)
+        assert (found.word, found.incomparable) == ("slower", ("threads: 1 and 4",))
+
+    def test_two_formats_may_differ_in_their_runtime(self):
+        onnx = record(manifest(format="onnx"), runtime="onnxruntime")
+        assert compare(record(FLOAT, runtime="litert"), onnx).incomparable == ()
+
+    def test_verdicts_that_are_not_valid_are_told(self):
+        a, b = record(FLOAT, count=3), record(FLOAT, proof=unproved())
+        assert compare(a, b).caution == ("A too short", "B unproved")
+
+    def test_what_is_not_of_the_same_kind_is_not_compared(self):
+        a, b = record(FLOAT, top1=0.9), record(FLOAT, top1=0.9, load_ns=None)
+        b = replace(
+            b,
+            accuracy=replace(b.accuracy, images=5),
+            memory=replace(b.memory, definition="PSS"),
+        )
+        found = compare(a, b)
+        assert (found.load, found.memory, found.accuracy) == (None, None, None)
+
+
+class TestPairs:
+    def test_the_same_key_goes_first(self):
+        a, b = [record(FLOAT), record(FLOAT, threads=2)], [record(FLOAT, threads=2), record(FLOAT)]
+        found, rest_a, rest_b = pairs(a, b, SAME_ARTIFACT)
+        assert [(x.key, y.key) for x, y in found] == [(r.key, r.key) for r in a]
+        assert (rest_a, rest_b) == ([], [])
+
+    def test_one_measurement_on_each_side_is_a_pair_whatever_it_was_made_on(self):
+        a, b = (
+            [record(FLOAT), record(OTHER)],
+            [record(OTHER), record(FLOAT, device="pi", threads=4)],
+        )
+        found, *_ = pairs(a, b, SAME_ARTIFACT)
+        assert [x.manifest.key == y.manifest.key for x, y in found] == [True, True]
+
+    def test_unlike_artifacts_are_never_before_and_after(self):
+        found, rest_a, rest_b = pairs([record(FLOAT)], [record(OTHER)], SAME_ARTIFACT)
+        assert (found, len(rest_a), len(rest_b)) == ([], 1, 1)
+
+    def test_several_candidates_are_not_guessed_among(self):
+        several = [record(FLOAT, threads=2), record(FLOAT, threads=4)]
+        found, rest_a, rest_b = pairs([record(FLOAT)], several, SAME_ARTIFACT)
+        assert (found, len(rest_a), len(rest_b)) == ([], 1, 2)
+
+    def test_two_variants_pair_by_model(self):
+        a = [record(FLOAT), record(OTHER)]
+        b = [record(manifest("other", precision="int8")), record(INT8)]
+        found, *_ = pairs(a, b, TWO_ARTIFACTS)
+        assert [(x.manifest.network.name, y.manifest.network.name) for x, y in found] == [
+            ("net", "net"),
+            ("other", "other"),
+        ]
+
+    def test_two_models_pair_by_variant(self):
+        a = [record(FLOAT), record(INT8)]
+        b = [record(manifest("other", precision="int8")), record(OTHER)]
+        found, *_ = pairs(a, b, TWO_ARTIFACTS)
+        assert [x.manifest.variant == y.manifest.variant for x, y in found] == [True, True]
+
+    def test_what_is_alone_on_both_sides_is_a_pair(self):
+        a, b = [record(FLOAT)], [record(manifest("other", format="onnx"))]
+        assert len(pairs(a, b, TWO_ARTIFACTS)[0]) == 1
+
+    def test_every_record_is_in_a_pair_or_left_over(self):
+        a = [record(FLOAT), record(INT8), record(OTHER)]
+        outcome = compare_all(a, [record(FLOAT), record(FLOAT, threads=2)], SAME_ARTIFACT)
+        assert outcome.made
+        assert outcome.only_a == tuple(sorted(map(name, a[1:])))
+        assert outcome.only_b == (name(record(FLOAT, threads=2)),)
+
+    def test_only_refused_pairs_are_no_comparison(self):
+        assert not compare_all([record(FLOAT)], [record(FLOAT, threads=2)], SAME_ARTIFACT).made
+
+
+class TestWhichRecordsCount:
+    def test_the_latest_of_each_key(self):
+        records = [record(FLOAT, 1.0), record(OTHER), record(FLOAT, 2.0)]
+        assert latest(iter(records)) == [records[2], records[1]]
+
+    def test_the_latest_that_succeeded(self):
+        good, wrong = record(FLOAT), record(FLOAT, proof=replace(unproved(), verified=False))
+        empty = record(OTHER, count=0)
+        found, failed = successes(iter([good, wrong, record(FLOAT, count=0), empty]))
+        assert found == [good]
+        assert failed == [name(empty)]
