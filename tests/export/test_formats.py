@@ -1,4 +1,4 @@
-"""One suite over the registry of formats: the committed networks, in every file that can be made."""
+"""One suite over the registry of formats: the committed networks, in every file there can be."""
 
 import json
 import sys
