@@ -16,10 +16,10 @@ demo: $(READY)
 	PATH="$(abspath $(VENV))/bin:$$PATH" bash docs/demo.sh
 
 test: check
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 quick: check
-	$(VENV)/bin/python -m pytest -m 'not slow'
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m 'not slow'
 
 check: $(READY)
 	$(VENV)/bin/ruff check

@@ -44,7 +44,7 @@ class Recipe:
 
 
 RECIPES = {
-    "lenet": Recipe(batch=64, lr=0.01, optimizer="adamw", weight_decay=1e-4, shift=0.0),
+    "lenet": Recipe(lr=4e-3, optimizer="adamw", weight_decay=1e-4, shift=0.0),
     "mobilenet": Recipe(epochs=20, lr=0.2),
 }
 
