@@ -147,7 +147,7 @@ def _nothing(root: Path, pattern: str) -> str:
     near = difflib.get_close_matches(pattern.replace("*", ""), names, 1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     more = f" and {len(there) - 5} more" if len(there) > 5 else ""
-    return f"no artifact in {root} fits '{pattern}'{hint} There is: {', '.join(there[:5])}{more}"
+    return f"no artifact in {root} fits '{pattern}'{hint}; there is: {', '.join(there[:5])}{more}"
 
 
 def describe(devices: Sequence[Device]) -> list[Target]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -214,8 +215,9 @@ def save(module: nn.Module, path: Path, metadata: Metadata) -> None:
         save_file(state, scratch, metadata.encode())
         Path(scratch).chmod(0o644)
         Path(scratch).replace(path)
-    except OSError as error:
-        raise ModelError(f"cannot write {path}: {error.strerror or error}") from None
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"cannot write {path}: {reason}; give another place") from None
     finally:
         if scratch:
             Path(scratch).unlink(missing_ok=True)

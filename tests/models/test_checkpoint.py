@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 from collections import OrderedDict
 
 import pytest
@@ -249,3 +250,17 @@ def test_saving_where_it_cannot_leaves_nothing(tmp_path, network):
     with pytest.raises(ModelError, match="cannot write"):
         save(network, target, Metadata())
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_saving_on_a_full_disk_keeps_the_old_file(tmp_path, network):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(ModelError, match="cannot write"):
+            save(network, path, Metadata())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"old"
