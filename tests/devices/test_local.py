@@ -46,8 +46,9 @@ def test_chatter_on_standard_output_does_not_reach_the_protocol(
     expect_the_logits(open_session(onnx))
 
 
-def test_our_own_packages_are_not_on_the_workers_path(monkeypatch, tmp_path):
-    hook = "import importlib.util, sys\nif importlib.util.find_spec('bench'): sys.exit('ours')"
+def test_our_checkout_is_not_on_the_workers_path(monkeypatch, tmp_path):
+    # An installed edgeworthy can be imported anywhere; a path that a user sets must not add it.
+    hook = f"import sys\nif {str(ROOT)!r} in sys.path: sys.exit('ours')"
     with_path(monkeypatch, tmp_path, "sitecustomize.py", hook)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(tmp_path)]))
     assert LocalDevice().probe("onnxruntime").startswith("onnxruntime ")
