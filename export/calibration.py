@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from export.precision import ExportError
 from models.preprocess import Preprocessing
 
 Array = npt.NDArray[Any]
+Split = Literal["train", "test"]
 
 # Images at other amplitudes catch what one amplitude hides: a clip, an overflow, a lost bias.
 NOISE_ROWS = (
@@ -43,7 +44,7 @@ def noise(shape: Sequence[int], count: int, seed: int) -> Array:
 
 
 def images(
-    data: str, preprocessing: Preprocessing, count: int, seed: int, split: str = "train"
+    data: str, preprocessing: Preprocessing, count: int, seed: int, split: Split = "train"
 ) -> tuple[Array, str]:
     """Return `count` class-balanced images of a data set, ``(N, C, H, W)`` float32, and its name.
 
@@ -51,7 +52,7 @@ def images(
     """
     from models.data import open_dataset
 
-    dataset = open_dataset(data, "train" if split == "train" else "test").sample(count, seed)
+    dataset = open_dataset(data, split).sample(count, seed)
     batches = [batch for batch, _ in dataset.batches(preprocessing, 64)]
     return np.concatenate(batches), dataset.name
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from export.artifact import Manifest
 from export.pipeline import Outcome, Update
+from export.verify import EXACT_DB
 
 # Bytes of the fp32 file by network and format.
 Sizes = dict[tuple[str, str], int]
@@ -97,7 +98,7 @@ def proof(manifest: Manifest) -> str:
     if not found.verified:
         return "proof failed"
     worst = min(found.outputs, key=lambda error: error.psnr_db)
-    level = "exact" if worst.psnr_db >= 300 else f"PSNR {worst.psnr_db:.0f} dB"
+    level = "exact" if worst.psnr_db >= EXACT_DB else f"PSNR {worst.psnr_db:.0f} dB"
     agreed = "" if worst.top1 is None else f", top-1 {worst.top1:.0%} of {worst.decided}"
     weak = ", but the original hardly varies" if worst.cosine is None else ""
     return f"proved: {level}{agreed}{weak}"
