@@ -121,8 +121,7 @@ def make(source: Source, directory: Path) -> Made:
     from models import checkpoint
 
     built = checkpoint.build(source.name, weights=source.weights, seed=source.seed)
-    height, width = built.preprocessing.size
-    program = capture.capture(built.module, [(1, built.channels, height, width)])
+    program = capture.capture(built.module, [(1, built.channels, *built.spec.size)])
     known = {name: getattr(built.weights, name) for name in Weights.__struct_fields__}
     return Made(
         program=program,

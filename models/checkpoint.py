@@ -39,12 +39,13 @@ class WeightsInfo:
 class Built:
     """A network ready to run: `module` is in evaluation mode, float32, on the CPU.
 
-    `preprocessing` is what its weights were trained with, or the family's where none is known.
+    `preprocessing` is what its weights were trained with, or the family's where none is known;
+    None where the input is not an image.
     """
 
     module: nn.Module
     spec: Spec
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     class_names: tuple[str, ...] | None
     classes: int
     channels: int
@@ -54,9 +55,8 @@ class Built:
 def create(spec: Spec, *, classes: int | None = None, channels: int | None = None) -> nn.Module:
     """Return the network of `spec` with freshly drawn weights, in training mode."""
     module, _, name = spec.factory.partition(":")
-    settings = {key: value for key, value in spec.settings.items() if key != "resolution"}
     network: nn.Module = getattr(importlib.import_module(module), name)(
-        classes=classes or spec.classes, channels=channels or spec.channels, **settings
+        classes=classes or spec.classes, channels=channels or spec.channels, **spec.arguments
     )
     return network
 
@@ -113,9 +113,11 @@ def _count(state: State, key: str, dimension: int, default: int) -> int:
     return tensor.shape[dimension] if tensor is not None and tensor.ndim > 1 else default
 
 
-def _preprocessing(known: Preprocessing, spec: Spec, channels: int) -> Preprocessing:
+def _preprocessing(known: Preprocessing | None, spec: Spec, channels: int) -> Preprocessing | None:
     """Keep the size that the name asks for, and spread or average the statistics over channels."""
     own = spec.preprocessing
+    if known is None or own is None:
+        return None
     if known.size != own.size:
         known = replace(known, size=own.size, resize=own.resize)
     if known.channels == channels:

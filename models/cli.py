@@ -62,7 +62,7 @@ def _summary(spec: "Spec") -> dict[str, Any]:
         "name": spec.name,
         "family": spec.family,
         "settings": dict(spec.settings),
-        "input": [spec.channels, *spec.preprocessing.size],
+        "input": [spec.channels, *spec.size],
         "classes": spec.classes,
         "paper": spec.title,
         "year": spec.year,
@@ -132,7 +132,7 @@ def _analysis(spec: "Spec") -> "Analysis":
 
     with torch.device("meta"):
         module = create(spec).eval()
-    image = torch.empty(1, spec.channels, *spec.preprocessing.size, device="meta")
+    image = torch.empty(1, spec.channels, *spec.size, device="meta")
     program: ExportedProgram = torch.export.export(module, (image,))
     return analyse(program)
 

@@ -8,6 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from models.preprocess import Preprocessing
 
+# The source of published figures of checkpoints that most people start from.
+TORCHVISION = "torchvision, IMAGENET1K_V1"
+
 
 class ModelError(Exception):
     """A network or its weights cannot be had; the message says why and what to type next."""
@@ -28,17 +31,19 @@ class Published:
 class Spec:
     """One network, before any weight exists.
 
-    `factory` is ``module:callable``, called with `classes`, `channels` and `settings` (but for
-    the resolution, which is the input's alone). `stem` and `head` are the parameters whose shapes
-    tell a file's channels (dimension 1) and classes (dimension 0). `weights` is the file of a
-    network that comes trained.
+    `factory` is ``module:callable``, called with `classes`, `channels` and `arguments`. `size` is
+    the input's height and width; `preprocessing` is None where the input is not an image. `stem`
+    and `head` are the parameters whose shapes tell a file's channels (dimension 1) and classes
+    (dimension 0). `weights` is the file of a network that comes trained.
     """
 
     name: str
     family: str
     factory: str
     settings: Mapping[str, Any]
-    preprocessing: Preprocessing
+    arguments: Mapping[str, Any]
+    size: tuple[int, int]
+    preprocessing: Preprocessing | None
     classes: int
     channels: int
     stem: str
@@ -47,6 +52,32 @@ class Spec:
     year: int
     published: Published | None = None
     weights: Path | None = None
+
+
+def width_parameter(*listed: float) -> "Parameter":
+    """Return the share of the paper's channels that every layer keeps; default 1."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not 0 < value <= 1:
+            raise ValueError(text)
+        return value
+
+    return Parameter(listed or (1.0,), 1.0, read, "above 0 and at most 1")
+
+
+def resolution_parameter(default: int, *others: int, step: int = 1, least: int = 0) -> "Parameter":
+    """Return the side of the square input: a multiple of `step`, and at least `least`."""
+
+    def read(text: str) -> int:
+        value = int(text)
+        if value < max(least, step) or value % step:
+            raise ValueError(text)
+        return value
+
+    multiple = f"a multiple of {step}" if step > 1 else "a whole number"
+    rule = multiple if least <= step else f"{multiple} from {least}"
+    return Parameter((default, *others), default, read, rule)
 
 
 @dataclass(frozen=True)
@@ -61,11 +92,13 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Family:
-    """The networks of one file. A name is a key of `networks`, then its parameters, joined by _.
+    """The networks of one paper. A name is a key of `networks`, then its parameters, joined by _.
 
     `networks` maps a name to the factory's settings; `published` and `aliases` go by full and
-    by any name. A parameter left out at the end of a name has its default. The input is square,
-    of the setting `resolution` if there is one; images are first resized to ``side / crop``.
+    by any name. A parameter left out at the end of a name has its default, and a full name
+    leaves it out too unless `in_full`. The input is square, of the setting `resolution` if there
+    is one, which reaches the factory if `sized`; images are first resized to ``side / crop``.
+    `channels` is for an input that is not an image: then `mean` and `std` are empty.
     """
 
     name: str
@@ -81,14 +114,17 @@ class Family:
     classes: int = 1000
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    channels: int | None = None
     resolution: int = 224
     crop: float | None = 0.875
+    in_full: bool = False
+    sized: bool = False
 
     def listed(self) -> Iterator[str]:
         """Yield the full names to list: every network over its paper's grid of parameters."""
         for network in self.networks:
             for point in product(*(p.listed for p in self.parameters.values())):
-                yield "_".join([network, *map(str, point)])
+                yield self._name(network, point)
 
     def find(self, name: str) -> Spec | None:
         """Return the network of `name`; None if no network of this family is called so.
@@ -119,22 +155,33 @@ class Family:
 
     def _spec(self, network: str, given: Mapping[str, Any]) -> Spec:
         values = {key: given.get(key, p.default) for key, p in self.parameters.items()}
-        name = "_".join([network, *map(str, values.values())])
-        channels = len(self.mean)
+        name = self._name(network, tuple(values.values()))
+        settings = {**self.networks[network], **values}
+        side = values.get("resolution", self.resolution)
+        kept = settings if self.sized else {k: v for k, v in settings.items() if k != "resolution"}
         return Spec(
             name=name,
             family=self.name,
             factory=self.factory,
-            settings={**self.networks[network], **values},
-            preprocessing=self._preprocessing(values.get("resolution", self.resolution)),
+            settings=settings,
+            arguments=kept,
+            size=(side, side),
+            preprocessing=self._preprocessing(side) if self.mean else None,
             classes=self.classes,
-            channels=channels,
+            channels=self.channels or len(self.mean),
             stem=self.stem,
             head=self.head,
             title=self.title,
             year=self.year,
             published=self.published.get(name),
         )
+
+    def _name(self, network: str, values: tuple[Any, ...]) -> str:
+        parts = list(values)
+        defaults = [parameter.default for parameter in self.parameters.values()]
+        while parts and not self.in_full and parts[-1] == defaults[len(parts) - 1]:
+            parts.pop()
+        return "_".join([network, *map(str, parts)])
 
     def _preprocessing(self, side: int) -> Preprocessing:
         channels: Literal[1, 3] = 1 if len(self.mean) == 1 else 3

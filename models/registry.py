@@ -1,8 +1,8 @@
 """The registry: every network by name, without importing torch.
 
 A name is that of one network (``vgg16``), holds parameters (``mobilenet_v1_0.25_128``), or
-names trained weights that come with the project (``lenet5@fashion-mnist``). A new family is one
-file and one entry of `FAMILIES`.
+names trained weights that come with the project (``lenet5@fashion-mnist``). A new family is
+its networks (``models/NAME.py``), its card (``models/cards/NAME.py``) and a line in `FAMILIES`.
 """
 
 import difflib
@@ -12,93 +12,18 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from models.family import Family, ModelError, Parameter, Published, Spec
+from models.cards import lenet, mobilenet, resnet, vgg
+from models.family import ModelError, Spec
 from models.metadata import read_metadata
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 
 
-def _width(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise ValueError(text)
-    return value
-
-
-def _resolution(text: str) -> int:
-    value = int(text)
-    if value < 32 or value % 32:
-        raise ValueError(text)
-    return value
-
-
-_TORCHVISION = "torchvision, IMAGENET1K_V1"
-_MOBILENET = "Howard et al., tables 6 and 7"
-
 FAMILIES = (
-    Family(
-        name="lenet",
-        factory="models.lenet:LeNet5",
-        title="Gradient-Based Learning Applied to Document Recognition",
-        year=1998,
-        stem="features.0.weight",
-        head="classifier.4.weight",
-        networks={"lenet5": {}},
-        aliases={"lenet": "lenet5"},
-        classes=10,
-        mean=(0.0784,),  # section II-B: pixels from -0.1 (background) to 1.175 (foreground)
-        std=(0.7843,),
-        resolution=28,
-        crop=None,
-    ),
-    Family(
-        name="vgg",
-        factory="models.vgg:VGG",
-        title="Very Deep Convolutional Networks for Large-Scale Image Recognition",
-        year=2014,
-        stem="features.0.weight",
-        head="classifier.6.weight",
-        networks={"vgg16": {"depth": 16}},
-        published={"vgg16": Published(71.592, 90.382, _TORCHVISION)},
-    ),
-    Family(
-        name="resnet",
-        factory="models.resnet:ResNet",
-        title="Deep Residual Learning for Image Recognition",
-        year=2015,
-        stem="conv1.weight",
-        head="fc.weight",
-        networks={"resnet18": {"depth": 18}, "resnet50": {"depth": 50}},
-        published={
-            "resnet18": Published(69.758, 89.078, _TORCHVISION),
-            "resnet50": Published(76.130, 92.862, _TORCHVISION),
-        },
-    ),
-    Family(
-        name="mobilenet",
-        factory="models.mobilenet:MobileNetV1",
-        title="MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
-        year=2017,
-        stem="features.0.0.weight",
-        head="classifier.weight",
-        networks={"mobilenet_v1": {}},
-        parameters={
-            "width": Parameter((1.0, 0.75, 0.5, 0.25), 1.0, _width, "above 0 and at most 1"),
-            "resolution": Parameter((224, 192, 160, 128), 224, _resolution, "a multiple of 32"),
-        },
-        aliases={"mobilenet": "mobilenet_v1"},
-        published={
-            "mobilenet_v1_1.0_224": Published(70.6, None, _MOBILENET),
-            "mobilenet_v1_0.75_224": Published(68.4, None, _MOBILENET),
-            "mobilenet_v1_0.5_224": Published(63.7, None, _MOBILENET),
-            "mobilenet_v1_0.25_224": Published(50.6, None, _MOBILENET),
-            "mobilenet_v1_1.0_192": Published(69.1, None, _MOBILENET),
-            "mobilenet_v1_1.0_160": Published(67.2, None, _MOBILENET),
-            "mobilenet_v1_1.0_128": Published(64.4, None, _MOBILENET),
-        },
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-    ),
+    *lenet.FAMILIES,
+    *vgg.FAMILIES,
+    *resnet.FAMILIES,
+    *mobilenet.FAMILIES,
 )
 
 
@@ -137,7 +62,7 @@ def _with_weights(spec: Spec, name: str) -> Spec:
         name=name,
         weights=path,
         preprocessing=preprocessing,
-        channels=preprocessing.channels,
+        channels=preprocessing.channels if preprocessing else spec.channels,
         classes=len(words.class_names or ()) or spec.classes,
         published=None,
     )

@@ -79,12 +79,18 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
 
 
 def preprocessing_for(spec: Spec, data: Dataset) -> Preprocessing:
-    """Return the network's size with the grey images' own statistics, or the family's for files."""
+    """Return the network's size with the grey images' own statistics, or the family's for files.
+
+    Raises:
+        ModelError: the network's input is not an image.
+    """
+    if spec.preprocessing is None:
+        raise ModelError(f"'{spec.name}' takes no images; it cannot be trained on these data")
     if not isinstance(data.source, ArraySource):
         return spec.preprocessing
     pixels = data.source.pixels
     mean, std = (round(float(value) / 255, 4) for value in (pixels.mean(), pixels.std()))
-    return Preprocessing(1, spec.preprocessing.size, (mean,), (std,))
+    return Preprocessing(1, spec.size, (mean,), (std,))
 
 
 def train(

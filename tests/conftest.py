@@ -1,6 +1,7 @@
 """What all tests share: the command as a user starts it, real images, and exported networks."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "tests" / "data" / "fashion-mnist-sample"
+
+# A shell that starts the tests in the background leaves Ctrl-C ignored, in all that they start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 Result = subprocess.CompletedProcess[str]
 Cli = Callable[..., Result]
 

@@ -16,7 +16,7 @@ def program_of(name):
     spec = resolve(name)
     with torch.device("meta"):
         module = create(spec).eval()
-    x = torch.empty(2, spec.channels, *spec.preprocessing.size, device="meta")
+    x = torch.empty(2, spec.channels, *spec.size, device="meta")
     return export(module, (x,), dynamic_shapes=({0: Dim("batch")},))
 
 

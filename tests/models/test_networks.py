@@ -47,7 +47,7 @@ def feature_maps(module, x):
 @pytest.mark.parametrize("name", [n for n in names() if "@" not in n])
 def test_every_network_classifies_its_own_input(name):
     spec, module = resolve(name), shapes_only(name)
-    x = torch.empty(2, spec.channels, *spec.preprocessing.size, device="meta")
+    x = torch.empty(2, spec.channels, *spec.size, device="meta")
     assert module(x).shape == (2, spec.classes)
 
 
@@ -177,9 +177,7 @@ def test_the_signal_survives_an_untrained_network(name):
     torch.manual_seed(0)
     spec = resolve(name)
     module = create(spec).eval()
-    images = nn.functional.interpolate(
-        torch.randn(8, spec.channels, 4, 4), size=spec.preprocessing.size
-    )
+    images = nn.functional.interpolate(torch.randn(8, spec.channels, 4, 4), size=spec.size)
     with torch.no_grad():
         logits = module(images)
     assert logits.std(dim=0).mean() > 1e-3 * logits.abs().mean()
