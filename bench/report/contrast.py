@@ -13,7 +13,7 @@ from bench.baseline import Baseline, closest, measurement
 from bench.record import Record
 from bench.report import notes, readings
 from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
-from bench.report.material import Group, Line, Material, gather, input_size
+from bench.report.material import PRECISIONS, Group, Line, Material, gather, input_size
 from export.artifact import Manifest, Weights
 
 TITLE = "Contrast of networks"
@@ -44,7 +44,7 @@ def _networks(material: Material) -> Table:
     columns = (Column("network", right=False), Column("input"), *map(Column, titles))
     return Table(
         title="Networks",
-        columns=(*columns, Column("weights", right=False), Column("top-1 (original)")),
+        columns=(*columns, Column("weights", right=False), Column("top-1")),
         rows=tuple(_network(name, m) for name, m in material.networks.items()),
     )
 
@@ -64,29 +64,43 @@ def _network(name: str, manifest: Manifest) -> tuple[Cell, ...]:
 
 
 def _weights(weights: Weights) -> str:
-    trained = f" on {weights.dataset}" if weights.dataset else ""
-    return f"{weights.origin}{trained}"
+    return weights.dataset or weights.origin
 
 
 def _sizes(material: Material) -> Table:
-    variants = material.variants
+    """Return a row for each network and format, a column for each precision."""
+    manifests = material.manifests.values()
+    precisions = [p for p in PRECISIONS if any(m.precision == p for m in manifests)]
+    files: dict[tuple[str, str, str], Manifest]
+    files = {(m.network.name, _form(m), m.precision): m for m in manifests}
+    forms = dict.fromkeys((name, form) for name, form, _ in files)
+    left = (Column("network", right=False), Column("format", right=False))
     return Table(
         title="Size by format and precision",
-        columns=(Column("network", right=False), *map(Column, variants)),
+        columns=(*left, *map(Column, precisions)),
         rows=tuple(
-            (word(name), *(_size(material, f"{name}/{variant}") for variant in variants))
-            for name in material.networks
+            (
+                word(name),
+                word(form),
+                *(_size(files.get((name, form, p)), material) for p in precisions),
+            )
+            for name, form in forms
         ),
+        nested=True,
     )
 
 
-def _size(material: Material, key: str) -> Cell:
+def _form(manifest: Manifest) -> str:
+    """Return the variant's name without its precision: the format, and batch or interface."""
+    return manifest.variant.replace(f"-{manifest.precision}", "", 1)
+
+
+def _size(manifest: Manifest | None, material: Material) -> Cell:
     """Return an artifact's size, with what keeps it from being shipped as it is."""
-    manifest = material.manifests.get(key)
     if manifest is None:
         return Cell(EMPTY)
     words = [units.size(manifest.size_bytes)]
-    known = material.baseline.artifacts.get(key) if material.baseline else None
+    known = material.baseline.artifacts.get(manifest.key) if material.baseline else None
     if known:
         words.append(f"({units.change(manifest.size_bytes / known.size_bytes - 1)})")
     if manifest.proof.verified is not True:
@@ -106,13 +120,16 @@ def _time(group: Group, never: Sequence[Manifest], material: Material) -> Table:
     titles = ("p50", "±", "x fastest", "p90", "load", "memory", "top-1")
     changes = (Column("p50 against baseline"),) if material.baseline else ()
     left = (Column("network", right=False), Column("artifact", right=False))
+    rows = [
+        *(_measured(line, group, material) for line in group.lines),
+        *(_unmeasured(m, 6 + len(changes)) for m in never),
+    ]
+    networks = list(dict.fromkeys(row[0].text for row in rows))  # by the fastest of each
     return Table(
         title=f"Measured on {group.label}",
         columns=(*left, *map(Column, titles), *changes, Column("verdict", right=False)),
-        rows=(
-            *(_measured(line, group, material) for line in group.lines),
-            *(_unmeasured(m, 6 + len(changes)) for m in never),
-        ),
+        rows=tuple(sorted(rows, key=lambda row: networks.index(row[0].text))),
+        nested=True,
     )
 
 

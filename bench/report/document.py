@@ -23,11 +23,15 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of as many cells as there are columns."""
+    """Rows of as many cells as there are columns.
+
+    `nested`: rows with the same first cell follow each other, and may stand below it.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    nested: bool = False
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

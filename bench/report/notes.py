@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from bench.report.document import EMPTY
-from bench.report.material import Material
+from bench.report.material import Line, Material
 from bench.stats import CONFIDENCE
 from export.artifact import Manifest
 
@@ -88,9 +88,16 @@ def _doubts(material: Material) -> Iterator[str]:
     if material.without_file:
         yield f"known from records only, no artifact here: {', '.join(material.without_file)}"
     for group in material.groups:
+        reasons: dict[str, list[str]] = {}
         for line in group.lines:
-            if line.outdated:
-                yield f"{line.key} on {group.label}: outdated: measured before the last export"
-            elif line.verdict != "valid":
-                advice = f"; {line.row.advice}" if line.row.advice else ""
-                yield f"{line.key} on {group.label}: {line.verdict}: {line.row.evidence}{advice}"
+            if line.verdict != "valid":
+                reasons.setdefault(_doubt(line), []).append(line.key)
+        for reason, keys in reasons.items():
+            yield f"{', '.join(keys)} on {group.label}: {reason}"
+
+
+def _doubt(line: Line) -> str:
+    if line.outdated:
+        return "outdated: measured before the last export"
+    advice = f"; {line.row.advice}" if line.row.advice else ""
+    return f"{line.verdict}: {line.row.evidence}{advice}"

@@ -1,14 +1,16 @@
 """A report on a terminal, or as plain text where standard output is none."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.report.document import Report, Table
+from bench.report.document import Cell, Column, Report, Table
 
 PLAIN_WIDTH = 120
+WIDEST_FIGURE = 12
 STYLES = {
     "valid": "green", "pass": "green", "same": "green", "faster": "green",
     "noisy": "yellow", "too short": "yellow", "unproved": "yellow", "emulated": "yellow",
@@ -40,12 +42,32 @@ def show(report: Report, out: Console) -> None:
 def show_table(table: Table, out: Console) -> None:
     """Print one table; words of judgement are coloured on a terminal."""
     drawn = RichTable(box=None, pad_edge=False)
-    for column in table.columns:
-        drawn.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in table.rows:
+    flat = _unnested(table) if table.nested else table
+    for column in flat.columns:
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        drawn.add_column(_heading(column), justify=justify, overflow="fold")
+    for row in flat.rows:
         drawn.add_row(*(Text(cell.text, style=STYLES.get(cell.text, "")) for cell in row))
     out.print(Text(table.title, style="bold"))
     out.print(drawn)
+
+
+def _heading(column: Column) -> str:
+    """Break a heading that would be wider than its figures."""
+    long = column.right and len(column.title) > WIDEST_FIGURE
+    return column.title.replace(" ", "\n", 1) if long else column.title
+
+
+def _unnested(table: Table) -> Table:
+    """Write the first cell once, above its rows, whose second cell is indented: long names fit."""
+    outer, inner, *columns = table.columns
+    rows: list[tuple[Cell, ...]] = []
+    for index, (name, label, *cells) in enumerate(table.rows):
+        if not index or name != table.rows[index - 1][0]:
+            rows.append((name, *[Cell("")] * len(cells)))
+        rows.append((Cell(f"  {label.text}"), *cells))
+    heading = Column(f"{outer.title} and {inner.title}", right=False)
+    return Table(title=table.title, columns=(heading, *columns), rows=tuple(rows))
 
 
 def _sentences(lines: Sequence[str], out: Console) -> None:
