@@ -52,3 +52,21 @@ def test_the_first_two_commands_are_targets_of_the_makefile() -> None:
 def test_the_nouns_of_the_demo_are_commands() -> None:
     demo = (ROOT / "docs" / "demo.sh").read_text()
     assert set(re.findall(r"^say (\w+)", demo, re.MULTILINE)) == {"edgeworthy", "bench"}
+
+
+def test_a_picture_shows_what_a_command_prints_up_to_a_line() -> None:
+    command = f"{shlex.quote(sys.executable)} -c \"print('a<b'); print('end'); print('more')\""
+    drawn = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "picture.py"), command, "end"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    body = drawn.rpartition("</text>")[0].partition("-matrix")[2]
+    assert "a&lt;b" in body
+    assert ">more" not in body
+    assert "@font-face" not in drawn
+
+
+def test_the_pictures_of_the_readme_are_there() -> None:
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert pictures
+    assert all((ROOT / picture).is_file() for picture in pictures)
