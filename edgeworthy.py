@@ -1,6 +1,7 @@
 """The umbrella command: four nouns, four packages, imported late."""
 
 import importlib
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,8 +52,13 @@ def cli() -> None:
 
 def run(command: click.Command, prog: str) -> None:
     """Run a command; an error of ours or the user's becomes one line and an exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # clean up first
     try:
         sys.exit(command.main(prog_name=prog, standalone_mode=False) or 0)
+    except click.UsageError as error:
+        asked = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
+        click.echo(f"error: {error.format_message().rstrip('.')}{asked}", err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -153,7 +153,13 @@ def update(old: Baseline, new: Baseline, pattern: str) -> Baseline:
 
     An artifact that fits and is not in `new` is dropped; the measurements of one that is keep
     those of conditions not measured again.
+
+    Raises:
+        BenchError: no artifact of either fits `pattern`.
     """
+    if not any(matches(key, pattern) for key in old.artifacts | new.artifacts):
+        there = ", ".join(sorted(old.artifacts | new.artifacts)[:5]) or "none"
+        raise BenchError(f"no artifact fits '{pattern}'; there are {there}")
     artifacts = {k: v for k, v in old.artifacts.items() if not matches(k, pattern)}
     artifacts |= {k: v for k, v in new.artifacts.items() if matches(k, pattern)}
     kept = {k: m for k, m in old.measurements.items() if m.artifact in artifacts}

@@ -28,7 +28,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _file(flag: str, meaning: str) -> Callable[[Function], Function]:
-    kind = click.Path(path_type=Path, dir_okay=False)
+    kind = click.Path(path_type=Path, dir_okay=False, exists=flag == "--records")
     return click.option(flag, type=kind, metavar="FILE", help=meaning)
 
 

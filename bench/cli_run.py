@@ -1,5 +1,6 @@
 """``bench run``: the command line of a measurement."""
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -126,6 +127,8 @@ def run_command(
     from bench.record import check_writable
     from bench.run import exit_code
 
+    if math.isnan(max_seconds):
+        raise click.BadParameter("a number of seconds is expected", param_hint="--max-seconds")
     try:
         choice = Choice(
             threads=counts("--threads", threads),
@@ -140,7 +143,8 @@ def run_command(
             records = _measure(cells, accuracy, out, resume)
         _print(records, as_json)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; what was finished is in {out}: go on with --resume", err=True)
+        kept = f"what was finished is in {out}: go on" if out.exists() else "start again, or go on"
+        click.echo(f"interrupted; {kept} with --resume", err=True)
         sys.exit(130)
     sys.exit(exit_code(records))
 

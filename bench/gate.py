@@ -57,8 +57,9 @@ def _no_rules() -> Finding:
         limit="at least one",
         subject="*",
         verdict="fail",
-        reason="nothing to compare: there is no budget for what is to be checked; add "
-        '[[tool.edgeworthy.budget]] with artifact = "*" and, say, max-size = "5 MB"',
+        reason="nothing to compare: there is no budget for what is to be checked; add a "
+        "[[tool.edgeworthy.budget]] to pyproject.toml, or a [[budget]] to edgeworthy.toml, with "
+        'artifact = "*" and, say, max-size = "5 MB" or max-latency-growth = "10%"',
     )
 
 

@@ -186,7 +186,7 @@ def _sureness(record: Record, figures: Summary) -> Verdict:
     if figures.half_width > target:
         return Verdict(
             "noisy",
-            f"{evidence}; the target is {target:.1%}",
+            f"{evidence}; the target is {100 * target:.3g}%",
             _more_time(record, (figures.half_width / target) ** 2),
         )
     return Verdict("valid", evidence)

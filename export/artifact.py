@@ -4,11 +4,13 @@ Everything that measures or judges an exported network reads it through this mod
 neither torch nor a converter. A directory appears under its final name only when it is whole.
 """
 
+import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,6 +24,7 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 # What is left of an export that failed lies beside the artifact's place under this ending.
 FAILED = ".failed"
+STAGING = ".staging-"
 MODEL_FILES = {
     "onnx": "model.onnx",
     "tflite": "model.tflite",
@@ -321,7 +324,9 @@ def staging(root: Path) -> Iterator[Path]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".staging-", dir=root))
+        _sweep(root)
+        scratch = Path(tempfile.mkdtemp(prefix=STAGING, dir=root))
+        lock = _lock(scratch)
     except OSError as error:
         raise ArtifactError(
             f"cannot write to {root}: {error.strerror}; choose another with --out DIR"
@@ -330,6 +335,27 @@ def staging(root: Path) -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        os.close(lock)
+
+
+def _sweep(root: Path) -> None:
+    """Remove the scratch directories of processes that were killed: nobody holds their lock."""
+    for scratch in root.glob(f"{STAGING}*"):
+        with suppress(OSError):
+            lock = _lock(scratch)
+            shutil.rmtree(scratch, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(directory: Path) -> int:
+    """Lock a directory until the descriptor returned is closed; BlockingIOError if it is locked."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def publish(whole: Path, final: Path) -> None:

@@ -48,11 +48,13 @@ def images(
 ) -> tuple[Array, str]:
     """Return `count` class-balanced images of a data set, ``(N, C, H, W)`` float32, and its name.
 
-    Calibration takes them from the training split, so that the test split stays unseen.
+    Calibration takes them from the training split, so that the test split stays unseen; of the
+    test split there are as many as it has.
     """
     from models.data import open_dataset
 
-    dataset = open_dataset(data, split).sample(count, seed)
+    found = open_dataset(data, split)
+    dataset = found.sample(min(count, len(found)) if split == "test" else count, seed)
     batches = [batch for batch, _ in dataset.batches(preprocessing, 64)]
     return np.concatenate(batches), dataset.name
 

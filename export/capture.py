@@ -6,6 +6,7 @@ process of its own: ``python -P capture.py net.py factory out.pt2 1x3x224x224``.
 
 import contextlib
 import importlib.util
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -65,6 +66,13 @@ def _dynamic(
     return torch.export.export(module, twos, dynamic_shapes=tuple({0: batch} for _ in twos))
 
 
+def save(program: torch.export.ExportedProgram, path: Path) -> None:
+    """Write a program; a full disk is an OSError, where torch's own writer aborts the process."""
+    whole = io.BytesIO()
+    torch.export.save(program, whole)
+    path.write_bytes(whole.getbuffer())
+
+
 def blame(error: BaseException) -> str:
     """Return an exception as one line: its type, its first line, and the user's line if known."""
     lines = str(error).strip().splitlines() or ["no message"]
@@ -72,6 +80,9 @@ def blame(error: BaseException) -> str:
         f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename
     ]
     inner = frames[-1] if frames else None
+    if isinstance(error, SyntaxError) and error.filename:
+        lines[0] = f"{error.msg} ({Path(error.filename).name}:{error.lineno})"
+        inner = None
     ours = inner is None or Path(inner.filename).resolve().is_relative_to(ROOT / "export")
     place = "" if ours or inner is None else f" ({Path(inner.filename).name}:{inner.lineno})"
     return f"{type(error).__name__}: {lines[0]}{place}"
@@ -129,11 +140,11 @@ def main(arguments: list[str]) -> None:
     file, factory, target, *shapes = arguments
     network = load_file(Path(file), factory)
     sizes = [tuple(int(part) for part in shape.split("x")) for shape in shapes]
-    torch.export.save(capture(network, sizes), target)
+    save(capture(network, sizes), Path(target))
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except CaptureError as error:
+    except (CaptureError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -4,6 +4,7 @@ Converters clash, leak, print and crash; each has a process to itself and speaks
 real standard output, while everything that the libraries print goes to a log.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import msgspec
 from export.artifact import ArtifactError
 from export.jobs import Event, decode
 
+PR_SET_PDEATHSIG = 1
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 
@@ -122,6 +124,8 @@ def steps(job_type: type[T]) -> Iterator[tuple[T, Callable[[Event], None]]]:
 
     An exception becomes an `error` event with one line, and its traceback goes to the log.
     """
+    if sys.platform == "linux":  # a host that is killed cannot stop its children
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
 

@@ -111,6 +111,10 @@ def convert(job: ConvertJob, send: Callable[[Event], None]) -> None:
         send(Event(event="stage", variant=name, stage="converting"))
         try:
             made, contract = _write(job, info, converter, variant)
+        except OSError as error:
+            problem = f"cannot write: {error.strerror or error}"
+            send(Event(event="failed", variant=name, error=problem, exit_code=2))
+            continue
         except Exception as error:
             traceback.print_exc()
             send(Event(event="failed", variant=name, error=blame(error)))

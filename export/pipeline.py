@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,19 +171,22 @@ class _Step:
 
 def _keep_log(evidence: Path, log: Path) -> None:
     shutil.rmtree(evidence, ignore_errors=True)
-    evidence.mkdir(parents=True)
-    shutil.copyfile(log, evidence / log.name)
+    with suppress(OSError):  # a full disk must not hide what failed
+        evidence.mkdir(parents=True)
+        shutil.copyfile(log, evidence / log.name)
 
 
 def _network(run: _Run, source: Source, pool: ThreadPoolExecutor) -> list[Outcome]:
     directory = run.scratch / source.name
-    directory.mkdir()
     step = _Step(run, source.name, directory / "program.log")
-    step.log.touch()
     try:
+        directory.mkdir()
+        step.log.touch()
         info = _program(run, source, directory, step.log)
     except ArtifactError as error:
         return [step.failed("*", str(error), error.exit_code)]
+    except OSError as error:
+        return [step.failed("*", f"cannot write to {run.request.out}: {error.strerror}", 2)]
     grouped: dict[str, list[Variant]] = {}
     for variant in run.request.variants:
         grouped.setdefault(variant.format, []).append(variant)
@@ -288,7 +291,7 @@ def _finish(step: _Step, info: ProgramInfo, variant: Variant, event: Event) -> O
     """Prove a converted file and publish it, or keep the evidence of why not."""
     run = step.run
     if event.event == "failed":
-        return step.failed(variant.name, event.error)
+        return step.failed(variant.name, event.error, event.exit_code or 1)
     run.report(Update(f"{step.network}/{variant.name}", "proving"))
     directory = run.scratch / step.network / variant.format / variant.name
     try:

@@ -73,6 +73,8 @@ def plan(
     Raises:
         ExportError: an unknown name (near misses are listed) or a pair that cannot be made.
     """
+    if not formats or not precisions:
+        raise ExportError("--format and --precision each name at least one, or 'all'")
     chosen = _expand("format", formats, list(FORMATS), list(SHIPPED))
     wanted = _expand("precision", precisions, list(PRECISIONS), ["fp32", "fp16", "int8"])
     variants = [_variant(f, p, io, batch) for f in chosen for p in wanted]

@@ -120,7 +120,8 @@ def make(source: Source, directory: Path) -> Made:
         return _foreign(source, directory)
     from models import checkpoint
 
-    built = checkpoint.build(source.name, weights=source.weights, seed=source.seed)
+    assert source.network is not None
+    built = checkpoint.build(source.network, weights=source.weights, seed=source.seed)
     program = capture.capture(built.module, [(1, built.channels, *built.spec.size)])
     known = {name: getattr(built.weights, name) for name in Weights.__struct_fields__}
     return Made(
@@ -173,7 +174,7 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
     arrays: dict[str, Any] = {f"in.{p.name}": a for p, a in zip(inputs, rows, strict=True)}
     arrays |= {f"out.{p.name}": a for p, a in zip(outputs, results, strict=True)}
     np.savez(job.directory / "golden.npz", **arrays)
-    torch.export.save(made.program, job.directory / PROGRAM)
+    capture.save(made.program, job.directory / PROGRAM)
     return ProgramInfo(
         network=_network(job.source.name, made),
         inputs=inputs,
@@ -246,12 +247,15 @@ def main() -> None:
         torch.set_num_threads(1)
         try:
             info = prepare(job, send)
+            (job.directory / PROGRAM_INFO).write_bytes(msgspec.json.encode(info))
+        except OSError as error:
+            send(
+                Event(event="failed", error=f"cannot write: {error.strerror or error}", exit_code=2)
+            )
         except Exception as error:
             if not hasattr(error, "exit_code"):
                 raise
             send(Event(event="failed", error=str(error), exit_code=error.exit_code))
-            continue
-        (job.directory / PROGRAM_INFO).write_bytes(msgspec.json.encode(info))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,14 @@ from models import registry
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """One network to export. `name` is the artifact's; `shapes` are set for a Python file only."""
+    """One network to export. `name` is the artifact's; `shapes` are set for a Python file only.
+
+    `network` is the name in the zoo, for a network of the zoo.
+    """
 
     kind: Literal["zoo", "python", "pt2"]
     name: str
+    network: str | None = None
     path: Path | None = None
     factory: str | None = None
     shapes: tuple[tuple[int, ...], ...] = ()
@@ -28,17 +32,29 @@ def find(
     """Return the sources that ``--model`` names, in order.
 
     Raises:
-        ExportError: a file that is not there, ``--input`` or ``--weights`` where they cannot apply.
+        ExportError: nothing named, a file that is not there, two networks of one name, ``--input``
+            or ``--weights`` where they cannot apply.
         models.registry.ModelError: a name that the zoo does not have.
     """
     sources = [s for n in names for s in _find(n, weights, [parse_shape(t) for t in shapes], seed)]
-    unique = list({source.name: source for source in sources}.values())
+    unique = list(dict.fromkeys(sources))
+    if not unique:
+        raise ExportError("--model names nothing; list the networks: 'edgeworthy models list'")
+    _refuse_clash(unique)
     if len(unique) > 1 and (weights or name):
         raise ExportError(
             f"--weights and --name go with one network; --model names {len(unique)}: "
             "export them one at a time"
         )
     return [msgspec.structs.replace(unique[0], name=_safe(name))] if name else unique
+
+
+def _refuse_clash(sources: list[Source]) -> None:
+    names = [source.name for source in sources]
+    for name in {name for name in names if names.count(name) > 1}:
+        raise ExportError(
+            f"two networks would both be called '{name}': export them one at a time with --name"
+        )
 
 
 def _find(
@@ -54,7 +70,7 @@ def _find(
     if weights is not None and not weights.is_file():
         raise ExportError(f"no weights at {weights}; expected a .safetensors or .pth file")
     expanded = registry.expand([name])
-    return [Source(kind="zoo", name=n, weights=weights, seed=seed) for n in expanded]
+    return [Source(kind="zoo", name=n, network=n, weights=weights, seed=seed) for n in expanded]
 
 
 def _python(

@@ -61,7 +61,9 @@ class Dataset:
             DataError: `n` is not between 1 and the number of images.
         """
         if not 1 <= n <= len(self):
-            raise DataError(f"{n} images wanted, {self.name} has {len(self)}; ask for 1 to that")
+            raise DataError(
+                f"{n} images wanted, {self.name} has {len(self)}: ask for as many with --images"
+            )
         order = np.random.default_rng(seed).permutation(len(self))
         turn = np.empty(len(self), np.int64)  # a class's first image is 0, its second is 1, ...
         for label in np.unique(self.labels):

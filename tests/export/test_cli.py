@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -97,6 +98,9 @@ def test_a_network_that_cannot_be_captured_costs_one_line(
         (["--model", "mobilnet"], ["did you mean 'mobilenet'"]),
         (["--model", "lenet5", "--format", "tflight"], ["did you mean 'tflite'"]),
         (["--model", "lenet5", "--precision", "int7"], ["did you mean 'int8'"]),
+        (["--model", "lenet5", "--precision", ""], ["--format and --precision", "at least one"]),
+        (["--model", ","], ["--model names nothing"]),
+        ([], ["--model", "export --help"]),
         (["--model", "lenet5", "--precision", "int8"], ["--data DIR", "--calibration random"]),
         (["--model", "lenet5", "--data", "nowhere"], ["nowhere", "fashion-mnist"]),
         (["--model", "lenet5", "--weights", "no.pth"], ["no.pth"]),
@@ -162,6 +166,43 @@ def test_an_interrupt_keeps_what_is_finished_and_leaves_nothing_else(tmp_path: P
     assert "Traceback" not in stderr
     assert not list(out.glob(".staging*"))
     assert all(artifact.load(path) for path in artifact.find(out))
+
+
+@pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_export_takes_its_processes_along(tmp_path: Path, cli: Cli, kill: int) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, str(ROOT / "edgeworthy.py"), "export", "--model", "resnet18"]
+    process = psutil.Popen(
+        [*command, "--format", "onnx,tflite", "--out", str(out)], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not process.children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(2)  # its child has begun to import by then
+    children = process.children(recursive=True)
+    process.send_signal(kill)
+    assert process.wait(30) == (143 if kill == signal.SIGTERM else -kill)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert children
+    assert not alive
+    if kill == signal.SIGKILL:  # then the next export tidies up
+        cli("export", "--model", "lenet5", "--format", "torch", "--out", out)
+    assert not list(out.glob(".staging*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_without_room_is_named(tmp_path: Path, cli: Cli) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount here")
+    try:
+        result = cli("export", "--model", "lenet5", "--format", "onnx", "--out", disk)
+        refused(result, 2, "No space left on device")
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_failed_proof_exits_1_and_keeps_the_evidence(net: Path, cli: Cli) -> None:

@@ -28,6 +28,25 @@ def test_a_network_named_twice_is_exported_once() -> None:
     assert len(find("mobilenet", "mobilenet_v1_1.0_224")) == 1
 
 
+def test_two_networks_of_one_name_are_refused_not_dropped(tmp_path: Path) -> None:
+    files = [tmp_path / folder / "net.py" for folder in "ab"]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("")
+    with pytest.raises(ExportError, match=r"both be called 'net-make'.*--name"):
+        find(*(f"{file}:make" for file in files), shapes=("1x3x8x8",))
+
+
+def test_a_name_of_ones_own_leaves_the_zoos_name_to_build_from() -> None:
+    [found] = find("mobilenet", name="ours")
+    assert (found.name, found.network) == ("ours", "mobilenet_v1_1.0_224")
+
+
+def test_nothing_named_is_refused() -> None:
+    with pytest.raises(ExportError, match="--model names nothing"):
+        find()
+
+
 def test_a_python_file_needs_its_factory_and_its_input(tmp_path: Path) -> None:
     file = tmp_path / "net.py"
     with pytest.raises(ExportError, match="no file"):
