@@ -1,6 +1,7 @@
 """Blocks that several families share, and how their weights start."""
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -33,6 +34,27 @@ class ConvNormAct(nn.Sequential):
         super().__init__(*layers, *([activation()] if activation else []))
 
 
+class SqueezeExcite(nn.Module):
+    """Scales each channel by what the means of all channels say of it.
+
+    Shapes: ``(N, C, H, W)`` to the same. Hu et al., "Squeeze-and-Excitation Networks" (2017),
+    section 3; the two layers are 1x1 convolutions of `squeezed` and C outputs.
+    """
+
+    def __init__(self, channels: int, squeezed: int, *, gate: type[nn.Module] = nn.Sigmoid) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+        self.relu = nn.ReLU()
+        self.gate = gate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with its channels scaled."""
+        means = nn.functional.adaptive_avg_pool2d(x, 1)
+        scale: Tensor = self.gate(self.fc2(self.relu(self.fc1(means))))
+        return x * scale
+
+
 class GlobalAveragePool(nn.Module):
     """The mean over height and width: ``(N, C, H, W)`` to ``(N, C)``, whatever the image's size."""
 
@@ -56,6 +78,16 @@ def he_(network: nn.Module) -> None:
             nn.init.normal_(module.weight, 0.0, 0.01)
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def soften_(norms: Sequence[nn.BatchNorm2d]) -> None:
+    """Start the last norms of L residual branches with a scale of ``1 / sqrt(L)``.
+
+    A sum doubles its variance with each branch of its own size: over 54 of them an untrained
+    network leaves float16. So scaled, all together multiply it by ``(1 + 1 / L) ** L < e``.
+    """
+    for norm in norms:
+        nn.init.constant_(norm.weight, 1 / math.sqrt(len(norms)))
 
 
 def xavier_(network: nn.Module) -> None:
