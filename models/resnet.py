@@ -74,7 +74,7 @@ class ResNet(nn.Module):
 class CifarResNet(nn.Module):
     """The networks for small images (section 4.2), whose shortcuts have no parameters (option A).
 
-    Shapes: ``(N, channels, H, W)`` to ``(N, classes)``; the paper has H = W = 32. `depth` is 6n + 2:
+    Shapes: ``(N, channels, H, W)`` to ``(N, classes)``; the paper has H = W = 32. Depth 6n + 2 is
     a 3x3 convolution, three stages of n blocks with 16, 32 and 64 channels, and a linear layer.
     """
 
