@@ -63,6 +63,15 @@ class GlobalAveragePool(nn.Module):
         return nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)
 
 
+def divisible_by_8(channels: float) -> int:
+    """Return the nearest multiple of 8 that is at least 8 and no less than nine tenths.
+
+    As the released MobileNet v2 and v3 round their channels.
+    """
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8
+
+
 def he_(network: nn.Module) -> None:
     """Start convolutions by He et al. (2015), "Delving Deep into Rectifiers", eq. 14 (fan-out).
 
@@ -80,14 +89,14 @@ def he_(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def soften_(norms: Sequence[nn.BatchNorm2d]) -> None:
+def soften_(norms: Sequence[nn.Module]) -> None:
     """Start the last norms of L residual branches with a scale of ``1 / sqrt(L)``.
 
     A sum doubles its variance with each branch of its own size: over 54 of them an untrained
     network leaves float16. So scaled, all together multiply it by ``(1 + 1 / L) ** L < e``.
     """
     for norm in norms:
-        nn.init.constant_(norm.weight, 1 / math.sqrt(len(norms)))
+        nn.init.constant_(norm.get_parameter("weight"), 1 / math.sqrt(len(norms)))
 
 
 def xavier_(network: nn.Module) -> None:

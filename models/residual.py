@@ -155,7 +155,7 @@ def stages(
         yield nn.Sequential(*blocks)
 
 
-def last_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+def last_norms(network: nn.Module) -> list[nn.Module]:
     """Return the last batch norm of each block that has a shortcut."""
     blocks = [m for m in network.modules() if isinstance(m, Residual) and m.downsample is not None]
     return [
