@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from models.layers import ConvNormAct, GlobalAveragePool, he_
+from models.layers import ConvNormAct, GlobalAveragePool, he_, thin
 
 # Table 1: output channels and stride of the thirteen depthwise separable blocks.
 BLOCKS = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5]
@@ -31,12 +31,12 @@ class MobileNetV1(nn.Module):
     ) -> None:
         super().__init__()
         block = _depthwise_separable if separable else _full
-        previous = _thin(32, width)
+        previous = thin(32, width)
         layers: list[nn.Module] = [
             ConvNormAct(channels, previous, 3, stride=2, eps=EPS, activation=nn.ReLU6)
         ]
         for wide, stride in BLOCKS:
-            out = _thin(wide, width)
+            out = thin(wide, width)
             layers.append(block(previous, out, stride))
             previous = out
         self.features = nn.Sequential(*layers)
@@ -48,10 +48,6 @@ class MobileNetV1(nn.Module):
         """Return the class scores (logits) of images `x`."""
         logits: Tensor = self.classifier(self.pool(self.features(x)))
         return logits
-
-
-def _thin(channels: int, width: float) -> int:
-    return max(8, int(channels * width))
 
 
 def _full(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
