@@ -20,7 +20,10 @@ class ModelError(Exception):
 
 @dataclass(frozen=True)
 class Published:
-    """Accuracy on ImageNet in per cent as its source gives it; never measured here."""
+    """Accuracy in per cent as its source gives it, never measured here.
+
+    On ImageNet, one centre crop, unless the source says otherwise.
+    """
 
     top1: float | None
     top5: float | None
@@ -54,16 +57,16 @@ class Spec:
     weights: Path | None = None
 
 
-def width_parameter(*listed: float) -> "Parameter":
-    """Return the share of the paper's channels that every layer keeps; default 1."""
+def width_parameter(*listed: float, most: float = 1.0) -> "Parameter":
+    """Return the factor on the channels of every layer, up to `most`; default 1."""
 
     def read(text: str) -> float:
         value = float(text)
-        if not 0 < value <= 1:
+        if not 0 < value <= most:
             raise ValueError(text)
         return value
 
-    return Parameter(listed or (1.0,), 1.0, read, "above 0 and at most 1")
+    return Parameter(listed or (1.0,), 1.0, read, f"above 0 and at most {most:g}")
 
 
 def resolution_parameter(default: int, *others: int, step: int = 1, least: int = 0) -> "Parameter":

@@ -1,7 +1,9 @@
 """Blocks that several families share, and how their weights start."""
 
 import math
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 
@@ -33,12 +35,42 @@ class ConvNormAct(nn.Sequential):
         super().__init__(*layers, *([activation()] if activation else []))
 
 
+class SqueezeExcite(nn.Module):
+    """Scales each channel by what the means of all channels say of it.
+
+    Shapes: ``(N, C, H, W)`` to the same. Hu et al., "Squeeze-and-Excitation Networks" (2017),
+    section 3; the two layers are 1x1 convolutions of `squeezed` and C outputs.
+    """
+
+    def __init__(self, channels: int, squeezed: int, *, gate: type[nn.Module] = nn.Sigmoid) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+        self.relu = nn.ReLU()
+        self.gate = gate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with its channels scaled."""
+        means = nn.functional.adaptive_avg_pool2d(x, 1)
+        scale: Tensor = self.gate(self.fc2(self.relu(self.fc1(means))))
+        return x * scale
+
+
 class GlobalAveragePool(nn.Module):
     """The mean over height and width: ``(N, C, H, W)`` to ``(N, C)``, whatever the image's size."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Average the feature maps of `x`."""
         return nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)
+
+
+def divisible_by_8(channels: float) -> int:
+    """Return the nearest multiple of 8 that is at least 8 and no less than nine tenths.
+
+    As the released MobileNet v2 and v3 round their channels.
+    """
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8
 
 
 def he_(network: nn.Module) -> None:
@@ -58,10 +90,70 @@ def he_(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+def soften_(norms: Sequence[nn.Module]) -> None:
+    """Start the last norms of L residual branches with a scale of ``1 / sqrt(L)``.
+
+    A sum doubles its variance with each branch of its own size: over 54 of them an untrained
+    network leaves float16. So scaled, all together multiply it by ``(1 + 1 / L) ** L < e``.
+    """
+    for norm in norms:
+        nn.init.constant_(norm.get_parameter("weight"), 1 / math.sqrt(len(norms)))
+
+
 def xavier_(network: nn.Module) -> None:
     """Start every layer by Glorot and Bengio (2010), section 4.2.1, as saturating units need."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class LocalResponseNorm(nn.Module):
+    """Divides each value by a power of its neighbours' squares in other maps.
+
+    Krizhevsky et al. (2012), section 3.3: ``x / (k + alpha / size * sum)**beta``, the sum over the
+    squares of `size` adjacent maps. As in torch, `alpha` is divided by `size`; in the paper it is
+    not, so that its 1e-4 is the default 5e-4 here. Shapes: ``(N, C, H, W)``, unchanged.
+
+    Equal to ``torch.nn.LocalResponseNorm``, but safe in float16, in every converted file too:
+    values are scaled down before they are squared, so that the largest float16 cannot overflow.
+    """
+
+    def __init__(
+        self, size: int = 5, alpha: float = 5e-4, beta: float = 0.75, k: float = 2.0
+    ) -> None:
+        super().__init__()
+        self.size, self.beta = size, beta
+        # The sum of `size` squares then is at most the largest float16.
+        self.scale = (size * torch.finfo(torch.float16).max) ** -0.5
+        gain = alpha / size / self.scale**2
+        self.offset = k / gain
+        self.amplitude = gain**-beta
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the feature maps `x`."""
+        squares = (x * self.scale).square()
+        around = self.size // 2
+        padded = nn.functional.pad(squares, (0, 0, 0, 0, around, self.size - 1 - around))
+        maps = x.shape[1]
+        total = sum(padded[:, first : first + maps] for first in range(self.size))
+        normalised: Tensor = x * self.amplitude * (total + self.offset).pow(-self.beta)
+        return normalised
+
+
+def thin(channels: int, width: float) -> int:
+    """Return the share `width` of a layer's `channels`, at least 8."""
+    return max(8, int(channels * width))
+
+
+def he_forward_(network: nn.Module) -> None:
+    """Start convolutions and linear layers by He et al. (2015), eq. 10 (fan-in); biases at zero.
+
+    For networks that have no batch norm to restore the strength of a signal on its way forward.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -1,130 +1,98 @@
 """ResNet: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition" (2015).
 
-Parameter names and order are those of torchvision's ``state_dict``.
+Also what others made by changing its block: ResNeXt (Xie et al., "Aggregated Residual
+Transformations for Deep Neural Networks", 2016) and SENet (Hu et al., "Squeeze-and-Excitation
+Networks", 2017). Parameter names and order are those of torchvision's ``state_dict``.
 """
 
 from torch import Tensor, nn
 
-from models.layers import ConvNormAct, GlobalAveragePool, he_
-
-
-class _Residual(nn.Module):
-    """Adds a block's input, projected where the shape changes, to what its convolutions compute."""
-
-    downsample: nn.Module | None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.relu = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        y: Tensor = self.relu(self.residual(x) + shortcut)
-        return y
-
-    def residual(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
-
-
-class Basic(_Residual):
-    """Figure 5, left: two 3x3 convolutions."""
-
-    expansion = 1
-
-    def __init__(self, in_channels: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = _conv(in_channels, width, 3, stride)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv(width, width, 3)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = _projection(in_channels, width, stride)
-
-    def residual(self, x: Tensor) -> Tensor:
-        """Return what is added to the shortcut."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        y: Tensor = self.bn2(self.conv2(x))
-        return y
-
-
-class Bottleneck(_Residual):
-    """Figure 5, right: 1x1, 3x3, 1x1. This is "v1.5", with the stride in the 3x3 convolution.
-
-    The paper (v1) has it in the first 1x1: ResNet-50 then takes 3.8 GMACs where this takes 4.1.
-    """
-
-    expansion = 4
-
-    def __init__(self, in_channels: int, width: int, stride: int) -> None:
-        super().__init__()
-        out_channels = width * self.expansion
-        self.conv1 = _conv(in_channels, width, 1)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv(width, width, 3, stride)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = _conv(width, out_channels, 1)
-        self.bn3 = nn.BatchNorm2d(out_channels)
-        self.downsample = _projection(in_channels, out_channels, stride)
-
-    def residual(self, x: Tensor) -> Tensor:
-        """Return what is added to the shortcut."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        y: Tensor = self.bn3(self.conv3(x))
-        return y
-
+from models.layers import GlobalAveragePool, he_, soften_
+from models.residual import (
+    Basic,
+    Bottleneck,
+    Variant,
+    conv,
+    last_norms,
+    no_shortcut,
+    projection,
+    stages,
+    zero_padding,
+)
 
 # Table 1: the block and how many of it there are in conv2_x to conv5_x.
 LAYOUTS: dict[int, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
     18: (Basic, (2, 2, 2, 2)),
+    34: (Basic, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
 }
 
 
 class ResNet(nn.Module):
     """A 7x7 convolution, a pool, four stages of residual blocks, a pool, a linear layer (table 1).
 
-    Shapes: ``(N, channels, H, W)`` to ``(N, classes)``; the paper has H = W = 224.
+    Shapes: ``(N, channels, H, W)`` to ``(N, classes)``; the paper has H = W = 224. Without
+    `shortcuts` it is the plain network of section 3.3; for the rest see `models.residual.Variant`.
     """
 
-    def __init__(self, *, depth: int = 50, classes: int = 1000, channels: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        depth: int = 50,
+        shortcuts: bool = True,
+        stride_first: bool = False,
+        groups: int = 1,
+        group_width: int = 64,
+        squeeze_excite: bool = False,
+        classes: int = 1000,
+        channels: int = 3,
+    ) -> None:
         super().__init__()
         block, counts = LAYOUTS[depth]
+        shortcut = projection if shortcuts else no_shortcut
+        variant = Variant(shortcut, stride_first, groups, group_width, squeeze_excite)
         self.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        previous = 64
-        for stage, count in enumerate(counts):
-            width = 64 * 2**stage
-            strides = (1 if stage == 0 else 2, *[1] * (count - 1))
-            blocks = []
-            for stride in strides:
-                blocks.append(block(previous, width, stride))
-                previous = width * block.expansion
-            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages(block, 64, counts, variant)
         self.avgpool = GlobalAveragePool()
-        self.fc = nn.Linear(previous, classes)
+        self.fc = nn.Linear(512 * block.expansion, classes)
         he_(self)
+        soften_(last_norms(self))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the class scores (logits) of images `x`."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for stage in self._stages():
-            x = stage(x)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         logits: Tensor = self.fc(self.avgpool(x))
         return logits
 
-    def _stages(self) -> list[nn.Module]:
-        return [stage for name, stage in self.named_children() if name.startswith("layer")]
 
+class CifarResNet(nn.Module):
+    """The networks for small images (section 4.2), whose shortcuts have no parameters (option A).
 
-def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    padding = kernel // 2
-    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
+    Shapes: ``(N, channels, H, W)`` to ``(N, classes)``; the paper has H = W = 32. Depth 6n + 2 is
+    a 3x3 convolution, three stages of n blocks with 16, 32 and 64 channels, and a linear layer.
+    """
 
+    def __init__(self, *, depth: int = 20, classes: int = 10, channels: int = 3) -> None:
+        super().__init__()
+        counts = [(depth - 2) // 6] * 3
+        self.conv1 = conv(channels, 16, 3)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.relu = nn.ReLU()
+        self.layer1, self.layer2, self.layer3 = stages(Basic, 16, counts, Variant(zero_padding))
+        self.avgpool = GlobalAveragePool()
+        self.fc = nn.Linear(64, classes)
+        he_(self)
+        soften_(last_norms(self))
 
-def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
-    """Section 3.3, option B: a 1x1 convolution where the shape changes, else the identity."""
-    if stride == 1 and in_channels == out_channels:
-        return None
-    return ConvNormAct(in_channels, out_channels, 1, stride=stride, activation=None)
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the class scores (logits) of images `x`."""
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        logits: Tensor = self.fc(self.avgpool(x))
+        return logits

@@ -25,9 +25,9 @@ def test_list_shows_networks_and_trained_weights(cli):
 
 
 def test_list_takes_patterns_and_gives_json(cli):
-    result = cli("models", "list", "resnet*,lenet", "--json")
+    result = cli("models", "list", "resnet?[80],lenet", "--json")
     rows = json.loads(result.stdout)
-    assert [row["name"] for row in rows] == ["resnet18", "resnet50", "lenet5"]
+    assert [row["name"] for row in rows] == ["resnet18", "resnet50", "resnet20", "lenet5"]
     assert rows[1]["published"]["top1"] == 76.13
     assert rows[1]["input"] == [3, 224, 224]
 

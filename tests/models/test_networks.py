@@ -1,47 +1,12 @@
 """Each family against published facts: parameter names and shapes, feature maps, counts."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from torch import nn
 
 from models.checkpoint import create
 from models.registry import FAMILIES, names, resolve
-
-
-def shapes_only(name, **counts):
-    with torch.device("meta"):
-        return create(resolve(name), **counts).eval()
-
-
-def parameters(module):
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def layout(module):
-    return [(key, tuple(tensor.shape)) for key, tensor in module.state_dict().items()]
-
-
-def norm(prefix, channels):
-    vectors = ("weight", "bias", "running_mean", "running_var")
-    return [
-        *((f"{prefix}.{v}", (channels,)) for v in vectors),
-        (f"{prefix}.num_batches_tracked", ()),
-    ]
-
-
-def feature_maps(module, x):
-    """The shape after each module without children, batch left out."""
-    found = []
-    leaves = [m for m in module.modules() if not list(m.children())]
-    hooks = [
-        m.register_forward_hook(lambda m, i, o: found.append(tuple(o.shape[1:]))) for m in leaves
-    ]
-    module(x)
-    for hook in hooks:
-        hook.remove()
-    return found
+from tests.models.networks import shapes_only
 
 
 @pytest.mark.parametrize("name", [n for n in names() if "@" not in n])
@@ -51,127 +16,23 @@ def test_every_network_classifies_its_own_input(name):
     assert module(x).shape == (2, spec.classes)
 
 
-@pytest.mark.parametrize("family", [f.name for f in FAMILIES])
-def test_classes_and_channels_can_be_chosen_and_read_off_stem_and_head(family):
-    name = next(next(f.listed()) for f in FAMILIES if f.name == family)
+@pytest.mark.parametrize("name", [next(family.listed()) for family in FAMILIES])
+def test_classes_and_channels_can_be_chosen_and_read_off_stem_and_head(name):
     spec, state = resolve(name), shapes_only(name, classes=7, channels=2).state_dict()
     assert state[spec.stem].shape[1] == 2
     assert state[spec.head].shape[0] == 7
 
 
-def test_lenet5_has_the_maps_and_counts_of_the_paper():
-    module = shapes_only("lenet5")
-    assert parameters(module) == 61_706
-    counts = [parameters(m) for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert counts == [156, 2_416, 48_120, 10_164, 850]
-    maps = feature_maps(module, torch.empty(1, 1, 28, 28, device="meta"))
-    assert maps[:6] == [(6, 28, 28)] * 2 + [(6, 14, 14)] + [(16, 10, 10)] * 2 + [(16, 5, 5)]
-
-
-def test_vgg16_has_torchvisions_state_dict():
-    """Convolutions at these places of `features`, linear layers at 0, 3, 6 of `classifier`."""
-    places = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
-    widths = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
-    expected = []
-    for place, (before, after) in zip(places, pairwise(widths), strict=True):
-        expected.append((f"features.{place}.weight", (after, before, 3, 3)))
-        expected.append((f"features.{place}.bias", (after,)))
-    for place, (before, after) in {0: (25088, 4096), 3: (4096, 4096), 6: (4096, 1000)}.items():
-        expected.append((f"classifier.{place}.weight", (after, before)))
-        expected.append((f"classifier.{place}.bias", (after,)))
-    assert layout(shapes_only("vgg16")) == expected
-
-
-def test_vgg16_has_the_weights_of_the_paper():
-    module = shapes_only("vgg16")
-    assert parameters(module) == 138_357_544
-    weights = [t.numel() for key, t in module.state_dict().items() if key.endswith("weight")]
-    assert weights == [
-        *(1_728, 36_864, 73_728, 147_456, 294_912, 589_824, 589_824, 1_179_648),
-        *([2_359_296] * 5),
-        *(102_760_448, 16_777_216, 4_096_000),
-    ]
-
-
-def resnet_layout(kernels, counts, expansion):
-    """torchvision's order: in a block convolution and norm by turns, then the projection."""
-    expected = [("conv1.weight", (64, 3, 7, 7)), *norm("bn1", 64)]
-    before = 64
-    for stage, count in enumerate(counts, 1):
-        width = 32 * 2**stage
-        out = width * expansion
-        for block in range(count):
-            prefix, inside = f"layer{stage}.{block}", before
-            for n, kernel in enumerate(kernels, 1):
-                after = out if n == len(kernels) else width
-                shape = (after, inside, kernel, kernel)
-                expected += [(f"{prefix}.conv{n}.weight", shape), *norm(f"{prefix}.bn{n}", after)]
-                inside = after
-            if block == 0 and (stage > 1 or before != out):
-                expected.append((f"{prefix}.downsample.0.weight", (out, before, 1, 1)))
-                expected += norm(f"{prefix}.downsample.1", out)
-            before = out
-    return [*expected, ("fc.weight", (1000, before)), ("fc.bias", (1000,))]
-
-
 @pytest.mark.parametrize(
-    ("name", "kernels", "counts", "expansion", "total"),
+    "name",
     [
-        ("resnet18", (3, 3), (2, 2, 2, 2), 1, 11_689_512),
-        ("resnet50", (1, 3, 1), (3, 4, 6, 3), 4, 25_557_032),
+        "lenet5",
+        *("resnet18_64", "plain34", "resnet20", "resnet110", "resnext50_32x4d_64"),
+        *("resnet152_64", "se_resnet50_64", "se_resnext50_32x4d_64"),
+        *("mobilenet_v1_0.25_128", "mobilenet_v1_full_0.25_64", "mobilenet_v2_1.0_64"),
+        *("mobilenet_v3_small_1.0_64", "mobilenet_v3_large_1.0_64"),
     ],
 )
-def test_resnet_has_torchvisions_state_dict(name, kernels, counts, expansion, total):
-    module = shapes_only(name)
-    assert layout(module) == resnet_layout(kernels, counts, expansion)
-    assert parameters(module) == total
-
-
-def test_resnet50_is_version_1_5_with_the_stride_in_the_3x3():
-    first = shapes_only("resnet50").get_submodule("layer2.0")
-    assert first.conv1.stride == (1, 1)
-    assert first.conv2.stride == (2, 2)
-
-
-def test_a_residual_block_adds_its_input():
-    module = create(resolve("resnet18"), classes=2).eval()
-    block = module.get_submodule("layer1.1")
-    nn.init.zeros_(block.conv2.weight)
-    x = torch.rand(1, 64, 4, 4)
-    assert torch.equal(block(x), x)
-
-
-@pytest.mark.parametrize(
-    ("width", "millions"), [("1.0", 4.2), ("0.75", 2.6), ("0.5", 1.3), ("0.25", 0.5)]
-)
-def test_mobilenet_v1_has_the_parameters_of_table_6(width, millions):
-    module = shapes_only(f"mobilenet_v1_{width}_224")
-    assert round(parameters(module) / 1e6, 1) == millions
-
-
-def test_mobilenet_v1_layers_follow_table_1():
-    module = shapes_only("mobilenet")
-    convolutions = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
-    assert len(convolutions) == 27
-    depthwise, pointwise = convolutions[1::2], convolutions[2::2]
-    assert all(c.groups == c.in_channels == c.out_channels for c in depthwise)
-    assert all(c.kernel_size == (1, 1) and c.groups == 1 for c in pointwise)
-    assert [c.out_channels for c in pointwise] == [
-        64,
-        *[128] * 2,
-        *[256] * 2,
-        *[512] * 6,
-        *[1024] * 2,
-    ]
-    assert [c.stride[0] for c in depthwise] == [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1]
-
-
-def test_a_very_thin_mobilenet_keeps_eight_channels():
-    module = shapes_only("mobilenet_v1_0.01_32")
-    assert min(m.out_channels for m in module.modules() if isinstance(m, nn.Conv2d)) == 8
-
-
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v1_0.25_128", "lenet5"])
 def test_the_signal_survives_an_untrained_network(name):
     """Else a proof on random weights would compare noise: images must give different answers."""
     torch.manual_seed(0)

@@ -21,6 +21,18 @@ from models.registry import FAMILIES, expand, names, resolve, trained
         ("mobilenet_v1_0.250_128", "mobilenet_v1_0.25_128"),
         ("mobilenet_v1_1_160", "mobilenet_v1_1.0_160"),
         ("mobilenet_v1_0.3_96", "mobilenet_v1_0.3_96"),
+        ("mobilenet_v1_full_0.25_32", "mobilenet_v1_full_0.25_32"),
+        ("mobilenetv2", "mobilenet_v2_1.0_224"),
+        ("mobilenet_v3", "mobilenet_v3_large_1.0_224"),
+        ("mobilenetv3_small", "mobilenet_v3_small_1.0_224"),
+        ("resnet18_224", "resnet18"),
+        ("resnet18_64", "resnet18_64"),
+        ("resnet20_32", "resnet20"),
+        ("resnet50_v1.5", "resnet50"),
+        ("resnet50_v1_96", "resnet50_v1_96"),
+        ("resnext50", "resnext50_32x4d"),
+        ("senet", "se_resnet50"),
+        ("seresnet18", "se_resnet18"),
         ("lenet@fashion-mnist", "lenet5@fashion-mnist"),
     ],
 )
@@ -72,11 +84,13 @@ def test_a_trained_network_knows_its_own_data():
     ("name", "words"),
     [
         ("mobilnet", "no model named 'mobilnet'; did you mean 'mobilenet'?"),
-        ("vgg17", "did you mean 'vgg16'?"),
-        ("resnet5", "did you mean 'resnet50'?"),
+        ("vgg17", "did you mean 'vgg19'?"),
+        ("resnt18", "did you mean 'resnet18'?"),
         ("lenet5@fashion-mnst", "did you mean 'lenet5@fashion-mnist'?"),
         ("mobilenet_v1_2_224", "the width must be above 0 and at most 1, not '2'"),
         ("mobilenet_v1_0_224", "the width must be above 0 and at most 1, not '0'"),
+        ("mobilenet_v2_1.5", "the width must be above 0 and at most 1.4, not '1.5'"),
+        ("resnet18_16", "the resolution must be a whole number from 32, not '16'"),
         ("mobilenet_v1_0.5_100", "the resolution must be a multiple of 32, not '100'"),
         ("mobilenet_v1_0.5_0", "the resolution must be a multiple of 32, not '0'"),
         ("mobilenet_v1_0.5_", "the resolution must be a multiple of 32, not ''"),
@@ -98,7 +112,7 @@ def test_all_is_every_listed_name():
 
 
 def test_patterns_names_and_aliases_expand_in_order_without_repeats():
-    assert expand(["resnet*", "lenet", "resnet18"]) == ["resnet18", "resnet50", "lenet5"]
+    assert expand(["plain*", "lenet", "plain18"]) == ["plain18", "plain34", "lenet5"]
     assert expand(["mobilenet_v1_0.5_*"]) == [
         f"mobilenet_v1_0.5_{side}" for side in (224, 192, 160, 128)
     ]
