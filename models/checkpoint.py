@@ -52,12 +52,24 @@ class Built:
     weights: WeightsInfo
 
 
-def create(spec: Spec, *, classes: int | None = None, channels: int | None = None) -> nn.Module:
-    """Return the network of `spec` with freshly drawn weights, in training mode."""
+def create(
+    spec: Spec,
+    *,
+    classes: int | None = None,
+    channels: int | None = None,
+    auxiliary: bool = False,
+) -> nn.Module:
+    """Return the network of `spec` with freshly drawn weights, in training mode.
+
+    With `auxiliary`, and if it has any, it comes with the classifiers that only training has.
+    """
     module, _, name = spec.factory.partition(":")
-    network: nn.Module = getattr(importlib.import_module(module), name)(
-        classes=classes or spec.classes, channels=channels or spec.channels, **spec.arguments
-    )
+    counts = {"channels": channels or spec.channels}
+    if spec.output != "maps":
+        counts["classes"] = classes or spec.classes
+    if spec.auxiliary:
+        counts["auxiliary"] = auxiliary
+    network: nn.Module = getattr(importlib.import_module(module), name)(**counts, **spec.arguments)
     return network
 
 
@@ -75,6 +87,8 @@ def build(name: str, *, weights: Path | None = None, seed: int = 0) -> Built:
     if weights and spec.weights:
         base = name.partition("@")[0]
         raise ModelError(f"'{name}' comes with its weights; give --weights with '{base}'")
+    if weights and spec.members:
+        raise ModelError(f"'{name}' has its members' weights; --weights is for one network")
     path = weights or spec.weights
     return _from_file(spec, path) if path else _from_seed(spec, seed)
 
@@ -83,12 +97,35 @@ def _from_seed(spec: Spec, seed: int) -> Built:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = create(spec).eval()
-    info = WeightsInfo("random", seed=seed)
-    return Built(module, spec, spec.preprocessing, None, spec.classes, spec.channels, weights=info)
+    labels, info = _of_members(spec) if spec.members else (None, None)
+    info = info or WeightsInfo("random", seed=seed)
+    return Built(
+        module, spec, spec.preprocessing, labels, spec.classes, spec.channels, weights=info
+    )
+
+
+def _of_members(spec: Spec) -> tuple[tuple[str, ...] | None, WeightsInfo | None]:
+    """Return the class names of an ensemble's members, and their weights if all come trained.
+
+    Raises:
+        ModelError: two members name their classes differently.
+    """
+    files = [member.weights for member in spec.members if member.weights]
+    words = [read_metadata(path) for path in files]
+    labels = {known.class_names for known in words if known.class_names}
+    if len(labels) > 1:
+        raise ModelError(f"'{spec.name}': its members were trained on other classes each")
+    datasets = {known.dataset for known in words}
+    dataset = datasets.pop() if len(datasets) == 1 else None
+    hashes = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    sha256 = hashlib.sha256(hashes.encode()).hexdigest()
+    whole = len(files) == len(spec.members)
+    info = WeightsInfo("trained", sha256=sha256, dataset=dataset) if whole else None
+    return next(iter(labels), None), info
 
 
 def _from_file(spec: Spec, path: Path) -> Built:
-    state = read_state(path)
+    state = {k: t for k, t in read_state(path).items() if not k.startswith(spec.auxiliary)}
     words = read_metadata(path) if path.suffix == ".safetensors" else Metadata()
     classes = _count(state, spec.head, 0, spec.classes)
     channels = _count(state, spec.stem, 1, spec.channels)
