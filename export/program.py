@@ -178,9 +178,9 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
     rows, golden = calibration.golden(job.data, preprocessing, shapes, job.source.seed)
     results = run_rows(made.program, rows, job.batch)
     inputs = _ports(_input_names(made.program), shapes)
-    outputs = _ports(
-        _output_names(results, made.output), [(job.batch, *r.shape[1:]) for r in results]
-    )
+    meaning = made.output or _guess_output(results)
+    names, sizes = _output_names(results, meaning), [(job.batch, *r.shape[1:]) for r in results]
+    outputs = _ports(names, sizes)
     arrays: dict[str, Any] = {f"in.{p.name}": a for p, a in zip(inputs, rows, strict=True)}
     arrays |= {f"out.{p.name}": a for p, a in zip(outputs, results, strict=True)}
     np.savez(job.directory / "golden.npz", **arrays)
