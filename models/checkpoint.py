@@ -90,42 +90,58 @@ def build(name: str, *, weights: Path | None = None, seed: int = 0) -> Built:
     if weights and spec.members:
         raise ModelError(f"'{name}' has its members' weights; --weights is for one network")
     path = weights or spec.weights
-    return _from_file(spec, path) if path else _from_seed(spec, seed)
+    if path:
+        return _from_file(spec, path)
+    built = _from_seed(spec, seed)
+    return _with_members_weights(built) if any(m.weights for m in spec.members) else built
 
 
 def _from_seed(spec: Spec, seed: int) -> Built:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = create(spec).eval()
-    labels, info = _of_members(spec) if spec.members else (None, None)
-    info = info or WeightsInfo("random", seed=seed)
-    return Built(
-        module, spec, spec.preprocessing, labels, spec.classes, spec.channels, weights=info
-    )
+    info = WeightsInfo("random", seed=seed)
+    return Built(module, spec, spec.preprocessing, None, spec.classes, spec.channels, weights=info)
 
 
-def _of_members(spec: Spec) -> tuple[tuple[str, ...] | None, WeightsInfo | None]:
-    """Return the class names of an ensemble's members, and their weights if all come trained.
+def _with_members_weights(built: Built) -> Built:
+    """Load those members of an ensemble that come trained.
 
     Raises:
-        ModelError: two members name their classes differently.
+        ModelError: two of them name their classes differently.
     """
-    files = [member.weights for member in spec.members if member.weights]
+    members = zip(built.spec.members, built.module.networks, strict=True)  # type: ignore[arg-type]
+    trained = [(spec.weights, spec, network) for spec, network in members if spec.weights]
+    for path, spec, network in trained:
+        load_state(network, _without_auxiliary(spec, read_state(path)), path)
+    files = [path for path, _, _ in trained]
     words = [read_metadata(path) for path in files]
     labels = {known.class_names for known in words if known.class_names}
     if len(labels) > 1:
-        raise ModelError(f"'{spec.name}': its members were trained on other classes each")
+        raise ModelError(
+            f"the members of '{built.spec.name}' know different classes; give some that share them"
+        )
+    whole = len(files) == len(built.spec.members)
+    return replace(
+        built,
+        class_names=next(iter(labels), None),
+        weights=_together(files, words) if whole else built.weights,
+    )
+
+
+def _together(files: list[Path], words: list[Metadata]) -> WeightsInfo:
+    """Describe several files: a digest of their digests, and their data set if they share one."""
+    digests = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
     datasets = {known.dataset for known in words}
-    dataset = datasets.pop() if len(datasets) == 1 else None
-    hashes = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
-    sha256 = hashlib.sha256(hashes.encode()).hexdigest()
-    whole = len(files) == len(spec.members)
-    info = WeightsInfo("trained", sha256=sha256, dataset=dataset) if whole else None
-    return next(iter(labels), None), info
+    return WeightsInfo(
+        origin="trained",
+        sha256=hashlib.sha256(digests.encode()).hexdigest(),
+        dataset=datasets.pop() if len(datasets) == 1 else None,
+    )
 
 
 def _from_file(spec: Spec, path: Path) -> Built:
-    state = {k: t for k, t in read_state(path).items() if not k.startswith(spec.auxiliary)}
+    state = _without_auxiliary(spec, read_state(path))
     words = read_metadata(path) if path.suffix == ".safetensors" else Metadata()
     classes = _count(state, spec.head, 0, spec.classes)
     channels = _count(state, spec.stem, 1, spec.channels)
@@ -143,6 +159,10 @@ def _from_file(spec: Spec, path: Path) -> Built:
     return Built(
         module.eval(), spec, preprocessing, words.class_names, classes, channels, weights=info
     )
+
+
+def _without_auxiliary(spec: Spec, state: State) -> State:
+    return {key: tensor for key, tensor in state.items() if not key.startswith(spec.auxiliary)}
 
 
 def _count(state: State, key: str, dimension: int, default: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.checkpoint import build, create
+from models.checkpoint import create
 from models.family import Spec
 from models.preprocess import Preprocessing
 
@@ -23,6 +23,11 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The members without what adapts images to them."""
+        return [m.network if isinstance(m, Renormalised) else m for m in self.members]
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the mean probabilities of the classes of images `x`."""
         first, *others = (member(x).softmax(1) for member in self.members)
@@ -30,41 +35,36 @@ class Ensemble(nn.Module):
         return mean
 
 
-class Renormalise(nn.Module):
-    """Turns images normalised for one network into what another was trained with.
+class Renormalised(nn.Module):
+    """A network for images with another mean and deviation than those it was trained with.
 
-    Shapes: ``(N, channels, H, W)``, unchanged.
+    Shapes: those of `network`.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, given: Preprocessing, wanted: Preprocessing) -> None:
+    def __init__(self, network: nn.Module, given: Preprocessing, wanted: Preprocessing) -> None:
         super().__init__()
+        self.network = network
         before, after = (torch.tensor([p.mean, p.std])[:, :, None, None] for p in (given, wanted))
         self.register_buffer("scale", before[1] / after[1])
         self.register_buffer("shift", (before[0] - after[0]) / after[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return images `x` by the wanted mean and standard deviation."""
-        return x * self.scale + self.shift
+        """Return what the network answers to images `x`, brought to what it wants."""
+        answer: Tensor = self.network(x * self.scale + self.shift)
+        return answer
 
 
 def of(*, members: Sequence[Spec], classes: int, channels: int) -> Ensemble:
-    """Return the ensemble: members that come trained as they are, the others freshly drawn.
-
-    `classes` and `channels` are for the others; trained members have their own.
-    """
-    networks = (
-        build(spec.name).module
-        if spec.weights
-        else create(spec, classes=classes, channels=channels)
-        for spec in members
-    )
+    """Return the ensemble with freshly drawn weights."""
     given = members[0].preprocessing
-    return Ensemble(
-        [_adapted(n, given, s.preprocessing) for n, s in zip(networks, members, strict=True)]
-    )
+    adapted = []
+    for spec in members:
+        network = create(spec, classes=classes, channels=channels)
+        adapted.append(_adapted(network, given, spec.preprocessing))
+    return Ensemble(adapted)
 
 
 def _adapted(
@@ -73,4 +73,4 @@ def _adapted(
     """Return the network for images as `given`, which differ from those `wanted` or do not."""
     if not given or not wanted or (given.mean, given.std) == (wanted.mean, wanted.std):
         return network
-    return nn.Sequential(Renormalise(given, wanted), network)
+    return Renormalised(network, given, wanted)
