@@ -157,3 +157,19 @@ def he_forward_(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def linear_layers(values: int, hidden: int, classes: int) -> nn.Sequential:
+    """Return the three linear layers with dropout of AlexNet (2012, section 4.2), ZFNet and VGG.
+
+    Shapes: ``(N, values)`` to ``(N, classes)``.
+    """
+    return nn.Sequential(
+        nn.Linear(values, hidden),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(hidden, classes),
+    )

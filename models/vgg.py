@@ -3,10 +3,12 @@
 Parameter names and order are those of torchvision's ``state_dict``, with and without batch norm.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from models.layers import LocalResponseNorm, he_forward_, thin
+from models.layers import LocalResponseNorm, he_forward_, linear_layers, thin
 
 # Table 1: convolutions as (output channels, kernel); each group ends in a 2x2 max pool.
 _64, _128, _256, _512 = (64, 3), (128, 3), (256, 3), (512, 3)
@@ -44,31 +46,31 @@ class VGG(nn.Module):
         channels: int = 3,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        previous = channels
-        for stage in CONFIGURATIONS[configuration]:
-            for wide, kernel in stage:
-                out = thin(wide, width)
-                layers.append(nn.Conv2d(previous, out, kernel, padding=kernel // 2))
-                layers += [nn.BatchNorm2d(out)] if normalise == "batch" else []
-                layers.append(nn.ReLU())
-                previous = out
-            layers += [LocalResponseNorm()] if normalise == "local" and len(layers) == 2 else []
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
-        hidden = thin(4096, width)
-        self.classifier = nn.Sequential(
-            nn.Linear(previous * (resolution // 32) ** 2, hidden),
-            nn.ReLU(),
-            nn.Dropout(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Dropout(),
-            nn.Linear(hidden, classes),
-        )
+        stages = [
+            tuple((thin(wide, width), kernel) for wide, kernel in stage)
+            for stage in CONFIGURATIONS[configuration]
+        ]
+        self.features = nn.Sequential(*_convolutions(channels, stages, normalise))
+        values = stages[-1][-1][0] * (resolution // 32) ** 2
+        self.classifier = linear_layers(values, thin(4096, width), classes)
         he_forward_(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the class scores (logits) of images `x`."""
         logits: Tensor = self.classifier(torch.flatten(self.features(x), 1))
         return logits
+
+
+def _convolutions(
+    previous: int, stages: Sequence[tuple[tuple[int, int], ...]], normalise: str | None
+) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for stage in stages:
+        for out, kernel in stage:
+            layers.append(nn.Conv2d(previous, out, kernel, padding=kernel // 2))
+            layers += [nn.BatchNorm2d(out)] if normalise == "batch" else []
+            layers.append(nn.ReLU())
+            previous = out
+        layers += [LocalResponseNorm()] if normalise == "local" and len(layers) == 2 else []
+        layers.append(nn.MaxPool2d(2))
+    return layers
