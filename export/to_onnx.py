@@ -1,7 +1,7 @@
 """ONNX by torch's dynamo exporter; int8 as QDQ and fp16 by ONNX Runtime's own tools.
 
-The opset is the exporter's default, recorded in the recipe. Batch-norm is folded by the exporter's
-optimiser, and checked: a file that still has one is a failure.
+The opset is the exporter's default, recorded in the recipe. Batch-norm after a convolution is
+folded by the exporter's optimiser, and checked: a file that still has one is a failure.
 """
 
 from collections.abc import Iterator
@@ -69,9 +69,7 @@ class Converter:
         assert made is not None
         path = self._job.scratch / "float.onnx"
         made.save(str(path))
-        model = onnx.load(str(path))
-        if any(node.op_type == "BatchNormalization" for node in model.graph.node):
-            raise RuntimeError("the exporter left a batch-norm that is not folded")
+        _check_folded(onnx.load(str(path)))
         return path
 
     def _float(self, precision: Precision, target: Path) -> Quantization:
@@ -124,6 +122,15 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
         """Return the next input by name, None at the end."""
         return next(self._inputs, None)
+
+
+def _check_folded(model: onnx.ModelProto) -> None:
+    """Raise RuntimeError where a batch-norm follows a convolution; after others it has to stay."""
+    linear = {"Conv", "ConvTranspose", "Gemm"}
+    makers = {name: node.op_type for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        if node.op_type == "BatchNormalization" and makers.get(node.input[0]) in linear:
+            raise RuntimeError(f"the exporter left the batch-norm {node.name} that is not folded")
 
 
 def _tidied(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -19,18 +19,15 @@ from models.registry import FAMILIES, resolve
 VARIANTS = [v.name for v in plan(["all"], ["all"])]
 # What follows the network in the name; a family that is not here is exported as it is.
 SMALL = {
-    "alexnet": "_67",
-    "googlenet": "_32",
     "mobilenet": "_0.25_32",
     "mobilenet_v2": "_0.35_32",
     "mobilenet_v3": "_0.35_32",
-    "nin": "_67",
     "resnet": "_32",
     "resnext": "_32",
     "senet": "_32",
     "vgg": "_0.25_32",
 }
-QUICK = {"lenet", "mobilenet"}
+QUICK = {"lenet", "inception"}
 
 
 def small(network: str, family: str) -> str:
