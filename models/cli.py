@@ -13,8 +13,8 @@ from models.cli_train import train
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from models.analysis import Analysis
     from models.family import Spec
+    from models.layer import Analysis
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
