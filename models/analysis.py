@@ -10,9 +10,12 @@ The rules, the same for every network, for one image in float32:
   its weights, its output. Arithmetic intensity is MACs per byte moved.
 """
 
+import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from models.checkpoint import create
+from models.family import Spec
 from models.layer import Analysis, Layer
 from models.macs import macs_of
 from models.memory import FLOAT32, Memory
@@ -39,6 +42,14 @@ def analyse(program: ExportedProgram) -> Analysis:
         total_activation_bytes=sum(layer.activation_bytes for layer in layers),
         peak_activation_bytes=memory.peak(),
     )
+
+
+def analyse_network(spec: Spec) -> Analysis:
+    """Count a network of the zoo without a single weight: its tensors have shapes only."""
+    with torch.device("meta"):
+        module = create(spec).eval()
+    image = torch.empty(1, spec.channels, *spec.size, device="meta")
+    return analyse(torch.export.export(module, (image,)))
 
 
 class _Count:

@@ -34,7 +34,8 @@ class Spec:
     `factory` is ``module:callable``, called with `classes`, `channels` and `arguments`. `size` is
     the input's height and width; `preprocessing` is None where the input is not an image. `stem`
     and `head` are the parameters whose shapes tell a file's channels (dimension 1) and classes
-    (dimension 0). `weights` is the file of a network that comes trained.
+    (dimension 0). `weights` is the file of a network that comes trained. `reference` names the
+    paper's authors for a narrow column, as "Howard et al.".
     """
 
     name: str
@@ -52,6 +53,7 @@ class Spec:
     year: int
     published: Published | None = None
     weights: Path | None = None
+    reference: str = ""
 
 
 def width_parameter(*listed: float) -> "Parameter":
@@ -98,7 +100,8 @@ class Family:
     by any name. A parameter left out at the end of a name has its default, and a full name
     leaves it out too unless `in_full`. The input is square, of the setting `resolution` if there
     is one, which reaches the factory if `sized`; images are first resized to ``side / crop``.
-    `channels` is for an input that is not an image: then `mean` and `std` are empty.
+    `channels` is for an input that is not an image: then `mean` and `std` are empty. `reference`
+    is the paper's authors in short, as "Howard et al.".
     """
 
     name: str
@@ -119,6 +122,7 @@ class Family:
     crop: float | None = 0.875
     in_full: bool = False
     sized: bool = False
+    reference: str = ""
 
     def listed(self) -> Iterator[str]:
         """Yield the full names to list: every network over its paper's grid of parameters."""
@@ -174,6 +178,7 @@ class Family:
             title=self.title,
             year=self.year,
             published=self.published.get(name),
+            reference=self.reference,
         )
 
     def _name(self, network: str, values: tuple[Any, ...]) -> str:

@@ -37,6 +37,8 @@ def operator_name(node: Node) -> str:
 def kind_of(node: Node) -> str:
     """Return the operator's name as people say it, whatever the program's dialect."""
     name = SYNONYMS.get(operator_name(node), operator_name(node))
+    if name == "hardtanh" and node.args[1:] == (0.0, 6.0):
+        return "relu6"
     return "depthwise conv" if name == "conv" and _is_depthwise(node) else name
 
 
