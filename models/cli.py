@@ -2,6 +2,7 @@
 
 import click
 
+from models.cli_explain import explain
 from models.cli_list import list_
 from models.cli_show import show
 from models.cli_train import train
@@ -12,5 +13,5 @@ def command() -> None:
     """List, show, explain and train the networks."""
 
 
-for _command in (list_, show, train):
+for _command in (list_, show, explain, train):
     command.add_command(_command)

@@ -124,7 +124,8 @@ def _blocks(of: Sequence[Row], depth: int) -> list[Row]:
     result: list[Row] = []
     for name, part in _parts(of, depth):
         children = _parts(part, depth + 1)
-        if len(children) > 1 and all(_is_numbered(child) for child, _ in children):
+        numbered = all(_is_numbered(child) for child, _ in children)
+        if len(children) > 1 and numbered and not _is_numbered(name):
             result += [_joined(child, inner) for child, inner in children]
         elif _differ(children):
             result += _blocks(part, depth + 1)

@@ -22,7 +22,7 @@ HEAVY = (
 HELP = [
     [], ["export"], ["bench"], ["bench", "run"], ["bench", "compare"], ["bench", "baseline"],
     ["bench", "check"], ["bench", "report"], ["models"], ["models", "list"], ["models", "show"],
-    ["models", "train"], ["devices"], ["devices", "list"], ["devices", "check"],
+    ["models", "train"], ["models", "explain"], ["devices"], ["devices", "list"], ["devices", "check"],
     ["devices", "add"],
 ]  # fmt: skip
 
