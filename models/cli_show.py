@@ -68,15 +68,16 @@ def show(
     from models.cli_source import is_artifact, subject
 
     _refuse(by=by, every=every, other=other, as_csv=as_csv, as_json=as_json)
+    _refuse_shapes(shapes, [name, *([other] if other else [])])
     form = "json" if as_json else "csv" if as_csv else "table"
     if is_artifact(name):
-        if other or by or shapes:
-            raise click.UsageError("--diff, --by and --input are for networks, not for artifacts")
+        if other or by or wide:
+            raise click.UsageError("--diff, --by and --wide are for networks, not for artifacts")
         cli_show_artifact.show(Path(name), form, every=every)
         return
     found = subject(name, list(shapes))
     if other:
-        cli_show_diff.show(found, subject(other, []), form)
+        cli_show_diff.show(found, subject(other, list(shapes)), form)
         return
     _show(found, "operator" if every else by, form, wide=wide)
 
@@ -88,6 +89,15 @@ def _refuse(*, by: str | None, every: bool, other: str | None, as_csv: bool, as_
         raise click.UsageError("--diff compares by resolution: leave --by and --all out")
     if by and every:
         raise click.UsageError("--all is a row for every operator: leave --by out")
+
+
+def _refuse_shapes(shapes: Sequence[str], names: Sequence[str]) -> None:
+    from models.cli_source import is_python
+
+    if shapes and not any(map(is_python, names)):
+        raise click.UsageError(
+            "--input is for a network of your own, FILE.py:FACTORY; the others know their shapes"
+        )
 
 
 def _show(found: "Subject", by: str | None, form: str, *, wide: bool) -> None:

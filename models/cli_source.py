@@ -22,7 +22,16 @@ class Subject:
 
 def is_artifact(name: str) -> bool:
     """Tell whether a name is the path of a directory, which must then be an artifact."""
-    return Path(name).is_dir() or name.endswith("/")
+    return Path(name).is_dir() or ("/" in name and not _is_file(name))
+
+
+def is_python(name: str) -> bool:
+    """Tell whether a name is FILE.py:FACTORY."""
+    return name.partition(":")[0].endswith(".py")
+
+
+def _is_file(name: str) -> bool:
+    return is_python(name) or name.endswith(".pt2")
 
 
 def subject(name: str, shapes: list[str]) -> Subject:
@@ -31,11 +40,12 @@ def subject(name: str, shapes: list[str]) -> Subject:
     Raises:
         ExportError, ModelError: it cannot be found or analysed; the message says why.
     """
+    if not _is_file(name):
+        return _of_zoo(name)
     from export import source
 
-    if not shapes and not name.endswith(".pt2") and not name.partition(":")[0].endswith(".py"):
-        return _of_zoo(name)
-    (found,) = source.find([name], weights=None, shapes=shapes, seed=0, name=None)
+    given = shapes if is_python(name) else []
+    (found,) = source.find([name], weights=None, shapes=given, seed=0, name=None)
     if found.kind == "pt2":
         assert found.path is not None
         return Subject(found.name, analyse_file(found.path))

@@ -25,18 +25,9 @@ POINTWISE = {
     *("hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log", "maximum", "minimum", "mul"),
     *("neg", "pow", "prelu", "relu", "relu6", "rsqrt", "sigmoid", "silu", "softplus", "sqrt"),
     *("square", "sub", "tanh"),
-    *(
-        "alias",
-        "channel_shuffle",
-        "chunk",
-        "clone",
-        "constant_pad_nd",
-        "contiguous",
-        "detach",
-        "dropout",
-        "expand",
-    ),
-    *("getitem", "native_channel_shuffle", "pad", "split", "split_with_sizes"),
+    *("alias", "channel_shuffle", "chunk", "clone", "constant_pad_nd", "contiguous", "detach"),
+    *("dropout", "expand", "getitem", "native_channel_shuffle", "pad", "split"),
+    *("split_with_sizes",),
 }
 
 

@@ -27,10 +27,14 @@ def _memory(found: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     noun = "convolution"
     if not first:
         first, of, noun = end + 1, len(found), "layer"
-    plural = "" if first == 1 else f" {first}"
-    yield (
-        f"most activation memory in the first{plural} of {of} {noun}s ({_share(sums[end], whole)})"
-    )
+    yield f"most activation memory in {_first(first, of, noun)} ({_share(sums[end], whole)})"
+
+
+def _first(count: int, of: int, noun: str) -> str:
+    """Return ``the first 3 of 13 convolutions``."""
+    if of == 1:
+        return f"the only {noun}"
+    return f"the first{'' if count == 1 else f' {count}'} of {of} {noun}s"
 
 
 def _convolutions(found: Sequence[Row]) -> int:

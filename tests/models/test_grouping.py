@@ -128,6 +128,4 @@ def test_remarks_hold_for_networks_of_other_kinds():
         "most parameters in 1 (76.7 %), the second fully-connected layer",
         "most arithmetic in linear (100.0 %)",
     ]
-    assert remarks(count(nn.ReLU(), 1, 8)) == [
-        "most activation memory in the first of 1 layers (50.0 %)"
-    ]
+    assert remarks(count(nn.ReLU(), 1, 8)) == ["most activation memory in the only layer (50.0 %)"]
