@@ -22,6 +22,8 @@ def read(path: Path) -> Graph:
     except DecodeError as error:
         raise ValueError(str(error)) from None
     graph = model.graph
+    if not graph.node:
+        raise ValueError("it holds no operators")
     tensors = {v.name: _tensor(v) for v in (*graph.value_info, *graph.input, *graph.output)}
     constants = {t.name: tensor_bytes(t.dims, _item(t.data_type)) for t in graph.initializer}
     return Graph(

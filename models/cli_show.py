@@ -70,6 +70,8 @@ def show(
     _refuse(by=by, every=every, other=other, as_csv=as_csv, as_json=as_json)
     _refuse_shapes(shapes, [name, *([other] if other else [])])
     form = "json" if as_json else "csv" if as_csv else "table"
+    if other and is_artifact(other):
+        raise click.UsageError("--diff is for networks, not for artifacts")
     if is_artifact(name):
         if other or by or wide:
             raise click.UsageError("--diff, --by and --wide are for networks, not for artifacts")
@@ -176,7 +178,7 @@ def totals(analysis: "Analysis") -> list[tuple[str, str, str]]:
         (
             "memory, peak",
             units.size(analysis.peak_activation_bytes),
-            "the most that is alive at once: what a device must have",
+            "alive at once at most: what a device must have",
         ),
     ]
 

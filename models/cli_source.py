@@ -21,8 +21,19 @@ class Subject:
 
 
 def is_artifact(name: str) -> bool:
-    """Tell whether a name is the path of a directory, which must then be an artifact."""
-    return Path(name).is_dir() or ("/" in name and not _is_file(name))
+    """Tell whether a name is an artifact whose operators are to be listed.
+
+    The torch reference is none: it holds the program itself, which is analysed as a network.
+    """
+    if _is_file(name) or _reference(name).is_file():
+        return False
+    return Path(name).is_dir() or "/" in name
+
+
+def _reference(name: str) -> Path:
+    from export.artifact import MODEL_FILES
+
+    return Path(name) / MODEL_FILES["torch"]
 
 
 def is_python(name: str) -> bool:
@@ -40,6 +51,8 @@ def subject(name: str, shapes: list[str]) -> Subject:
     Raises:
         ExportError, ModelError: it cannot be found or analysed; the message says why.
     """
+    if _reference(name).is_file():
+        return _of_reference(Path(name))
     if not _is_file(name):
         return _of_zoo(name)
     from export import source
@@ -59,6 +72,12 @@ def _of_zoo(name: str) -> Subject:
     from models.analysis import analyse_network
 
     return Subject(spec.name, analyse_network(spec), spec)
+
+
+def _of_reference(directory: Path) -> Subject:
+    from export.artifact import load
+
+    return Subject(load(directory).key, analyse_file(_reference(str(directory))))
 
 
 def analyse_file(path: Path) -> "Analysis":

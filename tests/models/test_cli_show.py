@@ -48,7 +48,9 @@ def test_vgg16_at_80_columns(cli):
     assert "most parameters in classifier.0 (74.3 %), the first fully-connected layer" in lines
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenet", "lenet5"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("resnet50", marks=pytest.mark.slow), "mobilenet", "lenet5"]
+)
 def test_every_network_fits_80_columns_with_its_names_whole(cli, name):
     result = cli("models", "show", name)
     assert max(map(len, result.stdout.splitlines())) <= 80
