@@ -148,7 +148,7 @@ def _print(
     from models.remarks import remarks
 
     analysis = found.analysis
-    click.echo(_wide(rows, analysis) if wide else _narrow(rows, chosen))
+    click.echo(_wide(rows, analysis) if wide else _narrow(rows))
     click.echo()
     for label, value, words in totals(analysis):
         click.echo(f"{label:<20}{value:>9}  {words}".rstrip())
@@ -183,23 +183,19 @@ def totals(analysis: "Analysis") -> list[tuple[str, str, str]]:
     ]
 
 
-def _narrow(rows: Sequence["Row"], chosen: str) -> str:
+def _narrow(rows: Sequence["Row"]) -> str:
     """Return the table that fits 80 columns: bars take the room that names leave."""
     from models.table import shape, table, terminal_width
 
-    by_kind = chosen in {"layer", "operator"}
-    headings = ["layer", "kind" if by_kind else "operators", "output", *_BARS]
-    words = [
-        [row.name, row.label if by_kind else len(row.layers), shape(row.output_shape[1:])]
-        for row in rows
-    ]
+    headings = ["layer", "kind", "output", *_BARS]
+    words = [[row.name, row.label, shape(row.output_shape[1:])] for row in rows]
 
     def drawn(width: int) -> str:
         columns = [
             _with_bars([getattr(row, key) for row in rows], key, width) for key in _BARS.values()
         ]
         body = [[*line, *cells] for line, *cells in zip(words, *columns, strict=True)]
-        return table(headings, body, left={0, 2, 3, 4, 5} | ({1} if by_kind else set()))
+        return table(headings, body, left=set(range(len(headings))))
 
     room = terminal_width() - max(map(len, drawn(0).splitlines()))
     return drawn(min(max(room // len(_BARS), BAR[0]), BAR[1]))

@@ -5,7 +5,7 @@ a shortcut. A block is a numbered part of a network (``layer1.0``), a stage one 
 one resolution. No torch here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -19,20 +19,26 @@ MOST_ROWS = 60
 
 @dataclass(frozen=True)
 class Row:
-    """Consecutive work under one name. Figures are sums; shape and field are the last layer's."""
+    """Consecutive work under one name. Figures are sums; shape and field are the last layer's.
+
+    `joined` tells that it is a block or stage, and no single layer with what is folded into it.
+    """
 
     name: str
     layers: tuple[Layer, ...]
+    joined: bool = False
 
     @property
     def label(self) -> str:
-        """The kind of its first layer with its window, as ``conv 3x3/2``."""
-        return label(self.layers[0])
+        """What it is: ``conv 3x3/2``, or ``12 operators``."""
+        return f"{len(self.layers)} operators" if self.joined else label(self.layers[0])
 
     @property
     def folded(self) -> tuple[str, ...]:
-        """The kinds of the other layers, each once, in order."""
-        return tuple(dict.fromkeys(label(layer) for layer in self.layers[1:]))
+        """The kinds of the layers that write over the first, each once, in order."""
+        return (
+            () if self.joined else tuple(dict.fromkeys(label(layer) for layer in self.layers[1:]))
+        )
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -78,7 +84,7 @@ class Row:
         """Return the row as plain data."""
         return {
             "name": self.name,
-            "kind": self.layers[0].kind,
+            "kind": "joined" if self.joined else self.layers[0].kind,
             "operators": len(self.layers),
             "output_shape": self.output_shape,
             "parameters": self.parameters,
@@ -176,8 +182,9 @@ def _is_numbered(name: str) -> bool:
     return name.rpartition(".")[2].isdigit()
 
 
-def _joined(name: str, of: Iterable[Row]) -> Row:
-    return Row(name, tuple(layer for row in of for layer in row.layers))
+def _joined(name: str, of: Sequence[Row]) -> Row:
+    layers = tuple(layer for row in of for layer in row.layers)
+    return Row(name, layers, joined=len(of) > 1 or of[0].joined)
 
 
 GROUPINGS: dict[str, Callable[[Analysis], list[Row]]] = {

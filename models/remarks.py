@@ -46,7 +46,7 @@ def _parameters(found: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     if not analysis.parameters:
         return
     largest = max(found, key=lambda row: row.parameters)
-    word = "most" if 2 * largest.parameters > analysis.parameters else "the largest share of"
+    word = "most" if 2 * largest.parameters > analysis.parameters else "largest share of"
     share = _share(largest.parameters, analysis.parameters)
     yield f"{word} parameters in {largest.name} ({share}), {_place(largest, found)}"
 
@@ -76,7 +76,7 @@ def _arithmetic(found: Sequence[Row], analysis: Analysis) -> Iterator[str]:
         kind = label(row.layers[0]).partition("/")[0]
         by_kind[kind] = by_kind.get(kind, 0) + row.macs
     kind, macs = max(by_kind.items(), key=lambda item: item[1])
-    word = "most" if 2 * macs > analysis.macs else "the largest share of"
+    word = "most" if 2 * macs > analysis.macs else "largest share of"
     yield f"{word} arithmetic in {kind} ({_share(macs, analysis.macs)})"
 
 

@@ -66,6 +66,10 @@ def test_a_stage_is_a_part_or_its_children_at_one_resolution(analyses):
     assert names(stages(analyses["resnet18"])) == [
         *("x", "conv1", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
     ]
+    by_name = {row.name: row for row in stages(analyses["resnet18"])}
+    assert by_name["conv1"].label == "conv 7x7/2"
+    assert by_name["layer1"].label == "14 operators"
+    assert by_name["layer1"].folded == ()
     assert names(stages(analyses["mobilenet"])) == [
         *("x", "features.0-1", "features.2-3", "features.4-5", "features.6-11"),
         *("features.12-13", "pool", "classifier"),
