@@ -136,7 +136,7 @@ def _ratios(plain: "Analysis", cheap: "Analysis", timing: "Timing | None") -> li
 def _how(timing: "Timing | None", reason: str) -> str:
     if timing is None:
         return f"latency not measured: {reason}"
-    doubt = f"; caution: {', '.join(timing.cautions)}" if timing.cautions else ""
+    doubt = f"\ncaution: {'; '.join(timing.cautions)}" if timing.cautions else ""
     return (
         f"latency: 95 % interval of the ratio {timing.low:.3f} to {timing.high:.3f}; "
         f"{timing.runtime}, 1 thread{doubt}"

@@ -57,12 +57,14 @@ def measure(block: "Block", say: Say) -> Timing:
         NotMeasuredError: there is no runtime, or an export or a measurement failed.
     """
     from bench.compare import compare
+    from bench.stats import verdict
 
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         _export(block, _format(), directory, say)
         records = _run(directory / "artifacts", say)
     plain, cheap = (records[form.key] for form in block.forms)
+    words = {form.title: verdict(records[form.key]).word for form in block.forms}
     for record in (plain, cheap):
         if record.failure:
             raise NotMeasuredError(f"{record.failure.cause}: {record.failure.detail}")
@@ -76,7 +78,7 @@ def measure(block: "Block", say: Say) -> Timing:
         low=found.time.low,
         high=found.time.high,
         runtime=plain.settings.runtime_version or plain.settings.runtime,
-        cautions=found.caution,
+        cautions=tuple(f"{t}: {word}" for t, word in words.items() if word != "valid"),
     )
 
 
