@@ -6,7 +6,6 @@ happens to the rest.
 
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +22,7 @@ import psutil
 
 from export import artifact, child
 from export.artifact import ArtifactError, Manifest, Proof
+from export.capturing import capture_file
 from export.child import Children
 from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, ProgramJob, VariantJob, encode
 from export.precision import ExportError, Variant
@@ -211,7 +211,7 @@ def _program(run: _Run, source: Source, directory: Path, log: Path) -> ProgramIn
     with run.budget.take(CONVERTER_BYTES):
         if source.kind == "python":
             run.report(Update(f"{source.name}/*", "capturing"))
-            _capture(run, source, directory, log)
+            capture_file(run.children, source, directory / "captured.pt2", log)
         job = _write_job(
             directory / "program-job.json", _program_job(run.request, source, directory)
         )
@@ -219,19 +219,6 @@ def _program(run: _Run, source: Source, directory: Path, log: Path) -> ProgramIn
     if failed:
         raise ExportError(failed[0].error)
     return msgspec.json.decode((directory / PROGRAM_INFO).read_bytes(), type=ProgramInfo)
-
-
-def _capture(run: _Run, source: Source, directory: Path, log: Path) -> None:
-    script = str(Path(__file__).with_name("capture.py"))
-    shapes = ["x".join(map(str, shape)) for shape in source.shapes]
-    target = str(directory / "captured.pt2")
-    command = [sys.executable, "-P", script, str(source.path), str(source.factory), target, *shapes]
-    process = run.children.start(command, log)
-    process.communicate()
-    if run.children.finish(process) != 0:
-        if run.children.stopped.is_set():
-            raise KeyboardInterrupt
-        raise ExportError(child.last_word(process.returncode, log))
 
 
 def _program_job(request: Request, source: Source, directory: Path) -> ProgramJob:

@@ -41,6 +41,7 @@ class Spec:
     (dimension 0). `weights` is the file of a network that comes trained. `output` says what the
     numbers that come out are. Parameters that start with one of `auxiliary` are of classifiers that
     only training has; the factory then takes `auxiliary`. `members` are those of an ensemble.
+    `reference` names the paper's authors for a narrow column, as "Howard et al.".
     """
 
     name: str
@@ -61,6 +62,7 @@ class Spec:
     output: Output = "logits"
     auxiliary: tuple[str, ...] = ()
     members: tuple["Spec", ...] = ()
+    reference: str = ""
 
 
 def width_parameter(*listed: float, most: float = 1.0) -> "Parameter":
@@ -108,7 +110,7 @@ class Family:
     leaves it out too unless `in_full`. The input is square, of the setting `resolution` if there
     is one, which reaches the factory if `sized`; images are first resized to ``side / crop``.
     `channels` is for an input that is not an image: then `mean` and `std` are empty. `classes` is 0
-    where the output is maps. See `Spec` for `auxiliary`.
+    where the output is maps. See `Spec` for `auxiliary` and `reference`.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Family:
     sized: bool = False
     output: Output = "logits"
     auxiliary: tuple[str, ...] = ()
+    reference: str = ""
 
     def listed(self) -> Iterator[str]:
         """Yield the full names to list: every network over its paper's grid of parameters."""
@@ -188,6 +191,7 @@ class Family:
             published=self.published.get(name),
             output=self.output,
             auxiliary=self.auxiliary,
+            reference=self.reference,
         )
 
     def _name(self, network: str, values: tuple[Any, ...]) -> str:

@@ -22,8 +22,8 @@ HEAVY = (
 HELP = [
     [], ["export"], ["bench"], ["bench", "run"], ["bench", "compare"], ["bench", "baseline"],
     ["bench", "check"], ["bench", "report"], ["models"], ["models", "list"], ["models", "show"],
-    ["models", "train"], ["devices"], ["devices", "list"], ["devices", "check"],
-    ["devices", "add"],
+    ["models", "train"], ["models", "explain"], ["devices"], ["devices", "list"],
+    ["devices", "check"], ["devices", "add"],
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from models.family import TORCHVISION, Family, Published
 FAMILIES = (
     Family(
         name="alexnet",
+        reference="Krizhevsky et al.",
         factory="models.alexnet:AlexNet",
         title="ImageNet Classification with Deep Convolutional Neural Networks",
         year=2012,
@@ -24,6 +25,7 @@ FAMILIES = (
     ),
     Family(
         name="alexnet_owt",
+        reference="Krizhevsky",
         factory="models.alexnet:OneWeirdTrick",
         title="One Weird Trick for Parallelizing Convolutional Neural Networks",
         year=2014,
@@ -34,6 +36,7 @@ FAMILIES = (
     ),
     Family(
         name="zfnet",
+        reference="Zeiler, Fergus",
         factory="models.alexnet:ZFNet",
         title="Visualizing and Understanding Convolutional Networks",
         year=2013,

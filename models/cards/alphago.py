@@ -5,6 +5,7 @@ from models.family import Family
 FAMILIES = (
     Family(
         name="alphago",
+        reference="Silver et al.",
         factory="models.alphago:PolicyNetwork",
         title="Mastering the Game of Go with Deep Neural Networks and Tree Search",
         year=2016,

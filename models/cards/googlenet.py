@@ -7,6 +7,7 @@ _TITLE = "Going Deeper with Convolutions"
 FAMILIES = (
     Family(
         name="googlenet",
+        reference="Szegedy et al.",
         factory="models.googlenet:GoogLeNet",
         title=_TITLE,
         year=2014,
@@ -23,6 +24,7 @@ FAMILIES = (
     ),
     Family(
         name="inception",
+        reference="Szegedy et al.",
         factory="models.googlenet:inception_module",
         title=_TITLE,
         year=2014,

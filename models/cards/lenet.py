@@ -14,6 +14,7 @@ def _side(text: str) -> int:
 FAMILIES = (
     Family(
         name="lenet",
+        reference="LeCun et al.",
         factory="models.lenet:LeNet5",
         title="Gradient-Based Learning Applied to Document Recognition",
         year=1998,

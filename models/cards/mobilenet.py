@@ -10,6 +10,7 @@ _V3 = "Howard et al., table 3"
 
 _SEPARABLE = Family(
     name="mobilenet",
+    reference="Howard et al.",
     factory="models.mobilenet:MobileNetV1",
     title="MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
     year=2017,
@@ -45,6 +46,7 @@ _FULL = replace(
 
 _V2_FAMILY = Family(
     name="mobilenet_v2",
+    reference="Sandler et al.",
     factory="models.mobilenet_v2:MobileNetV2",
     title="MobileNetV2: Inverted Residuals and Linear Bottlenecks",
     year=2018,
@@ -69,6 +71,7 @@ _V2_FAMILY = Family(
 _V3_FAMILY = replace(
     _V2_FAMILY,
     name="mobilenet_v3",
+    reference="Howard et al.",
     factory="models.mobilenet_v3:MobileNetV3",
     title="Searching for MobileNetV3",
     year=2019,

@@ -5,6 +5,7 @@ from models.family import Family, Published
 FAMILIES = (
     Family(
         name="nin",
+        reference="Lin et al.",
         factory="models.nin:NetworkInNetwork",
         title="Network in Network",
         year=2013,

@@ -12,6 +12,7 @@ _NEXT = {"depth": 50, "groups": 32, "group_width": 4}
 
 _IMAGENET = Family(
     name="resnet",
+    reference="He et al.",
     factory="models.resnet:ResNet",
     title="Deep Residual Learning for Image Recognition",
     year=2015,
@@ -67,6 +68,7 @@ _CIFAR = replace(
 _RESNEXT = replace(
     _IMAGENET,
     name="resnext",
+    reference="Xie et al.",
     title="Aggregated Residual Transformations for Deep Neural Networks",
     year=2016,
     networks={"resnext50_32x4d": _NEXT},
@@ -77,6 +79,7 @@ _RESNEXT = replace(
 _SENET = replace(
     _IMAGENET,
     name="senet",
+    reference="Hu et al.",
     title="Squeeze-and-Excitation Networks",
     year=2017,
     networks={

@@ -13,6 +13,7 @@ _PAPER = "Simonyan and Zisserman, table 3"
 FAMILIES = (
     Family(
         name="vgg",
+        reference="Simonyan, Zisserman",
         factory="models.vgg:VGG",
         title="Very Deep Convolutional Networks for Large-Scale Image Recognition",
         year=2014,

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 from torch.export import Dim, export
+from torch.utils.flop_counter import FlopCounterMode
 
-from models.analysis import analyse
+from models.analysis import analyse, analyse_network
 from models.checkpoint import create
 from models.registry import resolve
 
@@ -225,3 +226,35 @@ def test_several_inputs_and_outputs_are_all_counted():
     found = analyse(export(TwoInputs(), (torch.zeros(1, 3), torch.zeros(1, 5))))
     assert kinds(found) == ["input", "input", "cat"]
     assert found.peak_activation_bytes == FLOAT32 * (3 + 5 + 8)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "vgg16", "resnet18", "mobilenet_v1_0.25_128"])
+def test_an_independent_counter_agrees(name):
+    """torch's own counter watches a real forward pass: two FLOPs a multiply-accumulate."""
+    spec = resolve(name)
+    with torch.device("meta"):
+        module = create(spec).eval()
+        image = torch.empty(1, spec.channels, *spec.size)
+    with FlopCounterMode(display=False) as counter:
+        module(image)
+    assert counter.get_total_flops() == 2 * analyse_network(spec).macs
+
+
+def test_intensity_is_macs_per_byte_of_input_weights_and_output():
+    layer = count(nn.Conv2d(3, 8, 3, bias=False), 1, 3, 6, 6).layers[-1]
+    assert layer.bytes_moved == FLOAT32 * (3 * 36 + 3 * 8 * 9 + 8 * 16)
+    assert layer.intensity == layer.macs / layer.bytes_moved
+    relu = count(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), 1, 4).layers[-1]
+    assert (relu.bytes_moved, relu.intensity) == (FLOAT32 * (4 + 4), 0)
+
+
+def test_a_linear_layer_reuses_no_weight_and_a_convolution_each_many_times():
+    """At batch 1 a linear layer does one MAC for each weight of 4 bytes it fetches."""
+    by_name = {layer.name: layer for layer in analyse_network(resolve("vgg16")).layers}
+    assert by_name["classifier.0"].intensity == pytest.approx(1 / FLOAT32, rel=0.01)
+    assert by_name["features.2"].intensity > 50
+
+
+def test_what_is_written_over_names_the_layer_that_allocated():
+    found = count(Residual(), 1, 1, 2, 2).layers
+    assert [layer.written_over for layer in found] == [None, None, None, 2, 2]

@@ -1,0 +1,92 @@
+"""Reads the operators of a Core ML program, by coremltools' protobuf schema alone.
+
+Importing coremltools itself takes seconds, loads torch and prints; its schema needs neither.
+"""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from export.inspection import Graph, Operator, tensor_bytes
+
+SCHEMA = "_coremltools_proto"
+MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
+ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "float64": 8}
+
+
+def read(path: Path) -> Graph:
+    """Read a package's main function.
+
+    Raises:
+        ImportError: coremltools is not installed.
+        ValueError: it is not an ML program.
+    """
+    spec = _schema().Model()
+    try:
+        spec.ParseFromString((path / MODEL).read_bytes())
+    except DecodeError as error:
+        raise ValueError(str(error)) from None
+    if not spec.HasField("mlProgram"):
+        raise ValueError("it is not an ML program")
+    main = spec.mlProgram.functions["main"]
+    block = main.block_specializations[main.opset]
+    stored = [o for o in block.operations if _is_stored(o)]
+    return Graph(
+        operators=tuple(_operator(o) for o in block.operations if not _is_stored(o)),
+        inputs=frozenset(i.name for i in main.inputs),
+        outputs=frozenset(block.outputs),
+        constants={o.outputs[0].name: _stored_bytes(o) for o in stored},
+    )
+
+
+def _schema() -> Any:
+    found = importlib.util.find_spec("coremltools")
+    if found is None or not found.submodule_search_locations:
+        raise ImportError("No module named 'coremltools'", name="coremltools")
+    if SCHEMA not in sys.modules:
+        package = ModuleType(SCHEMA)
+        package.__path__ = [str(Path(p) / "proto") for p in found.submodule_search_locations]
+        sys.modules[SCHEMA] = package
+    return importlib.import_module(f"{SCHEMA}.Model_pb2")
+
+
+def _is_stored(operation: Any) -> bool:
+    """Constants, and what unpacks compressed ones when the file is loaded."""
+    return str(operation.type) == "const" or str(operation.type).startswith("constexpr_")
+
+
+def _stored_bytes(operation: Any) -> int:
+    """Return the bytes of a constant as the file holds it."""
+    values = list(operation.attributes.items())
+    return sum(_type_bytes(v.type) for name, v in values if name != "name")
+
+
+def _operator(operation: Any) -> Operator:
+    kind = operation.outputs[0].type
+    shape, dtype = _tensor(kind)
+    named = [b.name for argument in operation.inputs.values() for b in argument.arguments]
+    return Operator(
+        kind=operation.type,
+        inputs=tuple(filter(None, named)),
+        outputs=tuple(o.name for o in operation.outputs),
+        output_shape=shape,
+        dtype=dtype,
+        output_bytes=_type_bytes(kind),
+    )
+
+
+def _tensor(kind: Any) -> tuple[tuple[int, ...], str]:
+    tensor = kind.tensorType
+    names = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
+    shape = tuple(int(d.constant.size) or 1 for d in tensor.dimensions)
+    return shape, names[tensor.dataType].name.lower()
+
+
+def _type_bytes(kind: Any) -> int:
+    shape, dtype = _tensor(kind)
+    return tensor_bytes(shape, 0 if dtype == "string" else ITEM_BYTES.get(dtype, 4))
