@@ -209,12 +209,21 @@ def save(module: nn.Module, path: Path, metadata: Metadata) -> None:
     Raises:
         ModelError: the directory cannot be written to.
     """
-    state = {key: tensor.detach().contiguous() for key, tensor in module.state_dict().items()}
+    write_tensors(module.state_dict(), path, metadata.encode())
+
+
+def write_tensors(state: State, path: Path, words: dict[str, str]) -> None:
+    """Write tensors and the header's `words` as safetensors, whole or not at all.
+
+    Raises:
+        ModelError: the directory cannot be written to.
+    """
+    tensors = {key: tensor.detach().contiguous() for key, tensor in state.items()}
     scratch = None
     try:
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
-        save_file(state, scratch, metadata.encode())
+        save_file(tensors, scratch, words)
         Path(scratch).chmod(0o644)
         Path(scratch).replace(path)
     except (OSError, SafetensorError) as error:
