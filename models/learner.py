@@ -49,13 +49,18 @@ def preprocessing_for(spec: Spec, data: Dataset) -> Preprocessing:
     Raises:
         ModelError: the network's input is not an image.
     """
-    if spec.preprocessing is None:
-        raise ModelError(f"'{spec.name}' takes no images; it cannot be trained on these data")
+    known = _known(spec)
     if not isinstance(data.source, ArraySource):
-        return spec.preprocessing
+        return known
     pixels = data.source.pixels
     mean, std = (round(float(value) / 255, 4) for value in (pixels.mean(), pixels.std()))
     return Preprocessing(1, spec.size, (mean,), (std,))
+
+
+def _known(spec: Spec) -> Preprocessing:
+    if spec.preprocessing is None:
+        raise ModelError(f"'{spec.name}' takes no images; it cannot be trained on these data")
+    return spec.preprocessing
 
 
 def from_scratch(spec: Spec, data: Dataset) -> Learner:
@@ -78,10 +83,9 @@ def from_weights(spec: Spec, data: Dataset, transfer: Transfer) -> Learner:
         ModelError: the file cannot be read or does not fit; the network takes no images, or cannot
             be trained quantization-aware.
     """
+    own = _known(spec)
     built, head_is_new = start(spec, transfer.weights, data.classes)
-    preprocessing = built.preprocessing
-    if preprocessing is None:
-        raise ModelError(f"'{spec.name}' takes no images; it cannot be trained on these data")
+    preprocessing = built.preprocessing or own
     if isinstance(data.source, ArraySource):
         preprocessing = replace(preprocessing, resize=None)  # such images have no border to crop
     network, forward = built.module, built.module

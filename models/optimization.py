@@ -50,7 +50,7 @@ def schedule_for(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Return the recipe's one cycle over `steps` steps, of which `done` are behind."""
     for group in optimizer.param_groups:
-        group["initial_lr"] = group["lr"]
+        group.setdefault("initial_lr", group["lr"])
     course = _course(max(1, round(recipe.warm_up * steps)), steps)
     return torch.optim.lr_scheduler.LambdaLR(optimizer, course, last_epoch=done - 1)
 
