@@ -5,6 +5,7 @@ import importlib
 import os
 import pickle
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,7 +155,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _unpickled(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings(action="ignore"):  # of pickle protocols that it then refuses
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _state_of(found: Any, path: Path) -> dict[str, Tensor]:

@@ -58,7 +58,7 @@ def test_other_safetensors_are_no_state(tmp_path):
 
 
 def test_without_a_file_there_is_nothing_to_resume(tmp_path):
-    with pytest.raises(ModelError, match="nothing to resume: no .*; leave --resume out"):
+    with pytest.raises(ModelError, match=r"nothing to resume: no .*; leave --resume out"):
         read(tmp_path / "a.partial", {})
 
 

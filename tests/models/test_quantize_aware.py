@@ -117,5 +117,5 @@ def test_a_network_that_cannot_be_traced_is_refused_in_one_line():
         def forward(self, x):
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(ModelError, match="^this network cannot be trained quantization-aware: "):
+    with pytest.raises(ModelError, match=r"^this network cannot be trained quantization-aware: "):
         prepare(Branching(), (1, 3))

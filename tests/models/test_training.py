@@ -78,7 +78,7 @@ def test_a_single_image_left_over_is_no_step(small):
 
 
 def test_one_image_is_too_few(small):
-    with pytest.raises(ModelError, match="1 images of .* are too few to train on"):
+    with pytest.raises(ModelError, match=r"1 images of .* are too few to train on"):
         train(plan(), small.sample(1, 0))
 
 

@@ -19,7 +19,7 @@ def test_weights_are_a_file_or_a_network_that_comes_trained(tmp_path):
 
 
 def test_a_network_without_weights_is_refused_with_one_that_has_them():
-    with pytest.raises(ModelError, match="'lenet5' comes without weights.* 'lenet5@fashion-mnist'"):
+    with pytest.raises(ModelError, match=r"'lenet5' comes without .*'lenet5@fashion-mnist'"):
         find_weights("lenet5")
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from models.accuracy import evaluate
 from models.checkpoint import build
 from models.data import open_dataset
 from models.idx import DEBIAN
 from models.metadata import read_metadata
 from models.registry import WEIGHTS, trained
-from models.accuracy import evaluate
 
 LEAST = {"lenet5@fashion-mnist": 0.89, "mobilenet_v1_0.25_64@fashion-mnist": 0.90}
 
