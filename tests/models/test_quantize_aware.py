@@ -11,7 +11,7 @@ from models.registry import resolve
 
 
 def test_a_tensor_is_rounded_to_256_levels_and_zero_is_one_of_them():
-    x = torch.linspace(-1, 3, 10_000)
+    x = torch.linspace(-1, 3, 10_000).reshape(1, -1)
     rounding = FakeQuantize().train()
     y = rounding(x)
     assert len(y.unique()) == 256
@@ -21,25 +21,26 @@ def test_a_tensor_is_rounded_to_256_levels_and_zero_is_one_of_them():
 
 def test_a_range_always_holds_zero():
     rounding = FakeQuantize().train()
-    rounding(torch.linspace(2, 3, 100))
+    rounding(torch.linspace(2, 3, 100).reshape(1, -1))
     assert (rounding.low, rounding.high) == (0, 3)
 
 
 def test_the_range_follows_the_batches_in_training_and_stays_in_evaluation():
     rounding = FakeQuantize().train()
-    rounding(torch.tensor([-1.0, 1.0]))
-    rounding(torch.tensor([-1.0, 2.0]))
+    rounding(torch.tensor([[-1.0, 0.5], [-1.0, 1.5]]))
+    assert (rounding.low, rounding.high) == (-1, 1), "the mean of the images' extremes"
+    rounding(torch.tensor([[-1.0, 2.0]]))
     assert rounding.high == pytest.approx(1.01)
-    rounding.eval()(torch.tensor([-9.0, 9.0]))
+    rounding.eval()(torch.tensor([[-9.0, 9.0]]))
     assert rounding.high == pytest.approx(1.01)
 
 
 def test_gradients_pass_inside_the_range_only():
     rounding = FakeQuantize().train()
-    rounding(torch.tensor([0.0, 1.0]))
-    x = torch.tensor([0.5, 2.0], requires_grad=True)
+    rounding(torch.tensor([[0.0, 1.0]]))
+    x = torch.tensor([[0.5, 2.0]], requires_grad=True)
     rounding.eval()(x).sum().backward()
-    assert x.grad.tolist() == [1, 0]
+    assert x.grad.tolist() == [[1, 0]]
 
 
 def test_weights_have_at_most_255_levels_a_channel_symmetric_about_zero():

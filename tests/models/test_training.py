@@ -1,14 +1,19 @@
 """Training: the same bits from the same plan, interrupted or not, and a network that learns."""
 
+import math
 from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from models.accuracy import evaluate
+from models.augmentation import training_batches
+from models.checkpoint import create
 from models.family import ModelError
-from models.recipe import Recipe
+from models.learner import preprocessing_for
+from models.recipe import Recipe, recipe_for
 from models.registry import resolve
 from models.training import Plan, hold_out, train
 from models.training_log import best_epoch
@@ -41,6 +46,44 @@ def test_the_same_seed_gives_the_same_bits(small, digest, name):
     again = train(plan(name, seed=1), small).module
     assert digest(first) == digest(again)
     assert digest(train(plan(name, seed=2), small).module) != digest(first)
+
+
+def plain_loop(spec, data, recipe):
+    """From scratch in the fewest words; what `train` adds must not move a bit of it."""
+    how = preprocessing_for(spec, data)
+    torch.manual_seed(0)
+    module = create(spec, classes=len(data.classes), channels=how.channels)
+    module.to(memory_format=torch.channels_last)
+    dense = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    decayed = [m.weight for m in dense if m.weight.shape[1] > 1 or getattr(m, "groups", 1) == 1]
+    free = [p for p in module.parameters() if not any(p is weight for weight in decayed)]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free}]
+    if recipe.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=0.0)
+    else:
+        optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
+    steps = recipe.epochs * recipe.steps(len(data))
+    warm = max(1, round(recipe.warm_up * steps))
+    step = 0
+    for epoch in range(recipe.epochs):
+        for x, labels in training_batches(data, how, recipe, 0, epoch):
+            fall = 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr * ((step + 1) / warm if step < warm else fall)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(module(x), labels).backward()
+            optimizer.step()
+            step += 1
+    return module
+
+
+@pytest.mark.parametrize("name", ["lenet5", "mobilenet_v1_0.25_32"])
+def test_training_from_scratch_is_the_plain_loop_to_the_bit(small, digest, name):
+    spec = resolve(name)
+    recipe = replace(recipe_for(spec), epochs=2, batch=32)
+    assert digest(train(Plan(spec, recipe), small).module) == digest(
+        plain_loop(spec, small, recipe)
+    )
 
 
 def test_the_random_state_and_the_threads_are_as_before(small):
