@@ -21,12 +21,19 @@ from export.child import steps
 from export.jobs import PROGRAM, PROGRAM_INFO, Event, Port, ProgramInfo, ProgramJob
 from export.precision import ExportError
 from export.source import Source
+from models.family import Output
 from models.preprocess import Preprocessing
 
 Array = npt.NDArray[Any]
 # Statistics of ImageNet's training images, with which most published networks were trained.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 GREY = ((0.5,), (0.5,))
+POSTPROCESSING: dict[Output | None, str] = {
+    "logits": "none in the file; the largest logit is the answer, softmax gives probabilities",
+    "probabilities": "softmax is in the file; the largest probability is the answer",
+    "maps": "none in the file; the maps are for a network's next layer",
+    None: "none in the file",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,7 @@ class Made:
     settings: dict[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing | None = None
     classes: tuple[str, ...] | None = None
+    output: Output | None = None
 
 
 def load(path: Path) -> ExportedProgram:
@@ -129,6 +137,7 @@ def make(source: Source, directory: Path) -> Made:
         settings=dict(built.spec.settings) | {"classes": built.classes, "channels": built.channels},
         preprocessing=built.preprocessing,
         classes=built.class_names,
+        output=built.spec.output,
     )
 
 
@@ -169,7 +178,9 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
     rows, golden = calibration.golden(job.data, preprocessing, shapes, job.source.seed)
     results = run_rows(made.program, rows, job.batch)
     inputs = _ports(_input_names(made.program), shapes)
-    outputs = _ports(_output_names(results), [(job.batch, *r.shape[1:]) for r in results])
+    meaning = made.output or _guess_output(results)
+    names, sizes = _output_names(results, meaning), [(job.batch, *r.shape[1:]) for r in results]
+    outputs = _ports(names, sizes)
     arrays: dict[str, Any] = {f"in.{p.name}": a for p, a in zip(inputs, rows, strict=True)}
     arrays |= {f"out.{p.name}": a for p, a in zip(outputs, results, strict=True)}
     np.savez(job.directory / "golden.npz", **arrays)
@@ -180,7 +191,7 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
         outputs=outputs,
         dynamic_batch=dynamic,
         preprocessing=preprocessing,
-        postprocessing=_postprocessing(results),
+        postprocessing=POSTPROCESSING[meaning],
         classes=made.classes,
         golden=golden,
         calibration=_calibrate(job, preprocessing, inputs),
@@ -228,16 +239,15 @@ def _input_names(program: ExportedProgram) -> list[str]:
     return ["image"] if len(names) == 1 else names
 
 
-def _output_names(results: Sequence[Array]) -> list[str]:
+def _guess_output(results: Sequence[Array]) -> Output | None:
+    """Take a single row of numbers for an image as the scores of classes."""
+    return "logits" if len(results) == 1 and results[0].ndim == 2 else None
+
+
+def _output_names(results: Sequence[Array], meaning: Output | None) -> list[str]:
     if len(results) == 1:
-        return ["logits" if results[0].ndim == 2 else "output"]
+        return [meaning or "output"]
     return [f"output_{i}" for i in range(len(results))]
-
-
-def _postprocessing(results: Sequence[Array]) -> str:
-    if len(results) == 1 and results[0].ndim == 2:
-        return "none in the file; the largest logit is the answer, softmax gives probabilities"
-    return "none in the file"
 
 
 def main() -> None:

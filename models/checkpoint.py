@@ -53,12 +53,24 @@ class Built:
     weights: WeightsInfo
 
 
-def create(spec: Spec, *, classes: int | None = None, channels: int | None = None) -> nn.Module:
-    """Return the network of `spec` with freshly drawn weights, in training mode."""
+def create(
+    spec: Spec,
+    *,
+    classes: int | None = None,
+    channels: int | None = None,
+    auxiliary: bool = False,
+) -> nn.Module:
+    """Return the network of `spec` with freshly drawn weights, in training mode.
+
+    With `auxiliary`, and if it has any, it comes with the classifiers that only training has.
+    """
     module, _, name = spec.factory.partition(":")
-    network: nn.Module = getattr(importlib.import_module(module), name)(
-        classes=classes or spec.classes, channels=channels or spec.channels, **spec.arguments
-    )
+    counts = {"channels": channels or spec.channels}
+    if spec.output != "maps":
+        counts["classes"] = classes or spec.classes
+    if spec.auxiliary:
+        counts["auxiliary"] = auxiliary
+    network: nn.Module = getattr(importlib.import_module(module), name)(**counts, **spec.arguments)
     return network
 
 
@@ -76,8 +88,13 @@ def build(name: str, *, weights: Path | None = None, seed: int = 0) -> Built:
     if weights and spec.weights:
         base = name.partition("@")[0]
         raise ModelError(f"'{name}' comes with its weights; give --weights with '{base}'")
+    if weights and spec.members:
+        raise ModelError(f"'{name}' has its members' weights; --weights is for one network")
     path = weights or spec.weights
-    return _from_file(spec, path) if path else _from_seed(spec, seed)
+    if path:
+        return _from_file(spec, path)
+    built = _from_seed(spec, seed)
+    return _with_members_weights(built) if any(m.weights for m in spec.members) else built
 
 
 def _from_seed(spec: Spec, seed: int) -> Built:
@@ -88,8 +105,44 @@ def _from_seed(spec: Spec, seed: int) -> Built:
     return Built(module, spec, spec.preprocessing, None, spec.classes, spec.channels, weights=info)
 
 
+def _with_members_weights(built: Built) -> Built:
+    """Load those members of an ensemble that come trained.
+
+    Raises:
+        ModelError: two of them name their classes differently.
+    """
+    members = zip(built.spec.members, built.module.networks, strict=True)  # type: ignore[arg-type]
+    trained = [(spec.weights, spec, network) for spec, network in members if spec.weights]
+    for path, spec, network in trained:
+        load_state(network, _without_auxiliary(spec, read_state(path)), path)
+    files = [path for path, _, _ in trained]
+    words = [read_metadata(path) for path in files]
+    labels = {known.class_names for known in words if known.class_names}
+    if len(labels) > 1:
+        raise ModelError(
+            f"the members of '{built.spec.name}' know different classes; give some that share them"
+        )
+    whole = len(files) == len(built.spec.members)
+    return replace(
+        built,
+        class_names=next(iter(labels), None),
+        weights=_together(files, words) if whole else built.weights,
+    )
+
+
+def _together(files: list[Path], words: list[Metadata]) -> WeightsInfo:
+    """Describe several files: a digest of their digests, and their data set if they share one."""
+    digests = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    datasets = {known.dataset for known in words}
+    return WeightsInfo(
+        origin="trained",
+        sha256=hashlib.sha256(digests.encode()).hexdigest(),
+        dataset=datasets.pop() if len(datasets) == 1 else None,
+    )
+
+
 def _from_file(spec: Spec, path: Path) -> Built:
-    state = read_state(path)
+    state = _without_auxiliary(spec, read_state(path))
     words = read_metadata(path) if path.suffix == ".safetensors" else Metadata()
     classes = _count(state, spec.head, 0, spec.classes)
     channels = _count(state, spec.stem, 1, spec.channels)
@@ -107,6 +160,10 @@ def _from_file(spec: Spec, path: Path) -> Built:
     return Built(
         module.eval(), spec, preprocessing, words.class_names, classes, channels, weights=info
     )
+
+
+def _without_auxiliary(spec: Spec, state: State) -> State:
+    return {key: tensor for key, tensor in state.items() if not key.startswith(spec.auxiliary)}
 
 
 def _count(state: State, key: str, dimension: int, default: int) -> int:

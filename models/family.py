@@ -10,6 +10,7 @@ from models.preprocess import Preprocessing
 
 # The source of published figures of checkpoints that most people start from.
 TORCHVISION = "torchvision, IMAGENET1K_V1"
+Output = Literal["logits", "probabilities", "maps"]
 
 
 class ModelError(Exception):
@@ -34,7 +35,9 @@ class Spec:
     `factory` is ``module:callable``, called with `classes`, `channels` and `arguments`. `size` is
     the input's height and width; `preprocessing` is None where the input is not an image. `stem`
     and `head` are the parameters whose shapes tell a file's channels (dimension 1) and classes
-    (dimension 0). `weights` is the file of a network that comes trained.
+    (dimension 0). `weights` is the file of a network that comes trained. `output` says what the
+    numbers that come out are. Parameters that start with one of `auxiliary` are of classifiers that
+    only training has; the factory then takes `auxiliary`. `members` are those of an ensemble.
     """
 
     name: str
@@ -52,6 +55,9 @@ class Spec:
     year: int
     published: Published | None = None
     weights: Path | None = None
+    output: Output = "logits"
+    auxiliary: tuple[str, ...] = ()
+    members: tuple["Spec", ...] = ()
 
 
 def width_parameter(*listed: float) -> "Parameter":
@@ -98,7 +104,8 @@ class Family:
     by any name. A parameter left out at the end of a name has its default, and a full name
     leaves it out too unless `in_full`. The input is square, of the setting `resolution` if there
     is one, which reaches the factory if `sized`; images are first resized to ``side / crop``.
-    `channels` is for an input that is not an image: then `mean` and `std` are empty.
+    `channels` is for an input that is not an image: then `mean` and `std` are empty. `classes` is 0
+    where the output is maps. See `Spec` for `auxiliary`.
     """
 
     name: str
@@ -119,6 +126,8 @@ class Family:
     crop: float | None = 0.875
     in_full: bool = False
     sized: bool = False
+    output: Output = "logits"
+    auxiliary: tuple[str, ...] = ()
 
     def listed(self) -> Iterator[str]:
         """Yield the full names to list: every network over its paper's grid of parameters."""
@@ -174,6 +183,8 @@ class Family:
             title=self.title,
             year=self.year,
             published=self.published.get(name),
+            output=self.output,
+            auxiliary=self.auxiliary,
         )
 
     def _name(self, network: str, values: tuple[Any, ...]) -> str:

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 
@@ -65,3 +66,69 @@ def xavier_(network: nn.Module) -> None:
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+class LocalResponseNorm(nn.Module):
+    """Divides each value by a power of its neighbours' squares in other maps.
+
+    Krizhevsky et al. (2012), section 3.3: ``x / (k + alpha / size * sum)**beta``, the sum over the
+    squares of `size` adjacent maps. As in torch, `alpha` is divided by `size`; in the paper it is
+    not, so that its 1e-4 is the default 5e-4 here. Shapes: ``(N, C, H, W)``, unchanged.
+
+    Equal to ``torch.nn.LocalResponseNorm``, but safe in float16, in every converted file too:
+    values are scaled down before they are squared, so that the largest float16 cannot overflow.
+    """
+
+    def __init__(
+        self, size: int = 5, alpha: float = 5e-4, beta: float = 0.75, k: float = 2.0
+    ) -> None:
+        super().__init__()
+        self.size, self.beta = size, beta
+        # The sum of `size` squares then is at most the largest float16.
+        self.scale = (size * torch.finfo(torch.float16).max) ** -0.5
+        gain = alpha / size / self.scale**2
+        self.offset = k / gain
+        self.amplitude = gain**-beta
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the feature maps `x`."""
+        squares = (x * self.scale).square()
+        around = self.size // 2
+        padded = nn.functional.pad(squares, (0, 0, 0, 0, around, self.size - 1 - around))
+        maps = x.shape[1]
+        total = sum(padded[:, first : first + maps] for first in range(self.size))
+        normalised: Tensor = x * self.amplitude * (total + self.offset).pow(-self.beta)
+        return normalised
+
+
+def thin(channels: int, width: float) -> int:
+    """Return the share `width` of a layer's `channels`, at least 8."""
+    return max(8, int(channels * width))
+
+
+def he_forward_(network: nn.Module) -> None:
+    """Start convolutions and linear layers by He et al. (2015), eq. 10 (fan-in); biases at zero.
+
+    For networks that have no batch norm to restore the strength of a signal on its way forward.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def linear_layers(values: int, hidden: int, classes: int) -> nn.Sequential:
+    """Return the three linear layers with dropout of AlexNet (2012, section 4.2), ZFNet and VGG.
+
+    Shapes: ``(N, values)`` to ``(N, classes)``.
+    """
+    return nn.Sequential(
+        nn.Linear(values, hidden),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(hidden, classes),
+    )

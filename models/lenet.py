@@ -13,14 +13,15 @@ from models.layers import xavier_
 class LeNet5(nn.Module):
     """Two convolutions and three linear layers; 61,706 parameters with one channel, ten classes.
 
-    Shapes: ``(N, channels, 28, 28)`` to ``(N, classes)``. The first convolution pads by 2, which
-    makes the paper's 32x32 of a 28x28 image: maps 6x28x28, 6x14x14, 16x10x10, 16x5x5.
+    Shapes: ``(N, channels, R, R)`` to ``(N, classes)``, R being `resolution`: the paper's 32, or 28
+    as handwritten digits come, where the first convolution pads by 2 to the same maps: 6x28x28,
+    6x14x14, 16x10x10, 16x5x5.
     """
 
-    def __init__(self, *, classes: int = 10, channels: int = 1) -> None:
+    def __init__(self, *, resolution: int = 28, classes: int = 10, channels: int = 1) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(channels, 6, 5, padding=2),
+            nn.Conv2d(channels, 6, 5, padding=(32 - resolution) // 2),
             nn.Sigmoid(),
             nn.AvgPool2d(2),
             nn.Conv2d(6, 16, 5),

@@ -1,8 +1,9 @@
 """The registry: every network by name, without importing torch.
 
 A name is that of one network (``vgg16``), holds parameters (``mobilenet_v1_0.25_128``), or
-names trained weights that come with the project (``lenet5@fashion-mnist``). A new family is
-its networks (``models/NAME.py``), its card (``models/cards/NAME.py``) and a line in `FAMILIES`.
+names trained weights that come with the project (``lenet5@fashion-mnist``); names joined by + are
+an ensemble. A new family is its networks (``models/NAME.py``), its card (``models/cards/NAME.py``)
+and a line in `FAMILIES`.
 """
 
 import difflib
@@ -12,7 +13,8 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from models.cards import lenet, mobilenet, resnet, vgg
+from models.cards import alexnet, alphago, googlenet, lenet, mobilenet, nin, resnet, vgg
+from models.cards.ensemble import JOIN, joined
 from models.family import ModelError, Spec
 from models.metadata import read_metadata
 
@@ -21,7 +23,11 @@ WEIGHTS = Path(__file__).resolve().parent / "weights"
 
 FAMILIES = (
     *lenet.FAMILIES,
+    *alexnet.FAMILIES,
     *vgg.FAMILIES,
+    *nin.FAMILIES,
+    *googlenet.FAMILIES,
+    *alphago.FAMILIES,
     *resnet.FAMILIES,
     *mobilenet.FAMILIES,
 )
@@ -41,8 +47,11 @@ def resolve(name: str) -> Spec:
     """Return the network of a name or alias.
 
     Raises:
-        ModelError: there is none; names the nearest, or the parameter that is out of its range.
+        ModelError: there is none; names the nearest, or the parameter that is out of its range, or
+            the members of an ensemble that do not agree.
     """
+    if JOIN in name:
+        return joined([resolve(member) for member in name.split(JOIN)])
     base, at, tag = name.partition("@")
     base = _aliases().get(base, base)
     for family in FAMILIES:

@@ -1,6 +1,15 @@
 """LeNet-5."""
 
-from models.family import Family
+from models.family import Family, Parameter
+
+_SIDES = (28, 32)
+
+
+def _side(text: str) -> int:
+    if int(text) not in _SIDES:
+        raise ValueError(text)
+    return int(text)
+
 
 FAMILIES = (
     Family(
@@ -11,11 +20,12 @@ FAMILIES = (
         stem="features.0.weight",
         head="classifier.4.weight",
         networks={"lenet5": {}},
+        parameters={"resolution": Parameter(_SIDES, 28, _side, "28 or 32")},
         aliases={"lenet": "lenet5"},
         classes=10,
         mean=(0.0784,),  # section II-B: pixels from -0.1 (background) to 1.175 (foreground)
         std=(0.7843,),
-        resolution=28,
         crop=None,
+        sized=True,
     ),
 )

@@ -1,96 +1,27 @@
 """Each family against published facts: parameter names and shapes, feature maps, counts."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from torch import nn
 
 from models.checkpoint import create
 from models.registry import FAMILIES, names, resolve
+from tests.models.networks import layout, norm, parameters, shapes_only
 
 
-def shapes_only(name, **counts):
-    with torch.device("meta"):
-        return create(resolve(name), **counts).eval()
-
-
-def parameters(module):
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def layout(module):
-    return [(key, tuple(tensor.shape)) for key, tensor in module.state_dict().items()]
-
-
-def norm(prefix, channels):
-    vectors = ("weight", "bias", "running_mean", "running_var")
-    return [
-        *((f"{prefix}.{v}", (channels,)) for v in vectors),
-        (f"{prefix}.num_batches_tracked", ()),
-    ]
-
-
-def feature_maps(module, x):
-    """The shape after each module without children, batch left out."""
-    found = []
-    leaves = [m for m in module.modules() if not list(m.children())]
-    hooks = [
-        m.register_forward_hook(lambda m, i, o: found.append(tuple(o.shape[1:]))) for m in leaves
-    ]
-    module(x)
-    for hook in hooks:
-        hook.remove()
-    return found
-
-
-@pytest.mark.parametrize("name", [n for n in names() if "@" not in n])
+@pytest.mark.parametrize("name", [n for n in names() if "@" not in n and resolve(n).classes])
 def test_every_network_classifies_its_own_input(name):
     spec, module = resolve(name), shapes_only(name)
     x = torch.empty(2, spec.channels, *spec.size, device="meta")
     assert module(x).shape == (2, spec.classes)
 
 
-@pytest.mark.parametrize("family", [f.name for f in FAMILIES])
+@pytest.mark.parametrize("family", [f.name for f in FAMILIES if f.output == "logits"])
 def test_classes_and_channels_can_be_chosen_and_read_off_stem_and_head(family):
     name = next(next(f.listed()) for f in FAMILIES if f.name == family)
     spec, state = resolve(name), shapes_only(name, classes=7, channels=2).state_dict()
     assert state[spec.stem].shape[1] == 2
     assert state[spec.head].shape[0] == 7
-
-
-def test_lenet5_has_the_maps_and_counts_of_the_paper():
-    module = shapes_only("lenet5")
-    assert parameters(module) == 61_706
-    counts = [parameters(m) for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert counts == [156, 2_416, 48_120, 10_164, 850]
-    maps = feature_maps(module, torch.empty(1, 1, 28, 28, device="meta"))
-    assert maps[:6] == [(6, 28, 28)] * 2 + [(6, 14, 14)] + [(16, 10, 10)] * 2 + [(16, 5, 5)]
-
-
-def test_vgg16_has_torchvisions_state_dict():
-    """Convolutions at these places of `features`, linear layers at 0, 3, 6 of `classifier`."""
-    places = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
-    widths = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
-    expected = []
-    for place, (before, after) in zip(places, pairwise(widths), strict=True):
-        expected.append((f"features.{place}.weight", (after, before, 3, 3)))
-        expected.append((f"features.{place}.bias", (after,)))
-    for place, (before, after) in {0: (25088, 4096), 3: (4096, 4096), 6: (4096, 1000)}.items():
-        expected.append((f"classifier.{place}.weight", (after, before)))
-        expected.append((f"classifier.{place}.bias", (after,)))
-    assert layout(shapes_only("vgg16")) == expected
-
-
-def test_vgg16_has_the_weights_of_the_paper():
-    module = shapes_only("vgg16")
-    assert parameters(module) == 138_357_544
-    weights = [t.numel() for key, t in module.state_dict().items() if key.endswith("weight")]
-    assert weights == [
-        *(1_728, 36_864, 73_728, 147_456, 294_912, 589_824, 589_824, 1_179_648),
-        *([2_359_296] * 5),
-        *(102_760_448, 16_777_216, 4_096_000),
-    ]
 
 
 def resnet_layout(kernels, counts, expansion):

@@ -72,7 +72,7 @@ def test_a_trained_network_knows_its_own_data():
     ("name", "words"),
     [
         ("mobilnet", "no model named 'mobilnet'; did you mean 'mobilenet'?"),
-        ("vgg17", "did you mean 'vgg16'?"),
+        ("vgg17", "did you mean 'vgg19'?"),
         ("resnet5", "did you mean 'resnet50'?"),
         ("lenet5@fashion-mnst", "did you mean 'lenet5@fashion-mnist'?"),
         ("mobilenet_v1_2_224", "the width must be above 0 and at most 1, not '2'"),
