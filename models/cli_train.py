@@ -114,7 +114,8 @@ def train(
 
     spec = resolve(name)
     path = out or Path(f"{spec.name}@{data.resolve().name if data else dataset}.safetensors")
-    _refuse(spec, path, force=force, resume=resume)
+    _refuse_network(spec)
+    _refuse_files(path, force=force, resume=resume)
     transfer = _transfer(
         source,
         freeze=freeze,
@@ -201,7 +202,7 @@ def _interrupted(path: Path) -> None:
     sys.exit(130)
 
 
-def _refuse(spec: "Spec", path: Path, *, force: bool, resume: bool) -> None:
+def _refuse_network(spec: "Spec") -> None:
     from models.family import ModelError
 
     if spec.weights:
@@ -211,6 +212,14 @@ def _refuse(spec: "Spec", path: Path, *, force: bool, resume: bool) -> None:
         )
     if spec.preprocessing is None:
         raise ModelError(f"'{spec.name}' takes no images; it cannot be trained here")
+    if spec.members:
+        names = ", ".join(f"'{member.name}'" for member in spec.members)
+        raise ModelError(f"'{spec.name}' is an ensemble; train its members, {names}")
+
+
+def _refuse_files(path: Path, *, force: bool, resume: bool) -> None:
+    from models.family import ModelError
+
     if path.suffix != ".safetensors":
         raise ModelError(f"--out {path} must end in .safetensors")
     _refuse_place(path)

@@ -70,7 +70,9 @@ def from_scratch(spec: Spec, data: Dataset) -> Learner:
         ModelError: the network's input is not an image.
     """
     preprocessing = preprocessing_for(spec, data)
-    network = create(spec, classes=len(data.classes), channels=preprocessing.channels)
+    network = create(
+        spec, classes=len(data.classes), channels=preprocessing.channels, auxiliary=True
+    )
     return Learner(network, network, preprocessing, parts=((tuple(network.modules()), 1.0),))
 
 

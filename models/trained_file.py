@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from models.accuracy import evaluate
-from models.checkpoint import save
+from models.checkpoint import write_tensors
 from models.curve import draw
 from models.data import Dataset
 from models.family import ModelError
@@ -52,7 +52,9 @@ def train_to_file(
     )
     _write(path.with_suffix(".csv"), as_csv(done.log))
     _write(path.with_suffix(".svg"), draw(done.log, f"{plan.spec.name} on {data.name}"))
-    save(done.module, path, metadata)
+    state_dict = done.module.state_dict()
+    kept = {k: v for k, v in state_dict.items() if not k.startswith(plan.spec.auxiliary)}
+    write_tensors(kept, path, metadata.encode())
     state.unlink()
     return metadata
 

@@ -26,6 +26,9 @@ from models.recipe import Recipe
 from models.training_log import Epoch, best_epoch
 from models.transfer import Transfer
 
+# Of the losses of classifiers half-way: GoogLeNet's paper, section 5.
+AUXILIARY_WEIGHT = 0.3
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -195,8 +198,11 @@ class _Run:
             progress(Step(done + 1.0, losses[-1], row))
 
     def _step(self, x: Tensor, labels: Tensor, seen: Tally) -> float:
-        logits = self._learner.forward(x)
+        answers = self._learner.forward(x)
+        logits, *auxiliary = answers if isinstance(answers, tuple) else (answers,)
         loss: Tensor = self._loss_of(logits, labels)
+        for early in auxiliary:
+            loss = loss + AUXILIARY_WEIGHT * self._loss_of(early, labels)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()

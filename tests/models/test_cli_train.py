@@ -83,6 +83,20 @@ def test_a_trained_name_is_not_trained_again(cli):
     assert "is trained already; train 'lenet5'" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("alphago", "'alphago' takes no images"),
+        ("lenet5+lenet5", "is an ensemble; train its members"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(cli, tmp_path, name, words):
+    result = cli("models", "train", name, cwd=tmp_path)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("option", [("--epochs", "0"), ("--batch-size", "1"), ("--lr", "0")])
 def test_settings_out_of_range_are_wrong_usage(cli, option):
     assert cli("models", "train", "lenet5", *option).returncode == 2

@@ -1,6 +1,7 @@
 """What a training leaves behind."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -52,3 +53,14 @@ def test_transferred_weights_load_by_the_same_name_and_say_what_they_came_from(
     assert evaluate(built.module, small, built.preprocessing).top1 == words.top1
     assert words.settings["quantize_aware"] is aware
     assert words.settings["weights"] == build("mobilenet_v1_0.25_64@fashion-mnist").weights.sha256
+
+
+def test_classifiers_half_way_are_not_in_the_file(small, tmp_path):
+    from safetensors import safe_open
+
+    path, data = tmp_path / "w.safetensors", small.sample(20, 0)
+    spec = replace(resolve("googlenet"), size=(64, 64))
+    train_to_file(Plan(spec, Recipe(epochs=1, batch=10, lr=0.01)), data, data, path)
+    with safe_open(path, framework="pt") as file:
+        assert not [key for key in file.keys() if key.startswith("aux")]  # noqa: SIM118
+    assert build("googlenet", weights=path).classes == 10

@@ -114,6 +114,14 @@ def test_steps_are_told_and_the_last_of_an_epoch_carries_its_row(small):
     ]
 
 
+def test_classifiers_half_way_learn_too_but_are_not_asked_afterwards(small):
+    spec = replace(resolve("googlenet"), size=(64, 64))
+    done = train(Plan(spec, Recipe(epochs=1, batch=10, lr=0.01)), small.sample(20, 0))
+    assert isinstance(done.module(torch.zeros(1, 1, 64, 64)), torch.Tensor)
+    bias = done.module.aux1.fc2.bias
+    assert bias.abs().sum() > 0
+
+
 def test_a_single_image_left_over_is_no_step(small):
     told = []
     train(plan("mobilenet_v1_0.25_32"), small.sample(33, 0), progress=told.append)
