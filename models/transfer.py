@@ -36,8 +36,9 @@ def find_weights(source: str) -> Path:
     Raises:
         ModelError: no such file; no such network, or one without weights.
     """
-    if Path(source).suffix in FILES or Path(source).is_file():
-        return Path(source)
+    path = Path(source)
+    if path.suffix in FILES or path.name != source or path.is_file():
+        return path
     if weights := resolve(source).weights:
         return weights
     near = difflib.get_close_matches(source, trained(), n=1, cutoff=0.3) or sorted(trained())

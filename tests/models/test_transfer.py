@@ -1,5 +1,7 @@
 """Transfer: where weights come from, what is taken over, and how the layers are split."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -13,9 +15,10 @@ TRAINED = resolve("lenet5@fashion-mnist").weights
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
 
 
-def test_weights_are_a_file_or_a_network_that_comes_trained(tmp_path):
+def test_weights_are_a_file_or_a_network_that_comes_trained():
     assert find_weights("lenet5@fashion-mnist") == TRAINED
-    assert find_weights(str(tmp_path / "a.pth")) == tmp_path / "a.pth"
+    assert find_weights("a.pth") == Path("a.pth")
+    assert find_weights("folder/lenet5") == Path("folder/lenet5")
 
 
 def test_a_network_without_weights_is_refused_with_one_that_has_them():
