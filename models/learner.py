@@ -28,6 +28,7 @@ class Learner:
     network: nn.Module
     forward: nn.Module
     preprocessing: Preprocessing
+    class_names: tuple[str, ...]
     parts: tuple[Part, ...]
     still: tuple[nn.Module, ...] = ()
     head_is_new: bool = False
@@ -73,7 +74,8 @@ def from_scratch(spec: Spec, data: Dataset) -> Learner:
     network = create(
         spec, classes=len(data.classes), channels=preprocessing.channels, auxiliary=True
     )
-    return Learner(network, network, preprocessing, parts=((tuple(network.modules()), 1.0),))
+    parts = ((tuple(network.modules()), 1.0),)
+    return Learner(network, network, preprocessing, data.classes, parts)
 
 
 def from_weights(spec: Spec, data: Dataset, transfer: Transfer) -> Learner:
@@ -94,7 +96,8 @@ def from_weights(spec: Spec, data: Dataset, transfer: Transfer) -> Learner:
     if transfer.quantize_aware:
         forward = prepare(network, (2, preprocessing.channels, *preprocessing.size))
     parts, still = _parts(spec, network, built.channels, transfer)
-    return Learner(network, forward, preprocessing, parts, still, head_is_new)
+    names = built.class_names or data.classes  # IDX files have numbers only: keep what is known
+    return Learner(network, forward, preprocessing, names, parts, still, head_is_new)
 
 
 def _parts(

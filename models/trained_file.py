@@ -45,7 +45,7 @@ def train_to_file(
         top1=accuracy.top1,
         top5=accuracy.top5,
         epoch=done.best,
-        class_names=data.classes,
+        class_names=done.class_names,
         preprocessing=done.preprocessing,
         settings=plan.described(),
         torch=str(torch.__version__),

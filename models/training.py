@@ -76,6 +76,7 @@ class Trained:
 
     module: nn.Module
     preprocessing: Preprocessing
+    class_names: tuple[str, ...]
     log: list[Epoch]
     best: int
 
@@ -253,8 +254,8 @@ class _Run:
         if self._best:
             network.load_state_dict(self._best)
         self._learner.arrange(torch.contiguous_format)
-        best = best_epoch(self._log)
-        return Trained(network.eval(), self._learner.preprocessing, self._log, best)
+        how, names = self._learner.preprocessing, self._learner.class_names
+        return Trained(network.eval(), how, names, self._log, best_epoch(self._log))
 
 
 def _learner(plan: Plan, data: Dataset) -> Learner:
