@@ -57,8 +57,8 @@ ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--quantize-aware",
     is_flag=True,
-    help="With --from: fine-tune against int8's rounding. The file is float as ever, and loses "
-    "less when it is exported at int8.",
+    help="With --from: fine-tune against int8's rounding. The file is float as ever, to be "
+    "exported at int8.",
 )
 @click.option(
     "--hold-out",

@@ -33,7 +33,7 @@ MOVES: tuple[Any, ...] = (
 
 
 class FakeQuantize(nn.Module):
-    """Rounds a tensor to 256 levels; its range follows the images' extremes (section 3.1)."""
+    """Rounds a tensor to 256 levels; its range follows the batches' extremes (section 3.1)."""
 
     low: Tensor
     high: Tensor
@@ -53,10 +53,8 @@ class FakeQuantize(nn.Module):
         return rounded
 
     def _observe(self, x: Tensor) -> None:
-        # The mean over images of their extremes, as AI Edge Quantizer takes it: what lies beyond
-        # will be clipped. Zero must be in the range: it pads, and it is where a ReLU begins.
-        values = x.flatten(1)
-        low, high = values.amin(1).mean().clamp_max(0.0), values.amax(1).mean().clamp_min(0.0)
+        # Zero must be in the range: it pads, and it is where a ReLU begins.
+        low, high = x.amin().clamp_max(0.0), x.amax().clamp_min(0.0)
         if self.high < self.low:
             self.low.copy_(low)
             self.high.copy_(high)
