@@ -5,6 +5,7 @@ import importlib
 import os
 import pickle
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -211,7 +212,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _unpickled(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings(action="ignore"):  # of pickle protocols that it then refuses
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _state_of(found: Any, path: Path) -> dict[str, Tensor]:
@@ -266,12 +268,21 @@ def save(module: nn.Module, path: Path, metadata: Metadata) -> None:
     Raises:
         ModelError: the directory cannot be written to.
     """
-    state = {key: tensor.detach().contiguous() for key, tensor in module.state_dict().items()}
+    write_tensors(module.state_dict(), path, metadata.encode())
+
+
+def write_tensors(state: State, path: Path, words: dict[str, str]) -> None:
+    """Write tensors and the header's `words` as safetensors, whole or not at all.
+
+    Raises:
+        ModelError: the directory cannot be written to.
+    """
+    tensors = {key: tensor.detach().contiguous() for key, tensor in state.items()}
     scratch = None
     try:
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
-        save_file(state, scratch, metadata.encode())
+        save_file(tensors, scratch, words)
         Path(scratch).chmod(0o644)
         Path(scratch).replace(path)
     except (OSError, SafetensorError) as error:

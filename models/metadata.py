@@ -15,14 +15,18 @@ MAX_HEADER = 100_000_000  # the format's own limit
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     """How weights came about, as far as their file says.
 
-    `top1` is the fraction of all test images of `dataset` that the stored weights get right;
-    `settings` are those of the training, `torch` its version.
+    `top1` is the fraction of all test images of `dataset` that the stored weights get right, and
+    `top5` that with the label among the five best answers; None with five classes or fewer.
+    `epoch` is the one whose weights were kept, `settings` are those of the training, `torch` its
+    version.
     """
 
     model: str | None = None
     dataset: str | None = None
     fingerprint: str | None = None
     top1: float | None = None
+    top5: float | None = None
+    epoch: int | None = None
     class_names: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
     settings: dict[str, Any] = {}

@@ -16,8 +16,8 @@ ALLOWED = {
     "bench": {"devices", "export.artifact", "export.verify"},
 }
 HEAVY = (
-    "torch", "onnx", "onnxruntime", "ai_edge_litert", "litert_torch", "coremltools", "tensorflow",
-    "PIL", "rich.table", "numpy",
+    "altair", "torch", "onnx", "onnxruntime", "ai_edge_litert", "litert_torch", "coremltools",
+    "tensorflow", "PIL", "rich.table", "numpy",
 )  # fmt: skip
 HELP = [
     [], ["export"], ["bench"], ["bench", "run"], ["bench", "compare"], ["bench", "baseline"],
