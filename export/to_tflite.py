@@ -12,7 +12,8 @@ import litert_torch
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from ai_edge_quantizer import qtyping, quantizer, recipe_manager
+from ai_edge_quantizer import calibrator, qtyping, quantizer, recipe_manager
+from ai_edge_quantizer.utils import qsv_utils
 
 from export.artifact import Quantization, Tensor
 from export.convert import Interface, Variant, calibration_inputs, layout
@@ -92,7 +93,12 @@ class Converter:
         if tool.need_calibration:
             inputs = calibration_inputs(self._job, self._info)
             relaid = [{name: _relaid(array) for name, array in one.items()} for one in inputs]
-            ranges = tool.calibrate({SIGNATURE: relaid}, num_threads=1)
+            # Not the tool's own `calibrate`: that takes a moving average, which cuts the extremes.
+            calibration = calibrator.Calibrator(
+                str(self._path), num_threads=1, qsv_update_func=qsv_utils.min_max_update
+            )
+            calibration.calibrate({SIGNATURE: relaid}, recipe)
+            ranges = calibration.get_model_qsvs()
         tool.quantize(ranges, enable_progress_report=False).export_model(str(target))
 
     def _interface(self, path: Path) -> Interface:

@@ -89,6 +89,13 @@ def test_onnx_has_its_batch_norm_folded_and_carries_no_path(
     assert str(Path(__file__).parents[2]).encode() not in path.read_bytes()
 
 
+@pytest.mark.parametrize("format", ["onnx", "tflite"])
+def test_int8_ranges_hold_the_extremes_of_the_calibration_images(read, format: str) -> None:
+    # A moving average over the images, a converter's default, clips them: 26 and 29 dB.
+    [output] = read(f"{format}-int8").proof.outputs
+    assert output.psnr_db > 35
+
+
 def test_onnx_int8_weights_are_per_channel(trained: Path, network: str) -> None:
     model = onnx.load(str(trained / network / "onnx-int8" / "model.onnx"))
     scales = [i for i in model.graph.initializer if i.name.endswith("weight_scale")]

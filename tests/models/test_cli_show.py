@@ -124,7 +124,7 @@ def test_two_of_ones_own_share_the_input(cli, net):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["vgg17"], "did you mean 'vgg16'?"),
+        (["vgg17"], "did you mean 'vgg19'?"),
         (["lenet5", "--diff", "lenett"], "did you mean 'lenet'?"),
         (["net.py:small"], "add --input 1x3x224x224"),
         (["net.py:smal", "--input", "1x3x8x8"], "net.py has no 'smal' to call"),
