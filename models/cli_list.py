@@ -118,7 +118,14 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
         f"{EDGE_MACS // 10**9} GMACs. Top-1 is as published, or measured\n"
         "here on test images that the weights had not seen, where it says so."
     )
-    click.echo(click.style(legend, dim=True))
+    others = sorted({row["published"]["dataset"] for row in papers if _star(row)})
+    stars = f"\n* on {', '.join(others)}, the others on ImageNet." if others else ""
+    click.echo(click.style(legend + stars, dim=True))
+
+
+def _star(row: dict[str, Any]) -> str:
+    published = row["published"]
+    return " *" if published and not row["dataset"] and published["dataset"] != "ImageNet" else ""
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -129,7 +136,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["name"],
         units.count(row["parameters"]),
         units.count(row["macs"]),
-        f"{row['top1']:.2f} %" if row["top1"] is not None else "",
+        f"{row['top1']:.2f} %{_star(row)}" if row["top1"] is not None else "",
         row["for"],
         shape(row["input"]),
     ]

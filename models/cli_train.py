@@ -4,8 +4,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
 HOLD_OUT = 0.1  # with --patience
 BODY_LR_FACTOR = 0.1
-ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+
+
+class _Number(click.FloatRange):
+    """A range that "nan" is not in, as click's own thinks."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return self.fail("nan is no number", param, ctx) if isnan(number) else number
+
+
+ABOVE_ZERO = _Number(min=0, min_open=True)
 
 
 @click.command()
@@ -62,7 +73,7 @@ ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--hold-out",
-    type=click.FloatRange(min=0, max=0.5, min_open=True),
+    type=_Number(min=0, max=0.5, min_open=True),
     help="Share of the training images that judges each epoch; the best epoch is kept.",
 )
 @click.option(

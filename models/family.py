@@ -23,12 +23,13 @@ class ModelError(Exception):
 class Published:
     """Accuracy in per cent as its source gives it, never measured here.
 
-    On ImageNet, one centre crop, unless the source says otherwise.
+    One centre crop, unless the source says otherwise.
     """
 
     top1: float | None
     top5: float | None
     source: str
+    dataset: str = "ImageNet"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from models.family import TORCHVISION, Family, Published, resolution_parameter
 
 _RELEASED = "the authors' released models, github.com/KaimingHe/deep-residual-networks"
-_ON_CIFAR = "CIFAR-10: He et al., table 6"
+_TABLE_6 = "He et al., table 6", "CIFAR-10"
 _HU = "Hu et al., table 2"
 
 _NEXT = {"depth": 50, "groups": 32, "group_width": 4}
@@ -53,11 +53,11 @@ _CIFAR = replace(
     parameters={"resolution": resolution_parameter(32, least=16)},
     aliases={},
     published={
-        "resnet20": Published(91.25, None, _ON_CIFAR),
-        "resnet32": Published(92.49, None, _ON_CIFAR),
-        "resnet44": Published(92.83, None, _ON_CIFAR),
-        "resnet56": Published(93.03, None, _ON_CIFAR),
-        "resnet110": Published(93.57, None, _ON_CIFAR),
+        "resnet20": Published(91.25, None, *_TABLE_6),
+        "resnet32": Published(92.49, None, *_TABLE_6),
+        "resnet44": Published(92.83, None, *_TABLE_6),
+        "resnet56": Published(93.03, None, *_TABLE_6),
+        "resnet110": Published(93.57, None, *_TABLE_6),
     },
     classes=10,
     mean=(0.4914, 0.4822, 0.4465),  # of CIFAR-10's training images

@@ -45,6 +45,13 @@ def test_patterns_and_json(cli):
     assert rows[0]["parameters"] == 25_557_032
 
 
+def test_accuracy_on_another_data_set_is_marked(cli):
+    out = cli("models", "list", "resnet20,resnet18").stdout
+    assert "91.25 % *" in out
+    assert "69.76 % *" not in out
+    assert out.endswith("* on CIFAR-10, the others on ImageNet.\n")
+
+
 def test_limits_and_purpose(cli):
     small = listed(cli, "--max-params", "5M", "--max-macs", "0.3G")
     assert "mobilenet_v1_1.0_192" not in {row["name"] for row in small}
