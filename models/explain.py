@@ -1,15 +1,17 @@
 """Four ideas that make a network cheap, each as two forms of one block that can be counted.
 
-Convolutions have no bias, so that the counts are those of the formulas, and end in ReLU.
+Convolutions end in ReLU; MACs leave biases out, so that the counts are those of the formulas.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.analysis import analyse
+from models.googlenet import inception_module
 from models.layer import Analysis
 
 
@@ -37,18 +39,6 @@ class Block:
     forms: tuple[Form, Form]
     cost: tuple[str, ...]
     predicted: float
-
-
-class Branches(nn.Module):
-    """Modules side by side on one input, their outputs joined along the channels."""
-
-    def __init__(self, *branches: nn.Module) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(branches)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(N, sum of the branches' channels, H, W)``."""
-        return torch.cat([branch(x) for branch in self.branches], dim=1)
 
 
 def count(block: Block) -> tuple[Analysis, Analysis]:
@@ -141,18 +131,10 @@ def stack3x3(channels: int = 64, side: int = 56) -> Block:
     )
 
 
-def inception(channels: int = 256, reduced: int = 64) -> Block:
-    """An inception module on 28x28x256, naive and with 1x1 reductions (figure 2)."""
+def inception() -> Block:
+    """The inception modules of `models.googlenet` on 28x28x256 (figure 2)."""
+    channels, reduced = 256, 64
     outs = ((128, 1), (192, 3), (96, 5))
-
-    def naive() -> nn.Module:
-        pool = nn.MaxPool2d(3, stride=1, padding=1)
-        return Branches(*(_conv(channels, out, k) for out, k in outs), pool)
-
-    def with_reductions() -> nn.Module:
-        wide = [_chain((channels, reduced, 1), (reduced, out, k))() for out, k in outs[1:]]
-        pool = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), _conv(channels, reduced, 1))
-        return Branches(_conv(channels, 128, 1), *wide, pool)
 
     plain = sum(k * k * channels * out for out, k in outs)
     cheap = channels * 128 + 3 * channels * reduced
@@ -163,8 +145,14 @@ def inception(channels: int = 256, reduced: int = 64) -> Block:
         source="Szegedy et al. (2014), figure 2",
         shape=(1, channels, 28, 28),
         forms=(
-            Form("naive", "128 1x1, 192 3x3, 96 5x5, pool", naive),
-            Form("reduced", f"the same through {reduced} 1x1", with_reductions),
+            Form(
+                "naive", "128 1x1, 192 3x3, 96 5x5, pool", partial(inception_module, reduced=False)
+            ),
+            Form(
+                "reduced",
+                f"the same through {reduced} 1x1",
+                partial(inception_module, reduced=True),
+            ),
         ),
         cost=(
             "MACs a pixel, M channels in, branches of N_k: the sum of k^2 M N_k against",

@@ -165,7 +165,7 @@ class Family:
                 listed = ", ".join(map(str, parameter.listed))
                 raise ModelError(
                     f"no model named '{name}': the {key} must be {parameter.rule}, not '{text}'; "
-                    f"the paper has {listed}"
+                    f"listed: {listed}"
                 ) from None
         return values
 
