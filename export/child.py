@@ -75,7 +75,7 @@ def _environment() -> dict[str, str]:
     return os.environ | quiet
 
 
-def our_module(name: str) -> list[str]:
+def _module(name: str) -> list[str]:
     """Return the command that runs one of our modules, whatever the current directory holds."""
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import runpy; " + (
         f"runpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
@@ -84,14 +84,14 @@ def our_module(name: str) -> list[str]:
 
 
 def run(
-    children: Children, arguments: list[str], log: Path, on_event: Callable[[Event], None]
+    children: Children, module: str, job: Path, log: Path, on_event: Callable[[Event], None]
 ) -> None:
-    """Run a step, handing over its events as they come.
+    """Run one of our modules on a job file, handing over its events as they come.
 
     Raises:
         ChildError: it ended without its `end` event; says how.
     """
-    process = children.start(arguments, log)
+    process = children.start([*_module(module), str(job)], log)
     ended = False
     try:
         assert process.stdout is not None

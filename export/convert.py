@@ -100,7 +100,7 @@ def _relaid(array: np.ndarray[Any, Any], tensor: Tensor) -> np.ndarray[Any, Any]
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1))
 
 
-def convert(job: ConvertJob, send: Callable[[Event], None]) -> None:
+def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
     """Write every variant, one failing leaving the others whole."""
     info = msgspec.json.decode((job.directory / PROGRAM_INFO).read_bytes(), type=ProgramInfo)
     module = importlib.import_module(CONVERTERS[job.format])
@@ -148,11 +148,6 @@ def _write(
     return made, contract
 
 
-def main() -> None:
-    """Run the step named on the command line."""
-    for job, send in steps(ConvertJob):
-        convert(job, send)
-
-
 if __name__ == "__main__":
-    main()
+    for _job, _send in steps(ConvertJob):
+        perform(_job, _send)

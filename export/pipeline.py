@@ -32,6 +32,8 @@ from models.preprocess import Preprocessing
 Outputs = dict[str, np.ndarray[Any, Any]]
 # Runs an artifact on its golden inputs: the verdict, and what it computed where it ran.
 Prover = Callable[[Path, Manifest], tuple[Proof, Outputs | None]]
+# Runs one of our modules on a job file, as `child.run` does: its log, and what hears its events.
+Runner = Callable[[Children, str, Path, Path, Callable[[Event], None]], None]
 # Resident memory of a converter: its libraries, and several copies of the weights.
 CONVERTER_BYTES = 1_500_000_000
 WEIGHT_COPIES = 8
@@ -80,11 +82,16 @@ class _Run:
     scratch: Path
     prove: Prover
     report: Callable[[Update | Outcome], None]
+    runner: Runner
     children: Children = field(default_factory=Children)
 
     def __post_init__(self) -> None:
         slots = self.request.jobs or os.cpu_count() or 1
         self.budget = Budget(slots, psutil.virtual_memory().available)
+
+    def step(self, module: str, job: Path, log: Path, listen: Callable[[Event], None]) -> None:
+        """Run a step to its end; see `child.run`."""
+        self.runner(self.children, module, job, log, listen)
 
 
 class Budget:
@@ -115,7 +122,10 @@ class Budget:
 
 
 def export_all(
-    request: Request, prove: Prover, report: Callable[[Update | Outcome], None]
+    request: Request,
+    prove: Prover,
+    report: Callable[[Update | Outcome], None],
+    runner: Runner = child.run,
 ) -> list[Outcome]:
     """Export everything asked for; `report` is called from several threads as things happen.
 
@@ -124,7 +134,7 @@ def export_all(
         KeyboardInterrupt: after all processes have ended; what was finished stays.
     """
     with artifact.staging(request.out) as scratch:
-        run = _Run(request, scratch, prove, report)
+        run = _Run(request, scratch, prove, report, runner)
         count = len(request.sources)
         with ThreadPoolExecutor(count) as networks, ThreadPoolExecutor(4 * count) as formats:
             futures = [networks.submit(_network, run, s, formats) for s in request.sources]
@@ -215,7 +225,7 @@ def _program(run: _Run, source: Source, directory: Path, log: Path) -> ProgramIn
         job = _write_job(
             directory / "program-job.json", _program_job(run.request, source, directory)
         )
-        child.run(run.children, [*child.our_module("export.program"), job], log, listen)
+        run.step("export.program", job, log, listen)
     if failed:
         raise ExportError(failed[0].error)
     return msgspec.json.decode((directory / PROGRAM_INFO).read_bytes(), type=ProgramInfo)
@@ -233,9 +243,9 @@ def _program_job(request: Request, source: Source, directory: Path) -> ProgramJo
     )
 
 
-def _write_job(path: Path, job: ProgramJob | ConvertJob) -> str:
+def _write_job(path: Path, job: ProgramJob | ConvertJob) -> Path:
     path.write_bytes(encode(job))
-    return str(path)
+    return path
 
 
 def _format(run: _Run, network: str, info: ProgramInfo, variants: list[Variant]) -> list[Outcome]:
@@ -258,7 +268,7 @@ def _format(run: _Run, network: str, info: ProgramInfo, variants: list[Variant])
     with run.budget.take(need):
         try:
             job = _write_job(scratch / "job.json", _convert_job(directory, scratch, variants))
-            child.run(run.children, [*child.our_module("export.convert"), job], step.log, listen)
+            run.step("export.convert", job, step.log, listen)
         except ArtifactError as error:
             outcomes += step.lost(pending.values(), error)
     return outcomes

@@ -170,7 +170,7 @@ def _guess(shape: tuple[Any, ...]) -> Preprocessing | None:
 
 
 def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
-    """Do the whole step: write program, golden and calibration data, and return the figures."""
+    """Write program, golden and calibration data, and return the figures."""
     send(Event(event="stage", stage="building"))
     made = make(job.source, job.directory)
     preprocessing = job.preprocessing or made.preprocessing
@@ -251,22 +251,20 @@ def _output_names(results: Sequence[Array], meaning: Output | None) -> list[str]
     return [f"output_{i}" for i in range(len(results))]
 
 
-def main() -> None:
-    """Run the step named on the command line."""
-    for job, send in steps(ProgramJob):
-        torch.set_num_threads(1)
-        try:
-            info = prepare(job, send)
-            (job.directory / PROGRAM_INFO).write_bytes(msgspec.json.encode(info))
-        except OSError as error:
-            send(
-                Event(event="failed", error=f"cannot write: {error.strerror or error}", exit_code=2)
-            )
-        except Exception as error:
-            if not hasattr(error, "exit_code"):
-                raise
-            send(Event(event="failed", error=str(error), exit_code=error.exit_code))
+def perform(job: ProgramJob, send: Callable[[Event], None]) -> None:
+    """Do the whole step, and write its figures; what is the user's to mend becomes an event."""
+    torch.set_num_threads(1)
+    try:
+        info = prepare(job, send)
+        (job.directory / PROGRAM_INFO).write_bytes(msgspec.json.encode(info))
+    except OSError as error:
+        send(Event(event="failed", error=f"cannot write: {error.strerror or error}", exit_code=2))
+    except Exception as error:
+        if not hasattr(error, "exit_code"):
+            raise
+        send(Event(event="failed", error=str(error), exit_code=error.exit_code))
 
 
 if __name__ == "__main__":
-    main()
+    for _job, _send in steps(ProgramJob):
+        perform(_job, _send)

@@ -147,7 +147,7 @@ class TestCheck:
             (("--only", "sise"), "did you mean 'size'"),
             (("--config", "none.toml"), "--config FILE"),
             (("--baseline", "none.json"), "there is no baseline none.json"),
-            (("--records", "none.jsonl"), "cannot read none.jsonl"),
+            (("--records", "none.jsonl"), "'none.jsonl' does not exist"),
             (("--artifacts-dir", "none"), "none is not a directory"),
             (("--only", "size", "--markdown", "edgeworthy.toml/x.md"), "cannot write"),
         ],
@@ -199,7 +199,7 @@ class TestBaseline:
         ("arguments", "message"),
         [
             (("--update", "*"), "there is no edgeworthy-baseline.json to update"),
-            (("--records", "none.jsonl"), "cannot read none.jsonl"),
+            (("--records", "none.jsonl"), "'none.jsonl' does not exist"),
             (("--out", "edgeworthy.toml/x"), "Not a directory"),
         ],
     )

@@ -104,7 +104,7 @@ class TestVerdict:
     def test_wide_is_noisy_and_advises_more_time_than_there_was(self):
         judged = verdict(make_record(rounds=rounds(12, drift=0.1), max_seconds=10.0))
         assert judged.word == "noisy"
-        assert "the target is 2.0%" in judged.evidence
+        assert "the target is 2%" in judged.evidence
         advised = int(judged.advice.split()[1])
         assert judged.advice.startswith("--max-seconds ")
         assert advised > 10
