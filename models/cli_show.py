@@ -129,15 +129,18 @@ def _as_data(found: "Subject", chosen: str, rows: Sequence["Row"]) -> dict[str, 
     }
 
 
+def _listed(values: Sequence[object]) -> str:
+    between = "x" if all(isinstance(value, int) for value in values) else " "
+    return between.join(map(str, values))
+
+
 def as_csv_text(records: Sequence[dict[str, Any]]) -> str:
-    """Return records of the same keys as CSV; a shape is written as 64x56x56."""
+    """Return records of the same keys as CSV: a shape as 64x56x56, names with spaces between."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(records[0])
     for record in records:
-        values = (
-            "x".join(map(str, v)) if isinstance(v, tuple | list) else v for v in record.values()
-        )
+        values = (_listed(v) if isinstance(v, tuple | list) else v for v in record.values())
         writer.writerow(values)
     return out.getvalue()
 

@@ -25,7 +25,8 @@ def show(first: "Subject", second: "Subject", form: str) -> None:
 
     stages = aligned(first, second)
     if form == "json":
-        click.echo(json.dumps({"totals": _totals(first, second), "stages": stages}, indent=2))
+        found = {"a": first.name, "b": second.name, "totals": _totals(first, second)}
+        click.echo(json.dumps(found | {"stages": stages}, indent=2))
     elif form == "csv":
         click.echo(as_csv_text(stages), nl=False)
     else:
@@ -36,7 +37,7 @@ def _totals(first: "Subject", second: "Subject") -> list[dict[str, Any]]:
     rows = []
     for key in TOTALS:
         a, b = getattr(first.analysis, key), getattr(second.analysis, key)
-        rows.append({"figure": key, first.name: a, second.name: b, "ratio": b / a if a else None})
+        rows.append({"figure": key, "a": a, "b": b, "ratio": b / a if a else None})
     return rows
 
 
@@ -76,8 +77,8 @@ def _print(first: "Subject", second: "Subject", stages: Sequence[dict[str, Any]]
     body = [
         [
             TOTALS[row["figure"]],
-            shows[row["figure"]](row[first.name]),
-            shows[row["figure"]](row[second.name]),
+            shows[row["figure"]](row["a"]),
+            shows[row["figure"]](row["b"]),
             units.times(row["ratio"]) if row["ratio"] is not None else "",
         ]
         for row in _totals(first, second)

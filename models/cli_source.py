@@ -82,9 +82,13 @@ def _of_reference(directory: Path) -> Subject:
 
 def analyse_file(path: Path) -> "Analysis":
     """Analyse a program saved by torch.export.save."""
+    import logging
+
     from export.program import load
     from models.analysis import analyse
 
+    # What torch logs of a damaged file, with a traceback, is in the error that follows too.
+    logging.getLogger("torch.export").setLevel(logging.CRITICAL)
     return analyse(load(path))
 
 

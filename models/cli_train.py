@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from math import isnan
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,11 @@ BODY_LR_FACTOR = 0.1
 
 
 class _Number(click.FloatRange):
-    """A range that "nan" is not in, as click's own thinks."""
+    """A range that holds neither "nan" nor "inf", as click's own does."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
-        return self.fail("nan is no number", param, ctx) if isnan(number) else number
+        return number if isfinite(number) else self.fail(f"{value} is no number", param, ctx)
 
 
 ABOVE_ZERO = _Number(min=0, min_open=True)
@@ -35,7 +35,7 @@ ABOVE_ZERO = _Number(min=0, min_open=True)
 
 @click.command()
 @click.argument("name")
-@click.option("--dataset", default="fashion-mnist", show_default=True, help="Data set by name.")
+@click.option("--dataset", help="Data set by name.  [default: fashion-mnist]")
 @click.option("--data", type=click.Path(path_type=Path), help="Images from this folder instead.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
 @click.option("--batch-size", type=click.IntRange(min=2), help="Images a step.")
@@ -91,7 +91,7 @@ ABOVE_ZERO = _Number(min=0, min_open=True)
 def train(
     *,
     name: str,
-    dataset: str,
+    dataset: str | None,
     data: Path | None,
     epochs: int | None,
     batch_size: int | None,
@@ -124,7 +124,10 @@ def train(
     from models.registry import resolve
 
     spec = resolve(name)
-    path = out or Path(f"{spec.name}@{data.resolve().name if data else dataset}.safetensors")
+    if data and dataset:
+        raise click.UsageError("--data and --dataset exclude each other")
+    images = str(data or dataset or "fashion-mnist")
+    path = out or Path(f"{spec.name}@{data.resolve().name if data else images}.safetensors")
     _refuse_network(spec)
     _refuse_files(path, force=force, resume=resume)
     transfer = _transfer(
@@ -141,7 +144,7 @@ def train(
 
     share = hold_out or (HOLD_OUT if patience else 0.0)
     plan = Plan(spec, recipe, seed, threads, transfer, share, patience)
-    splits = _open(str(data or dataset))
+    splits = _open(images)
     try:
         with _progress(recipe) as progress:
             words = train_to_file(plan, *splits, path, resume=resume, progress=progress, note=_note)

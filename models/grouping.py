@@ -21,12 +21,19 @@ MOST_ROWS = 60
 class Row:
     """Consecutive work under one name. Figures are sums; shape and field are the last layer's.
 
-    `joined` tells that it is a block or stage, and no single layer with what is folded into it.
+    `number` is the place in the program of its last layer. A block or stage has an `end`: the row
+    of that layer, which need not stand last, as a gate is computed before what it is applied to.
     """
 
     name: str
     layers: tuple[Layer, ...]
-    joined: bool = False
+    number: int
+    end: "Row | None" = None
+
+    @property
+    def joined(self) -> bool:
+        """Tell whether it is a block or stage, and no single layer with what is folded into it."""
+        return self.end is not None
 
     @property
     def label(self) -> str:
@@ -43,17 +50,17 @@ class Row:
     @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of what leaves it, for one image."""
-        return self.layers[-1].output_shape
+        return (self.end or self).layers[-1].output_shape
 
     @property
     def resolution(self) -> tuple[int, ...]:
-        """Height and width of what leaves it; empty for a vector."""
-        return self.output_shape[2:]
+        """Height and width at which its last values are computed; empty for a vector."""
+        return (self.end or self).layers[0].output_shape[2:]
 
     @property
     def receptive_field(self) -> tuple[int, ...] | None:
         """The field of what leaves it; None where that is the whole input, or unknown."""
-        return self.layers[-1].receptive_field
+        return (self.end or self).layers[-1].receptive_field
 
     @property
     def parameters(self) -> int:
@@ -109,16 +116,19 @@ def label(layer: Layer) -> str:
 
 def operators(analysis: Analysis) -> list[Row]:
     """Return a row for every operator."""
-    return [Row(layer.name, (layer,)) for layer in analysis.layers]
+    return [Row(layer.name, (layer,), number) for number, layer in enumerate(analysis.layers)]
 
 
 def rows(analysis: Analysis) -> list[Row]:
     """Return a row for every operator that takes memory, with those that write over it."""
-    members: dict[int, list[Layer]] = {}
+    members: dict[int, list[int]] = {}
     for number, layer in enumerate(analysis.layers):
         home = number if layer.written_over is None else layer.written_over
-        members.setdefault(home, []).append(layer)
-    return [Row(layers[0].name, tuple(layers)) for layers in members.values()]
+        members.setdefault(home, []).append(number)
+    return [
+        Row(analysis.layers[home].name, tuple(analysis.layers[n] for n in numbers), numbers[-1])
+        for home, numbers in members.items()
+    ]
 
 
 def blocks(analysis: Analysis) -> list[Row]:
@@ -143,8 +153,9 @@ def _blocks(of: Sequence[Row], depth: int) -> list[Row]:
 def stages(analysis: Analysis) -> list[Row]:
     """Return a row for each of the network's own parts.
 
-    A part whose children end at different resolutions (VGG's `features`) is opened, and its
-    numbered children are joined again where neighbours share a resolution.
+    A part whose children end at different resolutions (VGG's `features`), or which is a network
+    from maps to a vector (a member of an ensemble), is opened, and its numbered children are joined
+    again where neighbours share a resolution.
     """
     return _stages(rows(analysis), 1)
 
@@ -152,7 +163,8 @@ def stages(analysis: Analysis) -> list[Row]:
 def _stages(of: Sequence[Row], depth: int) -> list[Row]:
     result: list[Row] = []
     for name, part in _parts(of, depth):
-        opened = _differ(_parts(part, depth + 1))
+        children = _parts(part, depth + 1)
+        opened = _differ(children) or (_is_network(part) and children[0][0] != name)
         result += _merged(_stages(part, depth + 1)) if opened else [_joined(name, part)]
     return result
 
@@ -175,7 +187,15 @@ def _parts(of: Sequence[Row], depth: int) -> list[tuple[str, list[Row]]]:
 
 
 def _differ(parts: Sequence[tuple[str, list[Row]]]) -> bool:
-    return len({part[-1].resolution for _, part in parts}) > 1
+    return len({_last(part).resolution for _, part in parts}) > 1
+
+
+def _is_network(of: Sequence[Row]) -> bool:
+    return not _last(of).resolution and any(row.resolution for row in of)
+
+
+def _last(of: Sequence[Row]) -> Row:
+    return max(of, key=lambda row: row.number)
 
 
 def _is_numbered(name: str) -> bool:
@@ -184,7 +204,9 @@ def _is_numbered(name: str) -> bool:
 
 def _joined(name: str, of: Sequence[Row]) -> Row:
     layers = tuple(layer for row in of for layer in row.layers)
-    return Row(name, layers, joined=len(of) > 1 or of[0].joined)
+    last = _last(of)
+    end = (last.end or last) if len(of) > 1 or of[0].joined else None
+    return Row(name, layers, last.number, end)
 
 
 GROUPINGS: dict[str, Callable[[Analysis], list[Row]]] = {

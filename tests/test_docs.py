@@ -15,8 +15,8 @@ README = (ROOT / "README.md").read_text()
 OK = {0, 3}  # 3: measured on a busy machine, and said so
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def run(command: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
@@ -40,6 +40,19 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path) -> None:
         allowed = OK if command.startswith("bench run") else {0}
         assert result.returncode in allowed, f"{command}\n{result.stdout}\n{result.stderr}"
     assert (tmp_path / "report.md").read_text().startswith("#")
+
+
+@pytest.mark.slow
+@pytest.mark.docs
+def test_the_commands_of_the_accuracy_table_train_what_they_name(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "accuracy.md").read_text()
+    commands = [line for block in blocks("sh", text) for line in block.splitlines()]
+    assert len(commands) >= 8
+    sample = ROOT / "tests" / "data" / "fashion-mnist-sample"
+    few = f"--data {shlex.quote(str(sample))} --epochs 1"  # later options replace earlier ones
+    for command in commands:
+        result = run(f"{command.replace('@fashion-mnist', f'@{sample.name}')} {few}", tmp_path)
+        assert result.returncode == 0, f"{command}\n{result.stderr}"
 
 
 def test_the_first_two_commands_are_targets_of_the_makefile() -> None:

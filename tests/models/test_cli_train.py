@@ -98,7 +98,8 @@ def test_what_cannot_be_trained_is_refused_in_one_line(cli, tmp_path, name, word
 
 
 @pytest.mark.parametrize(
-    "option", [("--epochs", "0"), ("--batch-size", "1"), ("--lr", "0"), ("--lr", "nan")]
+    "option",
+    [("--epochs", "0"), ("--batch-size", "1"), ("--lr", "0"), ("--lr", "nan"), ("--lr", "inf")],
 )
 def test_settings_out_of_range_are_wrong_usage(cli, option):
     assert cli("models", "train", "lenet5", *option).returncode == 2

@@ -80,6 +80,27 @@ def test_a_stage_is_a_part_or_its_children_at_one_resolution(analyses):
     ]
 
 
+def test_a_gate_is_not_where_a_block_ends():
+    """Squeeze-and-excitation is computed last but applied to the maps, which are what leaves."""
+    found = analyse_network(resolve("se_resnet18"))
+    plain = analyse_network(resolve("resnet18"))
+    for grouping in (blocks, stages):
+        pairs = zip(grouping(found), grouping(plain), strict=True)
+        assert all(a.name == b.name and a.output_shape == b.output_shape for a, b in pairs)
+
+
+def test_the_members_of_an_ensemble_are_opened():
+    found = names(stages(analyse_network(resolve("resnet20+resnet32"))))
+    assert [name for name in found if name.startswith("members.1.")] == [
+        f"members.1.{stage}" for stage in names(stages(analyse_network(resolve("resnet32"))))[1:]
+    ]
+
+
+def test_maps_that_leave_as_a_vector_count_at_their_resolution():
+    last = stages(analyse_network(resolve("alphago")))[-1]
+    assert (last.output_shape, last.resolution) == ((1, 361), (19, 19))
+
+
 def test_a_wrapper_is_looked_through():
     inside = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3, stride=2))
     outside = nn.Sequential(OrderedDict(backbone=inside))
