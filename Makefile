@@ -16,10 +16,10 @@ demo: $(READY)
 	PATH="$(abspath $(VENV))/bin:$$PATH" bash docs/demo.sh
 
 test: check
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup
 
 quick: check
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m 'not slow'
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not slow'
 
 check: $(READY)
 	$(VENV)/bin/ruff check

@@ -19,6 +19,13 @@ Result = subprocess.CompletedProcess[str]
 Cli = Callable[..., Result]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, for their fixtures; the zoo's fill up both."""
+    for item in items:
+        group = item.name if item.path.name == "test_zoo.py" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def cli() -> Cli:
     """Run ``edgeworthy ARGUMENTS`` in a process of its own, as a user would."""
