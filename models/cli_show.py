@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from models.grouping import Row
     from models.layer import Analysis
 
-BAR = (3, 10)
+BAR = (0, 10)
 # The columns that have bars, and the figure that each shows.
 _BARS = {"params": "parameters", "MACs": "macs", "memory": "activation_bytes"}
 LEGEND = (
@@ -149,6 +150,7 @@ def _print(
     found: "Subject", rows: Sequence["Row"], chosen: str, *, wide: bool, chosen_here: bool
 ) -> None:
     from models.remarks import remarks
+    from models.table import terminal_width
 
     analysis = found.analysis
     click.echo(_wide(rows, analysis) if wide else _narrow(rows))
@@ -157,7 +159,7 @@ def _print(
         click.echo(f"{label:<20}{value:>9}  {words}".rstrip())
     click.echo()
     for line in remarks(analysis):
-        click.echo(line)
+        click.echo(textwrap.fill(line, terminal_width(), subsequent_indent="  "))
     click.echo(click.style(f"\n{LEGEND}", dim=True))
     if wide:
         click.echo(click.style(WIDE_LEGEND, dim=True))
