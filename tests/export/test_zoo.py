@@ -28,7 +28,7 @@ VARIANTS = plan(["all"], ["all"])
 SMALL = {
     "mobilenet": "_0.25_32",
     "mobilenet_v2": "_0.35_32",
-    "mobilenet_v3": "_0.35_32",
+    "mobilenet_v3": "_1.0_64",
     "resnet": "_32",
     "resnext": "_32",
     "senet": "_32",
