@@ -17,7 +17,7 @@ import numpy as np
 from export.artifact import GOLDEN, MODEL_FILES, Contract, Quantization, Tensor
 from export.capture import blame
 from export.child import steps
-from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, VariantJob
+from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, VariantJob, unwritable
 from export.precision import PRECISIONS, Precision
 
 
@@ -112,8 +112,7 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
         try:
             made, contract = _write(job, info, converter, variant)
         except OSError as error:
-            problem = f"cannot write: {error.strerror or error}"
-            send(Event(event="failed", variant=name, error=problem, exit_code=2))
+            send(unwritable(error, name))
             continue
         except Exception as error:
             traceback.print_exc()

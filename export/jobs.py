@@ -82,6 +82,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tools: dict[str, str] = {}
 
 
+def unwritable(problem: OSError, variant: str = "") -> Event:
+    """Return the event of a step that could not write: the disk is full, or may not be written."""
+    reason = problem.strerror or problem
+    return Event(event="failed", variant=variant, error=f"cannot write: {reason}", exit_code=2)
+
+
 def encode(job: ProgramJob | ConvertJob) -> bytes:
     """Return a job as JSON, paths as text."""
     return msgspec.json.encode(job, enc_hook=str)

@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 from export import calibration, capture
 from export.artifact import Calibration, Network, Weights
 from export.child import steps
-from export.jobs import PROGRAM, PROGRAM_INFO, Event, Port, ProgramInfo, ProgramJob
+from export.jobs import PROGRAM, PROGRAM_INFO, Event, Port, ProgramInfo, ProgramJob, unwritable
 from export.precision import ExportError
 from export.source import Source
 from models.family import Output
@@ -258,7 +258,7 @@ def perform(job: ProgramJob, send: Callable[[Event], None]) -> None:
         info = prepare(job, send)
         (job.directory / PROGRAM_INFO).write_bytes(msgspec.json.encode(info))
     except OSError as error:
-        send(Event(event="failed", error=f"cannot write: {error.strerror or error}", exit_code=2))
+        send(unwritable(error))
     except Exception as error:
         if not hasattr(error, "exit_code"):
             raise

@@ -12,6 +12,7 @@ import msgspec
 
 from models.family import Spec
 from models.registry import names, resolve
+from models.whole_file import whole_file
 
 PATH = Path(__file__).with_name("catalogue.json")
 # In int8 such a network takes 10 MB, and a phone's core computes it in tens of milliseconds.
@@ -63,9 +64,8 @@ def write(path: Path = PATH, report: Callable[[str], None] = print) -> None:
     for name in names():
         report(name)
         lines.append(f"  {json.dumps(name)}: {msgspec.json.encode(count(resolve(name))).decode()}")
-    scratch = path.with_suffix(".new")
-    scratch.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    scratch.replace(path)
+    with whole_file(path) as scratch:
+        scratch.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":

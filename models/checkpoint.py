@@ -2,9 +2,7 @@
 
 import hashlib
 import importlib
-import os
 import pickle
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from models.family import ModelError, Spec
 from models.metadata import Metadata, read_metadata
 from models.preprocess import Preprocessing
 from models.registry import resolve
+from models.whole_file import whole_file
 
 SHOWN = 3
 State = Mapping[str, Tensor]
@@ -278,16 +277,8 @@ def write_tensors(state: State, path: Path, words: dict[str, str]) -> None:
         ModelError: the directory cannot be written to.
     """
     tensors = {key: tensor.detach().contiguous() for key, tensor in state.items()}
-    scratch = None
-    try:
-        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        save_file(tensors, scratch, words)
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(path)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"cannot write {path}: {reason}; give another place") from None
-    finally:
-        if scratch:
-            Path(scratch).unlink(missing_ok=True)
+    with whole_file(path) as scratch:
+        try:
+            save_file(tensors, scratch, words)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None

@@ -93,7 +93,7 @@ def _format() -> str:
 def _export(block: "Block", format: str, directory: Path, say: Say) -> None:
     import torch
 
-    from export.capture import capture
+    from export.capture import capture, save
     from export.cli import prove
     from export.pipeline import Request, Update, export_all
     from export.precision import plan
@@ -103,7 +103,7 @@ def _export(block: "Block", format: str, directory: Path, say: Say) -> None:
     for form in block.forms:
         path = directory / f"{form.key}.pt2"
         torch.manual_seed(0)
-        torch.export.save(capture(form.make(), [block.shape]), path)
+        save(capture(form.make(), [block.shape]), path)
         sources.append(Source(kind="pt2", name=form.key, path=path))
 
     def report(news: Any) -> None:

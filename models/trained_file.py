@@ -1,6 +1,5 @@
 """What a training leaves: the weights with their accuracy, its log and its learning curve."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +9,10 @@ from models.accuracy import evaluate
 from models.checkpoint import write_tensors
 from models.curve import draw
 from models.data import Dataset
-from models.family import ModelError
 from models.metadata import Metadata
 from models.training import Plan, Progress, train
 from models.training_log import as_csv
+from models.whole_file import whole_file
 
 
 def train_to_file(
@@ -50,21 +49,12 @@ def train_to_file(
         settings=plan.described(),
         torch=str(torch.__version__),
     )
-    _write(path.with_suffix(".csv"), as_csv(done.log))
-    _write(path.with_suffix(".svg"), draw(done.log, f"{plan.spec.name} on {data.name}"))
+    picture = draw(done.log, f"{plan.spec.name} on {data.name}")
+    for ending, text in ((".csv", as_csv(done.log)), (".svg", picture)):
+        with whole_file(path.with_suffix(ending)) as scratch:
+            scratch.write_text(text, encoding="utf-8")
     state_dict = done.module.state_dict()
     kept = {k: v for k, v in state_dict.items() if not k.startswith(plan.spec.auxiliary)}
     write_tensors(kept, path, metadata.encode())
     state.unlink()
     return metadata
-
-
-def _write(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        raise ModelError(f"cannot write {path}: {error.strerror}; give another place") from None
-    finally:
-        scratch.unlink(missing_ok=True)
