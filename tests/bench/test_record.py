@@ -1,4 +1,5 @@
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -100,6 +101,18 @@ def test_a_read_only_directory_is_found_beforehand(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(BenchError, match="Permission denied"):
         check_writable(tmp_path / "r.jsonl")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_read_only_file_system_is_found_beforehand(tmp_path):
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount here")
+    try:
+        with pytest.raises(BenchError, match="Read-only file system"):
+            check_writable(tmp_path / "r.jsonl")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path):
