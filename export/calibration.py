@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from export.artifact import Calibration, GoldenRow
 from export.precision import ExportError
+from export.ranges import Method
 from models.preprocess import Preprocessing
 
 Array = npt.NDArray[Any]
@@ -66,6 +67,7 @@ def calibrate(
     *,
     count: int,
     seed: int,
+    method: Method,
 ) -> tuple[list[Array], Calibration]:
     """Return the inputs that set activation ranges, an array each, and their description.
 
@@ -75,6 +77,7 @@ def calibrate(
         shapes: the inputs' shapes, batch first.
         count: images, or noise inputs.
         seed: of the choice of images, and of the noise.
+        method: how ranges will be taken from them.
 
     Raises:
         ExportError: images were asked for where the network has other inputs than one image.
@@ -86,7 +89,7 @@ def calibrate(
         arrays, source = _given(data, preprocessing, count, seed)
     fingerprint = hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
     described = Calibration(
-        source=source, images=len(arrays[0]), fingerprint=fingerprint, method="min-max"
+        source=source, images=len(arrays[0]), fingerprint=fingerprint, method=method
     )
     return arrays, described
 

@@ -19,11 +19,14 @@ from export import calibration, capture
 from export.artifact import Calibration, Network, Weights
 from export.child import steps
 from export.jobs import PROGRAM, PROGRAM_INFO, Event, Port, ProgramInfo, ProgramJob, unwritable
+from export.layers import WeightedLayer
 from export.precision import ExportError
 from export.source import Source
 from models.family import Output
+from models.operators import is_view, kind_of
 from models.preprocess import Preprocessing
 
+WEIGHTED = {"bmm", "conv", "conv_transpose2d", "depthwise conv", "linear", "matmul", "mm"}
 Array = npt.NDArray[Any]
 # Statistics of ImageNet's training images, with which most published networks were trained.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -196,6 +199,7 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
         classes=made.classes,
         golden=golden,
         calibration=_calibrate(job, preprocessing, inputs),
+        layers=weighted_layers(made.program),
     )
 
 
@@ -210,10 +214,47 @@ def _calibrate(
         [p.shape for p in inputs],
         count=job.images,
         seed=job.source.seed,
+        method=job.method,
     )
     named: dict[str, Any] = {p.name: a for p, a in zip(inputs, arrays, strict=True)}
     np.savez(job.directory / "calibration.npz", **named)
     return described
+
+
+def weighted_layers(program: ExportedProgram) -> tuple[WeightedLayer, ...]:
+    """Return the layers that have weights of their own, in the program's order."""
+    found = []
+    for node in program.graph.nodes:
+        parameter = _weight(program, node)
+        if parameter is None:
+            continue
+        module, _, _ = parameter.rpartition(".")
+        found.append(
+            WeightedLayer(
+                name=module or node.name,
+                node=node.name,
+                kind=kind_of(node),
+                weight=parameter,
+                weight_shape=tuple(program.state_dict[parameter].shape),
+            )
+        )
+    return tuple(found)
+
+
+def _weight(program: ExportedProgram, node: torch.fx.Node) -> str | None:
+    """Return the name of the weight that a convolution or matrix product takes, through views."""
+    if node.op != "call_function" or kind_of(node) not in WEIGHTED:
+        return None
+    parameters = program.graph_signature.inputs_to_parameters
+    operands = [_root(argument).name for argument in node.all_input_nodes]
+    weights = [parameters[name] for name in operands if name in parameters]
+    return next((name for name in weights if program.state_dict[name].ndim > 1), None)
+
+
+def _root(node: torch.fx.Node) -> torch.fx.Node:
+    while is_view(node):
+        node = node.all_input_nodes[0]
+    return node
 
 
 def _network(name: str, made: Made) -> Network:
