@@ -5,6 +5,7 @@ the file, and the bits at their end that fill up the last byte. See MILBlob's ``
 in coremltools' sources.
 """
 
+import mmap
 import struct
 from math import prod
 from pathlib import Path
@@ -50,9 +51,11 @@ class WeightFile:
         """
         self._name = path.name
         try:
-            self._bytes = memoryview(np.memmap(path, np.uint8, "r"))
+            with path.open("rb") as stream:
+                mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise MilError(f"cannot read {path}: {error}") from None
+        self._bytes = memoryview(mapped)
         whole = len(self._bytes) >= HEADER.size
         version = HEADER.unpack_from(self._bytes, 0)[1] if whole else None
         if version != VERSION:
