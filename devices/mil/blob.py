@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from devices.mil.errors import MilError, UnknownError
-from devices.mil.tensors import STORED
+from devices.mil.errors import MilError
+from devices.mil.tensors import element
 
 Array = npt.NDArray[Any]
 HEADER = struct.Struct("<II")
@@ -86,9 +86,7 @@ def unpack(raw: bytes, shape: tuple[int, ...], dtype: str) -> Array:
     Raises:
         MilError: the type is not known here, or the bytes are not those of this shape.
     """
-    if dtype not in STORED:
-        raise UnknownError(f"data type {dtype} cannot be read")
-    bits, kind = STORED[dtype]
+    bits, kind = element(dtype)
     count = prod(shape)
     if len(raw) != -(-count * bits // 8):
         raise MilError(f"{len(raw)} bytes are stored for {dtype} of shape {list(shape)}")

@@ -14,7 +14,7 @@ PAD_MODES = {"reflect": "reflect", "replicate": "replicate"}
 
 @op("reshape")
 def reshape(x: Tensor, shape: Ints) -> Tensor:
-    """Return `x` in another shape: 0 keeps an axis, counted from the last; -1 takes what is left."""
+    """Return `x` in another shape: 0 keeps an axis, counted from the last, -1 takes the rest."""
     kept = (1,) * (len(shape) - x.dim()) + tuple(x.shape[max(x.dim() - len(shape), 0) :])
     return x.reshape([own if size == 0 else size for size, own in zip(shape, kept, strict=True)])
 

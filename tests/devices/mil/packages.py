@@ -17,7 +17,13 @@ Build = Callable[..., Any]
 FLOAT32, FLOAT16 = ct.precision.FLOAT32, ct.precision.FLOAT16
 
 
-def model(build: Build, *shapes: tuple[int, ...], half: bool = False, ios: str = "iOS17") -> Any:
+def model(
+    build: Build,
+    *shapes: tuple[int, ...],
+    half: bool = False,
+    ios: str = "iOS17",
+    classes: Any = None,
+) -> Any:
     """Return a Core ML model of what `build` makes of inputs x, y of these shapes."""
     specs = [mb.TensorSpec(shape=shape, dtype=types.fp32) for shape in shapes]
 
@@ -37,6 +43,7 @@ def model(build: Build, *shapes: tuple[int, ...], half: bool = False, ios: str =
             compute_precision=FLOAT16 if half else FLOAT32,
             minimum_deployment_target=target,
             pass_pipeline=ct.PassPipeline.DEFAULT if half else ct.PassPipeline.EMPTY,
+            classifier_config=classes,
             skip_model_load=True,
         )
 
