@@ -20,8 +20,8 @@ HEAVY = (
     "tensorflow", "PIL", "rich.table", "numpy",
 )  # fmt: skip
 HELP = [
-    [], ["export"], ["bench"], ["bench", "run"], ["bench", "compare"], ["bench", "baseline"],
-    ["bench", "check"], ["bench", "report"], ["models"], ["models", "list"], ["models", "show"],
+    [], ["export"], ["export", "diagnose"], ["bench"], ["bench", "run"], ["bench", "compare"],
+    ["bench", "baseline"], ["bench", "check"], ["bench", "report"], ["models"], ["models", "list"], ["models", "show"],
     ["models", "train"], ["models", "explain"], ["devices"], ["devices", "list"],
     ["devices", "check"], ["devices", "add"],
 ]  # fmt: skip
