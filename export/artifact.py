@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from export.computation import Computation
 from models.preprocess import Preprocessing as Preprocessing  # noqa: PLC0414  part of a manifest
 
 SCHEMA = 1
@@ -182,6 +183,7 @@ class Manifest(_Data, frozen=True, kw_only=True):
     golden: tuple[GoldenRow, ...]
     tools: dict[str, str]
     proof: Proof
+    computation: Computation | None = None
 
     @property
     def key(self) -> str:

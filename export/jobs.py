@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from export.artifact import Calibration, Contract, GoldenRow, Network, Quantization
+from export.computation import Computation
 from export.source import Source
 from models.preprocess import Preprocessing
 
@@ -79,6 +80,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_code: int = 1
     contract: Contract | None = None
     quantization: Quantization | None = None
+    computation: Computation | None = None
     tools: dict[str, str] = {}
 
 
