@@ -13,6 +13,8 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 
+import msgspec
+
 from export.computation import INTEGER, Computation
 from export.inspection import CONVERSIONS, Bytes, Graph, Operator, merged, placed, plain, read
 from export.inspection import stored as stored_bytes
@@ -37,6 +39,35 @@ def computation(path: Path, format: str) -> Computation:
         ArtifactError: the format's package is not installed, or the file cannot be read.
     """
     return count(read(path, format), format)
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """The operators of one kind that compute in one number type; `weight_bytes` is as stored."""
+
+    kind: str
+    computes_in: str
+    count: int
+    weight_bytes: int
+
+
+def kinds(graph: Graph, format: str) -> list[Kind]:
+    """Return a file's operators by kind and number type, the most first; conversions come last."""
+    flow = Flow(graph, paired=format != "tflite")
+    found: dict[tuple[str, str], list[Operator]] = {}
+    for operator in placed(graph):
+        convert = plain(operator.kind) in CONVERSIONS or operator.place == "weights"
+        dtype = "" if convert else flow.dtype(operator)
+        found.setdefault((operator.kind, dtype), []).append(operator)
+    listed = [
+        Kind(
+            kind=kind,
+            computes_in=dtype,
+            count=len(of),
+            weight_bytes=sum(o.weight_bytes for o in of if o.place != "weights"),
+        )
+        for (kind, dtype), of in found.items()
+    ]
+    return sorted(listed, key=lambda k: (not k.computes_in, -k.count, k.kind))
 
 
 def count(graph: Graph, format: str) -> Computation:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export.cli_diagnose import diagnose
+from export.cli_inspect import inspect
 
 if TYPE_CHECKING:
     from export.artifact import Manifest, Proof
@@ -282,5 +283,5 @@ def _print(outcomes: "list[Outcome]", *, as_json: bool) -> None:
     click.echo(progress.as_json(outcomes) if as_json else progress.table(outcomes), nl=as_json)
 
 
-for _command in (diagnose,):
+for _command in (diagnose, inspect):
     command.add_command(_command)

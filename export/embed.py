@@ -7,6 +7,7 @@ Nothing of it changes what a runtime computes, and the same contract gives the s
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -52,8 +53,14 @@ def write(path: Path, format: str, embedded: Embedded) -> None:
 
 
 def text(embedded: Embedded) -> str:
-    """Return what is embedded, as JSON without spaces."""
-    return msgspec.json.encode(embedded).decode()
+    """Return what is embedded, as JSON without spaces and without what is not set."""
+    return msgspec.json.encode(_set(msgspec.to_builtins(embedded))).decode()
+
+
+def _set(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _set(v) for name, v in value.items() if v is not None}
+    return [_set(v) for v in value] if isinstance(value, list) else value
 
 
 def read(path: Path, format: str) -> Embedded | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from export.artifact import Contract
+from export.artifact import Contract, Tensor
 from models.preprocess import Preprocessing
 
 COLOURS = {1: "luminance", 3: "RGB"}
@@ -30,21 +30,32 @@ def numbers(values: Sequence[float]) -> str:
     return shown[0] if len(set(shown)) == 1 else f"[{', '.join(shown)}]"
 
 
-def feeding(contract: Contract) -> str | None:
-    """Return a line of Python that makes the first input `x` of a PIL image of the right size.
+def feeding(contract: Contract) -> list[str]:
+    """Return Python that makes the first input `x` of a PIL image of the right size, in steps.
 
-    None where preprocessing is not known, or the input is not an image.
+    Empty where preprocessing is not known, or the input is not an image.
     """
     steps, tensor = contract.preprocessing, contract.inputs[0]
     if steps is None or set(tensor.layout) != set("NCHW"):
-        return None
-    image = f'np.asarray(image.convert("{MODES[steps.channels]}"), np.float32)'
-    if steps.channels == 1:
-        image += "[..., None]"
-    line = f"x = ({image} / 255 - {numbers(steps.mean)}) / {numbers(steps.std)}"
-    if tensor.scale is not None:
-        bits = f"np.iinfo(np.{tensor.dtype})"
-        rounded = f"np.rint(x / {tensor.scale!r}) + {tensor.zero_point}"
-        line += f"; x = np.clip({rounded}, {bits}.min, {bits}.max)"
+        return []
+    axis = "[..., None]" if steps.channels == 1 else ""
     moved = "x.transpose(2, 0, 1)" if tensor.layout == "NCHW" else "x"
-    return f'{line}; x = {moved}[None].astype("{tensor.dtype}")'
+    return [
+        f'x = np.asarray(image.convert("{MODES[steps.channels]}"), np.float32){axis} / 255',
+        f"x = (x - {numbers(steps.mean)}) / {numbers(steps.std)}",
+        *_quantizing(tensor),
+        f'x = {moved}[None].astype("{tensor.dtype}")',
+    ]
+
+
+def _quantizing(tensor: Tensor) -> list[str]:
+    if tensor.scale is None:
+        return []
+    rounded = f"x = np.rint(x / {tensor.scale!r}) + {tensor.zero_point}"
+    return [rounded, f"x = x.clip{limits(tensor.dtype)}"]
+
+
+def limits(dtype: str) -> tuple[int, int]:
+    """Return the least and the greatest value of an integer type, by its name."""
+    bits = int(dtype.lstrip("uint"))
+    return (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
