@@ -1,6 +1,12 @@
 """Which numbers a file computes in: data for the manifest, and what is to be said of it."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import msgspec
+
+if TYPE_CHECKING:
+    from export.artifact import Manifest
 
 INTEGER = {"int8", "uint8", "int16", "int4"}
 
@@ -40,3 +46,18 @@ class Computation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             f"still runs in float: {self.linear_in_float} of its {every} convolutions and matrix "
             f"products ({', '.join(self.in_float)}{more})"
         )
+
+
+def doubts(manifests: Iterable["Manifest"]) -> list[str]:
+    """Say which files do not pay as their precision promises: in float still, or grown."""
+    every = list(manifests)
+    floats = {(m.network.name, m.format): m.size_bytes for m in every if m.precision == "fp32"}
+    found: dict[str, list[str]] = {}
+    for manifest in every:
+        whole = floats.get((manifest.network.name, manifest.format), manifest.size_bytes)
+        if manifest.size_bytes > whole:
+            grown = f"grew: {manifest.size_bytes:,} bytes, {whole:,} in fp32"
+            found.setdefault(grown, []).append(manifest.key)
+        if manifest.computation and (said := manifest.computation.doubt(manifest.precision)):
+            found.setdefault(said, []).append(manifest.key)
+    return [f"{', '.join(keys)}: {said}" for said, keys in found.items()]

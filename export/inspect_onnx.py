@@ -83,6 +83,12 @@ def embedded(path: Path) -> str | None:
     return found[-1] if found else None
 
 
+def apart(path: Path) -> list[str]:
+    """Return the names of the files beside this one that hold weights of it."""
+    entries = [e for t in load(path).graph.initializer for e in t.external_data]
+    return sorted({entry.value for entry in entries if entry.key == "location"})
+
+
 def interface(path: Path) -> Contract:
     """Read what an application sees of a file; a dimension that is open, but the batch, is 0.
 

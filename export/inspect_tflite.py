@@ -45,9 +45,12 @@ def load(path: Path) -> Any:
     if data[4:8] != IDENTIFIER:
         raise ValueError("it is not a TFLite file")
     try:
-        return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     except (struct.error, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"it is damaged ({error})") from None
+    if any(buffer.offset + buffer.size > len(data) for buffer in model.buffers):
+        raise ValueError("it is cut short")
+    return model
 
 
 def embedded(path: Path) -> str | None:

@@ -101,7 +101,10 @@ def reading(path: Path, format: str, what: str) -> Any:
         raise ArtifactError(
             f"reading {path} needs {error.name}: pip install 'edgeworthy[{format}]'"
         ) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        missing = f"{error.strerror}: {error.filename}"
+        raise ArtifactError(f"cannot read {path}: {missing}; export it again") from None
+    except ValueError as error:
         raise ArtifactError(f"cannot read {path}: {error}; export it again") from None
 
 

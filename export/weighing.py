@@ -5,7 +5,7 @@ none of their rules reaches is `unused`, never left out.
 """
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -95,21 +95,25 @@ def roles(graph: Graph) -> dict[str, Role]:
     """Tell what each constant of a graph is for, by the operator that it reaches."""
     found: dict[str, Role] = {}
     origin = _origins(graph)
-    linear = [operator for operator in graph.operators if plain(operator.kind) in LINEAR]
-    places = {id(operator): number for number, operator in enumerate(linear, 1)}
-    for operator in graph.operators:
-        constants = [name for name in operator.inputs if name in origin]
-        if len(constants) == len(operator.inputs) or not constants:
-            continue
-        place = places.get(id(operator), 0)
-        for name, role in _operator_roles(graph, operator, constants, origin, place).items():
+    for read in reads(graph):
+        for name, role in read.items():
             found.setdefault(origin[name], role)
-    for operator in graph.operators:  # what unpacks a weight belongs to the weight's layer
-        if operator.inputs and operator.inputs[0] in origin and operator.outputs[0] in origin:
+    for operator in graph.operators:  # what restores a weight belongs to the weight's layer
+        if plain(operator.kind) in DEQUANTIZE and operator.inputs[0] in origin:
             layer = found.get(origin[operator.inputs[0]], ("other constants", ""))[1]
             for name in operator.inputs[1:]:
                 found.setdefault(name, ("quantization", layer))
     return found
+
+
+def reads(graph: Graph) -> Iterator[dict[str, Role]]:
+    """Yield for each operator that computes what it reads of tensors made of constants."""
+    origin, number = _origins(graph), 0
+    for operator in graph.operators:
+        constants = [name for name in operator.inputs if name in origin]
+        if len(constants) < len(operator.inputs):
+            number += plain(operator.kind) in LINEAR
+            yield _operator_roles(graph, operator, constants, origin, number) if constants else {}
 
 
 def _origins(graph: Graph) -> dict[str, str]:
