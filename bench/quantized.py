@@ -1,9 +1,9 @@
-"""Does int8 pay? Every int8 measurement against the float one of the same network, format, device."""
+"""Does int8 pay? Each int8 measurement against the float one of the same network and format."""
 
 from collections.abc import Iterable, Iterator
 
 from bench import units
-from bench.compare import Ratio, compare
+from bench.compare import MARGIN, Ratio, compare
 from bench.conditions import succeeded
 from bench.record import Record
 
@@ -18,7 +18,7 @@ def not_faster(records: Iterable[Record]) -> Iterator[str]:
     for record in (r for r in counted if r.manifest.precision == "int8"):
         for other in (o for o in counted if _is_float_of(o, record)):
             time = _ratio(other, record)
-            if time and time.high >= 1:
+            if time and time.high > 1 - MARGIN:
                 interval = f"{units.times(time.value)} ({time.low:.2f} to {time.high:.2f})"
                 yield (
                     f"{record.manifest.key}: int8 is not faster here: {interval} the time of "

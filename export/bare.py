@@ -28,6 +28,7 @@ from export.inspected import Inspected, inspected
 from export.inspection import read, reading
 
 NO_GOLDEN = "no golden data"
+PROVED_LATER = "no artifact: proved where it is measured, on the test data beside it"
 
 
 def is_bare(name: str) -> bool:
@@ -116,6 +117,6 @@ def _manifest(folder: Path, path: Path, found: Inspected, rows: Rows | None) -> 
         files=files,
         golden=(GoldenRow(kind="given", amplitude=1.0),) * known,
         tools=inside.tools if inside else {},
-        proof=Proof(verified=None, reason=NO_GOLDEN if rows is None else "not run yet"),
+        proof=Proof(verified=None, reason=PROVED_LATER if rows else NO_GOLDEN),
         computation=found.computation,
     )

@@ -105,7 +105,7 @@ def proof(manifest: Manifest) -> str:
 
 
 def notes(manifests: list[Manifest]) -> list[str]:
-    """Return what a reader must know: random weights, random calibration, int8 that does not pay."""
+    """Return what a reader must know: random weights or calibration, int8 that does not pay."""
     random = sorted({m.network.name for m in manifests if m.network.weights.origin == "random"})
     noisy = [
         m.key
