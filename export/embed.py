@@ -60,7 +60,7 @@ def text(embedded: Embedded) -> str:
 def _set(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _set(v) for name, v in value.items() if v is not None}
-    return [_set(v) for v in value] if isinstance(value, list) else value
+    return [_set(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def read(path: Path, format: str) -> Embedded | None:
@@ -121,7 +121,7 @@ def unlike(a: object, b: object, name_a: str, name_b: str) -> list[str]:
 def _leaves(place: str, value: object) -> dict[str, object]:
     if isinstance(value, dict):
         parts = [(f"{place}.{name}" if place else str(name), v) for name, v in value.items()]
-    elif isinstance(value, list) and any(isinstance(v, dict) for v in value):
+    elif isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value):
         parts = [(f"{place}[{number}]", v) for number, v in enumerate(value)]
     else:
         return {place: value}
