@@ -59,7 +59,8 @@ def text(embedded: Embedded) -> str:
 
 def _set(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _set(v) for name, v in value.items() if v is not None}
+        # That nothing is known of the preprocessing has to be said.
+        return {k: _set(v) for k, v in value.items() if v is not None or k == "preprocessing"}
     return [_set(v) for v in value] if isinstance(value, list | tuple) else value
 
 
