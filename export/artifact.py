@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from export.computation import Computation
+from export.computation import doubts as doubts  # noqa: PLC0414  said of manifests
 from models.preprocess import Preprocessing as Preprocessing  # noqa: PLC0414  part of a manifest
 
 SCHEMA = 1
@@ -187,14 +189,18 @@ class Proof(_Data, frozen=True, kw_only=True):
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):
-    """What golden input number i is: an `image`, `noise` or `zeros`, times `amplitude`."""
+    """What golden input number i is: an `image`, `noise` or `zeros`, times `amplitude`, or `given`
+    with a file that was not exported here.
+    """
 
-    kind: Literal["image", "noise", "zeros"]
+    kind: Literal["image", "noise", "zeros", "given"]
     amplitude: float
 
 
 class Manifest(_Data, frozen=True, kw_only=True):
-    """All that is known of an artifact. `size_bytes` counts the model's own files only."""
+    """All that is known of an artifact. `size_bytes` counts the model's own files only; no
+    `golden` row: what the file should answer is not known.
+    """
 
     schema: int
     created: str
@@ -208,6 +214,7 @@ class Manifest(_Data, frozen=True, kw_only=True):
     golden: tuple[GoldenRow, ...]
     tools: dict[str, str]
     proof: Proof
+    computation: Computation | None = None
 
     @property
     def key(self) -> str:

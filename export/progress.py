@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from export.artifact import Manifest
+from export.artifact import Manifest, doubts
 from export.pipeline import Outcome, Update
 from export.verify import EXACT_DB
 
@@ -106,7 +106,7 @@ def proof(manifest: Manifest) -> str:
 
 
 def notes(manifests: list[Manifest]) -> list[str]:
-    """Return what a reader must know of these files: random weights, random calibration."""
+    """Return what a reader must know: random weights or calibration, int8 that does not pay."""
     random = sorted({m.network.name for m in manifests if m.network.weights.origin == "random"})
     noisy = [
         m.key
@@ -120,12 +120,12 @@ def notes(manifests: list[Manifest]) -> list[str]:
         )
     if noisy:
         lines.append(f"random calibration: {', '.join(noisy)} (right for size and speed; --data)")
-    for doubt, keys in _doubts(manifests).items():
+    for doubt, keys in _calibration_doubts(manifests).items():
         lines.append(f"calibration of {', '.join(keys)}: {doubt}")
-    return lines
+    return lines + doubts(manifests)
 
 
-def _doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
+def _calibration_doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for manifest in manifests:
         described = manifest.quantization.calibration
