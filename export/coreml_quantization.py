@@ -19,8 +19,8 @@ TARGETS = {
     "int4-weights": ct.target.iOS18,
 }
 GRANULARITY = {"int8": "per-channel", "int8-weights": "per-channel", "int4-weights": "per-block"}
-# Input channels that share a 4-bit scale: at most this many, and at least a quarter of it.
-BLOCK = 32
+# Input channels that share a 4-bit scale.
+BLOCK, SMALLEST_BLOCK = 32, 8
 # A smaller weight costs more bytes for its scales and operator than it saves. For integer arithmetic
 # every weight has to be an integer, however small.
 THRESHOLDS = {"int8": 0, "int8-weights": 512, "int4-weights": 512}
@@ -58,16 +58,19 @@ def activations(stats: Stats, kept: Sequence[Any]) -> Configured:
 
 
 def weights(precision: Precision, program: Any, kept: Sequence[Any]) -> Configured:
-    """Return the pass that stores weights as integers, 8 bits per channel or 4 bits per block.
+    """Return the pass that stores weights as integers, of 8 bits per channel or 4 bits per block.
+
+    Where 4 bits are asked for, weights whose few input channels make no blocks keep 8 bits: those of
+    depthwise convolutions, which suffer most and weigh least.
 
     Args:
         precision: the number of bits, and which weights are too small.
         program: the program that will be compressed.
         kept: operators whose weights stay float.
     """
-    options: dict[str, Any] = {
+    options = {
         "mode": "linear_symmetric",
-        "dtype": precision.weights,
+        "dtype": "int8",
         "granularity": "per_channel",
         "weight_threshold": THRESHOLDS[precision.name],
     }
@@ -75,27 +78,27 @@ def weights(precision: Precision, program: Any, kept: Sequence[Any]) -> Configur
     chosen = _blocks(program, options) if precision.weights == "int4" else {}
     chosen |= {found.name: None for op in kept if (found := weight(op)) is not None}
     config = OptimizationConfig(OpLinearQuantizerConfig(**options), op_name_configs=chosen)
+    recorded: dict[str, Any] = dict(options)
     if precision.weights == "int4":
-        options |= {"granularity": "per_block", "block_size": BLOCK}
+        recorded["blocks"] = {"dtype": "int4", "largest": BLOCK, "smallest": SMALLEST_BLOCK}
     passes: tuple[Pass, ...] = (("compression::linear_quantize_weights", {"config": config}),)
-    return Configured("linear_quantize_weights", options, passes)
+    return Configured("linear_quantize_weights", recorded, passes)
 
 
 def _blocks(program: Any, options: dict[str, Any]) -> dict[str, OpLinearQuantizerConfig | None]:
-    """Return a configuration for each weight whose input channels divide into blocks."""
+    """Return a 4-bit configuration for each weight whose input channels divide into blocks."""
     found: dict[str, OpLinearQuantizerConfig | None] = {}
     for op in program.functions["main"].operations:
         constant = weight(op)
-        if constant is None or constant.outputs[0].rank < 2:
-            continue
-        size = _block_size(int(constant.outputs[0].shape[1]))
+        size = _block_size(constant.outputs[0].shape) if constant is not None else None
         if size:
-            blocks = options | {"granularity": "per_block", "block_size": size}
-            found[constant.name] = OpLinearQuantizerConfig(**blocks)
+            blocks = {"granularity": "per_block", "block_size": size, "dtype": "int4"}
+            found[constant.name] = OpLinearQuantizerConfig(**(options | blocks))
     return found
 
 
-def _block_size(channels: int) -> int | None:
-    """Return the largest block that divides the channels; None: a scale for each output channel."""
-    sizes = (size for size in range(BLOCK, BLOCK // 4 - 1, -1) if channels % size == 0)
-    return next((size for size in sizes if size < channels), None)
+def _block_size(shape: Sequence[int]) -> int | None:
+    """Return the largest block that divides the input channels evenly; None: there is none."""
+    channels = int(shape[1]) if len(shape) > 1 else 1
+    sizes = (s for s in range(BLOCK, SMALLEST_BLOCK - 1, -1) if channels % s == 0 and s < channels)
+    return next(sizes, None)
