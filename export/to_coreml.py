@@ -25,7 +25,7 @@ from export.coreml_program import (
 from export.coreml_quantization import GRANULARITY, TARGETS, Configured, activations, weights
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import Precision
-from export.program import load, static
+from export.program import folded, static
 
 
 class Converter:
@@ -63,7 +63,8 @@ class Converter:
     @cached_property
     def _float32(self) -> Any:
         """The float32 model, converted once."""
-        program = static(load(self._job.directory / PROGRAM), [p.shape for p in self._info.inputs])
+        shapes = [port.shape for port in self._info.inputs]
+        program = static(folded(self._job.directory / PROGRAM), shapes)
         decomposed = program.run_decompositions({})
         made = from_torch(decomposed, self._info.inputs, self._info.outputs)
         name_layers(made, self._info.layers)

@@ -4,8 +4,8 @@
 operator. It shows whether a file is right, never how fast a device is.
 """
 
-from devices.mil.errors import MilError
+from devices.mil.errors import MilError, UnknownError
 from devices.mil.program import Operator, Program, load
 from devices.mil.tensors import Port
 
-__all__ = ["MilError", "Operator", "Port", "Program", "load"]
+__all__ = ["MilError", "Operator", "Port", "Program", "UnknownError", "load"]

@@ -5,6 +5,7 @@ the file, and the bits at their end that fill up the last byte. See MILBlob's ``
 in coremltools' sources.
 """
 
+import mmap
 import struct
 from math import prod
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.mil.errors import MilError
-from devices.mil.tensors import STORED
+from devices.mil.tensors import element
 
 Array = npt.NDArray[Any]
 HEADER = struct.Struct("<II")
@@ -50,10 +51,13 @@ class WeightFile:
         """
         self._name = path.name
         try:
-            self._bytes: Any = np.memmap(path, np.uint8, "r")
+            with path.open("rb") as stream:
+                mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise MilError(f"cannot read {path}: {error}") from None
-        version = HEADER.unpack_from(self._bytes)[1] if self._bytes.size >= HEADER.size else None
+        self._bytes = memoryview(mapped)
+        whole = len(self._bytes) >= HEADER.size
+        version = HEADER.unpack_from(self._bytes, 0)[1] if whole else None
         if version != VERSION:
             raise MilError(f"{self._name} is not a weight file of storage version {VERSION}")
 
@@ -63,7 +67,7 @@ class WeightFile:
         Raises:
             MilError: the entry or its data lie outside the file, or are not what is declared.
         """
-        if offset + ENTRY.size > self._bytes.size:
+        if offset + ENTRY.size > len(self._bytes):
             raise MilError(f"offset {offset} lies outside {self._name}")
         sentinel, code, size, start, _ = ENTRY.unpack_from(self._bytes, offset)
         if sentinel != SENTINEL:
@@ -71,9 +75,9 @@ class WeightFile:
         if TYPES.get(code) != dtype:
             found = TYPES.get(code, f"unknown type {code}")
             raise MilError(f"{self._name} holds {found} at offset {offset}, declared is {dtype}")
-        if start + size > self._bytes.size:
+        if start + size > len(self._bytes):
             raise MilError(f"the data of offset {offset} reach beyond the end of {self._name}")
-        return unpack(self._bytes[start : start + size].tobytes(), shape, dtype)
+        return unpack(bytes(self._bytes[start : start + size]), shape, dtype)
 
 
 def unpack(raw: bytes, shape: tuple[int, ...], dtype: str) -> Array:
@@ -82,9 +86,7 @@ def unpack(raw: bytes, shape: tuple[int, ...], dtype: str) -> Array:
     Raises:
         MilError: the type is not known here, or the bytes are not those of this shape.
     """
-    if dtype not in STORED:
-        raise MilError(f"data type {dtype} cannot be read")
-    bits, kind = STORED[dtype]
+    bits, kind = element(dtype)
     count = prod(shape)
     if len(raw) != -(-count * bits // 8):
         raise MilError(f"{len(raw)} bytes are stored for {dtype} of shape {list(shape)}")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from devices.mil.errors import MilError
+from devices.mil.errors import MilError, UnknownError
 from devices.mil.numerics import Alarm, alarm, halved
 from devices.mil.ops import KERNELS
 from devices.mil.ops.quantization import linear_quantize, saturation
@@ -57,7 +57,7 @@ class Executor:
                 return
             step = self._step(operation)
         except MilError as error:
-            raise MilError(f"{operation.type} '{name}': {error}") from None
+            raise type(error)(f"{operation.type} '{name}': {error}") from None
         if operation.type.startswith("constexpr_"):
             self.constants.update(_perform(step, {}, self._loaded, linear=False))
             return
@@ -70,7 +70,7 @@ class Executor:
 
     def _step(self, operation: Any) -> Step:
         if operation.type not in KERNELS or operation.blocks:
-            raise MilError("this operator is not known here")
+            raise UnknownError("this operator is not known here")
         if not operation.outputs:
             raise MilError("it has no output")
         sources: dict[str, Source | list[Source]] = {}
@@ -168,14 +168,13 @@ def _perform(
     step: Step, found: Mapping[str, Value], alarms: list[Alarm], *, linear: bool
 ) -> dict[str, Value]:
     """Return the outputs of one operator; add what its numbers lost to `alarms`."""
-    operator = step.operator
+    where = f"{step.operator.kind} '{step.operator.name}'"
     try:
         return _outputs(step, found, alarms, linear=linear)
     except MilError as error:
-        problem = str(error)
+        raise type(error)(f"{where}: {error}") from None
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
-        problem = " ".join(str(error).split())[:300]
-    raise MilError(f"{operator.kind} '{operator.name}': {problem}")
+        raise MilError(f"{where}: {' '.join(str(error).split())[:300]}") from None
 
 
 def _outputs(

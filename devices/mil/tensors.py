@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.mil.errors import MilError
+from devices.mil.errors import UnknownError
 
 # Bits of a stored element, and the numpy type that its bytes, or its unpacked values, are read as.
 STORED: dict[str, tuple[int, type[np.generic]]] = {
@@ -48,6 +48,17 @@ HELD: dict[str, str] = {
 SHORT = {"fp16": "float16", "fp32": "float32", "fp64": "float64"}
 
 
+def element(dtype: str) -> tuple[int, type[np.generic]]:
+    """Return the bits of a stored element, and the numpy type that it is read as.
+
+    Raises:
+        UnknownError: a type that cannot be read.
+    """
+    if dtype not in STORED:
+        raise UnknownError(f"data type {dtype} cannot be read")
+    return STORED[dtype]
+
+
 @dataclass(frozen=True)
 class Port:
     """A tensor of the program by name. `shape` None: a dictionary or list, whose size is open."""
@@ -68,12 +79,12 @@ def tensor_type(kind: Any) -> tuple[tuple[int, ...], str]:
     """Return the shape and dtype of a MIL tensor type.
 
     Raises:
-        MilError: an unknown dtype.
+        UnknownError: an unknown dtype.
     """
     tensor = kind.tensorType
     names = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
     if tensor.dataType not in names:
-        raise MilError(f"unknown data type {tensor.dataType}")
+        raise UnknownError(f"unknown data type {tensor.dataType}")
     shape = tuple(
         int(d.constant.size) if d.WhichOneof("dimension") == "constant" else -1
         for d in tensor.dimensions

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from devices.mil.errors import MilError
+from devices.mil.errors import UnknownError
 from devices.mil.ops.registry import op
 
 GELU: dict[str, Callable[[Tensor], Tensor]] = {
@@ -49,7 +49,7 @@ def elu(x: Tensor, alpha: float) -> Tensor:
 def gelu(x: Tensor, mode: str = "EXACT") -> Tensor:
     """Return ``x * Phi(x)``, exact or by one of two approximations."""
     if mode not in GELU:
-        raise MilError(f"mode '{mode}' is not known here; known are {', '.join(GELU)}")
+        raise UnknownError(f"mode '{mode}' is not known here; known are {', '.join(GELU)}")
     return GELU[mode](x)
 
 

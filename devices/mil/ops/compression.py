@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from devices.mil.blob import unpack
-from devices.mil.errors import MilError
+from devices.mil.errors import MilError, UnknownError
 from devices.mil.ops.registry import Ints, op
 
 
@@ -79,7 +79,7 @@ def lut_to_sparse(
         MilError: a palette of vectors, which is not known here.
     """
     if lut.shape[-1] != 1:
-        raise MilError("a sparse palette of vectors is not known here")
+        raise UnknownError("a sparse palette of vectors is not known here")
     dense = lut_to_dense(_scattered(indices_mask, indices_nonzero_data), lut)
     return [indices_mask, dense[indices_mask.bool()]]
 
@@ -97,7 +97,7 @@ def constexpr_cast(source_val: Tensor, output_dtype: str) -> Tensor:
 
 
 def _unpacked(packed: Tensor, shape: Ints, *, bits: int) -> Tensor:
-    return torch.from_numpy(unpack(packed.numpy().tobytes(), shape, f"uint{bits}"))
+    return torch.tensor(unpack(packed.numpy().tobytes(), shape, f"uint{bits}"))
 
 
 def _scattered(mask: Tensor, values: Tensor) -> Tensor:

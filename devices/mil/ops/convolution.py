@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from devices.mil.errors import MilError
+from devices.mil.errors import UnknownError
 from devices.mil.ops.registry import Ints, op
 from devices.mil.ops.window import padding, surround
 
@@ -62,7 +62,7 @@ def conv_transpose(
     """
     ones = (1,) * (x.dim() - 2)
     if pad_type not in {"valid", "custom"}:
-        raise MilError(f"pad_type '{pad_type}' is not known here for conv_transpose")
+        raise UnknownError(f"pad_type '{pad_type}' is not known here for conv_transpose")
     pads = padding(pad_type, pad, sizes=ones, window=ones, strides=ones)
     compute = TRANSPOSED[len(ones)]
     full = compute(x, weight, bias, strides or ones, 0, 0, groups, dilations or ones)

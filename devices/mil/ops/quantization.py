@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from devices.mil.errors import MilError
+from devices.mil.errors import MilError, UnknownError
 from devices.mil.ops.registry import op
 
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
@@ -70,7 +70,7 @@ def _rounded(x: Tensor, scale: Tensor, zero_point: Tensor | None, axis: int | No
 
 def _limits(dtype: str) -> tuple[int, int]:
     if dtype not in LIMITS:
-        raise MilError(f"output_dtype '{dtype}' is not known here")
+        raise UnknownError(f"output_dtype '{dtype}' is not known here")
     return LIMITS[dtype]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from devices.mil.errors import MilError
+from devices.mil.errors import MilError, UnknownError
 from devices.mil.tensors import HELD, SHORT
 
 Ints = tuple[int, ...]
@@ -51,7 +51,7 @@ class Kernel:
         """
         if unknown := sorted(given - set(self.parameters)):
             takes = ", ".join(self.parameters)
-            raise MilError(f"input '{unknown[0]}' is not known here; known are {takes}")
+            raise UnknownError(f"input '{unknown[0]}' is not known here; known are {takes}")
         if missing := sorted(self.required - given):
             raise MilError(f"input '{missing[0]}' is missing")
 
@@ -116,7 +116,7 @@ def hold(array: Any, dtype: str) -> Tensor:
         MilError: a type that cannot be computed with.
     """
     if dtype not in HELD:
-        raise MilError(f"data type {dtype} cannot be computed with")
+        raise UnknownError(f"data type {dtype} cannot be computed with")
     return torch.tensor(array.astype(HELD[dtype]))
 
 

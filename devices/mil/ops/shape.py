@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from devices.mil.errors import MilError
+from devices.mil.errors import MilError, UnknownError
 from devices.mil.ops.registry import Ints, op
 from devices.mil.ops.window import surround
 
@@ -14,18 +14,15 @@ PAD_MODES = {"reflect": "reflect", "replicate": "replicate"}
 
 @op("reshape")
 def reshape(x: Tensor, shape: Ints) -> Tensor:
-    """Return `x` in another shape: 0 keeps an axis, -1 takes what is left."""
-    return x.reshape([x.shape[axis] if size == 0 else size for axis, size in enumerate(shape)])
+    """Return `x` in another shape: 0 keeps an axis, counted from the last, -1 takes the rest."""
+    kept = (1,) * (len(shape) - x.dim()) + tuple(x.shape[max(x.dim() - len(shape), 0) :])
+    return x.reshape([own if size == 0 else size for size, own in zip(shape, kept, strict=True)])
 
 
 @op("squeeze")
 def squeeze(x: Tensor, axes: Ints | None = None) -> Tensor:
-    """Return `x` without axes of size 1: `axes`, or all of them."""
-    if axes is None:
-        return x.squeeze()
-    if any(x.shape[axis] != 1 for axis in axes):
-        raise MilError(f"axes {axes} of {list(x.shape)} are not all of size 1")
-    return x.squeeze([axis % x.dim() for axis in axes])
+    """Return `x` without those of `axes` that are of size 1; None: without any."""
+    return x.squeeze() if axes is None else x.squeeze(axes)
 
 
 @op("expand_dims")
@@ -83,7 +80,7 @@ def pad(x: Tensor, pad: Ints, mode: str = "constant", constant_val: float = 0.0)
     if mode == "constant":
         return surround(x, pads, constant_val)
     if mode not in PAD_MODES:
-        raise MilError(f"mode '{mode}' is not known here")
+        raise UnknownError(f"mode '{mode}' is not known here")
     while pads and pads[0] == (0, 0):
         pads = pads[1:]
     flat = [amount for pair in reversed(pads) for amount in pair]
@@ -163,7 +160,7 @@ def gather(
         MilError: batch dimensions, which are not known here.
     """
     if batch_dims:
-        raise MilError("batch_dims is not known here")
+        raise UnknownError("batch_dims is not known here")
     axis %= x.dim()
     places = indices.long() % x.shape[axis]
     taken = x.index_select(axis, places.reshape(-1))
@@ -213,7 +210,7 @@ def upsample_bilinear(
         MilError: `half_pixel_centers` against `align_corners`' usual meaning.
     """
     if half_pixel_centers is not None and half_pixel_centers is align_corners:
-        raise MilError("half_pixel_centers is not known here in this combination")
+        raise UnknownError("half_pixel_centers is not known here in this combination")
     scale = (scale_factor_height, scale_factor_width)
     return functional.interpolate(
         x, scale_factor=scale, mode="bilinear", align_corners=align_corners

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
-from devices.mil.errors import MilError
+from devices.mil.errors import MilError, UnknownError
 from devices.mil.ops.registry import Ints
 
 Pads = list[tuple[int, int]]
@@ -31,7 +31,7 @@ def padding(pad_type: str, pad: Ints | None, *, sizes: Ints, window: Ints, strid
             raise MilError(f"pad {pad} does not fit {len(sizes)} spatial axes")
         return [(pad[2 * axis], pad[2 * axis + 1]) for axis in axes]
     if pad_type not in {"same", "same_lower"}:
-        raise MilError(f"pad_type '{pad_type}' is not known here")
+        raise UnknownError(f"pad_type '{pad_type}' is not known here")
     totals = [
         max((-(-sizes[a] // strides[a]) - 1) * strides[a] + window[a] - sizes[a], 0) for a in axes
     ]
