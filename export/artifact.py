@@ -171,6 +171,14 @@ class Alarm(_Data, frozen=True, kw_only=True):
     share: float
 
 
+class Check(_Data, frozen=True, kw_only=True):
+    """Something else that a file was held to when it was made, and what came out, in words."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
 class Proof(_Data, frozen=True, kw_only=True):
     """What running the artifact on its golden inputs showed; `verified` None: it was not run.
 
@@ -186,6 +194,7 @@ class Proof(_Data, frozen=True, kw_only=True):
     outputs: tuple[OutputError, ...] = ()
     emulated: bool = False
     alarms: tuple[Alarm, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):
