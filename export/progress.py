@@ -5,6 +5,7 @@ import io
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -105,7 +106,7 @@ def proof(manifest: Manifest) -> str:
 
 
 def notes(manifests: list[Manifest]) -> list[str]:
-    """Return what a reader must know of these files: random weights, random calibration."""
+    """Return what a reader must know of these files: random weights or calibration, portability."""
     random = sorted({m.network.name for m in manifests if m.network.weights.origin == "random"})
     noisy = [
         m.key
@@ -119,7 +120,14 @@ def notes(manifests: list[Manifest]) -> list[str]:
         )
     if noisy:
         lines.append(f"random calibration: {', '.join(noisy)} (right for size and speed; --data)")
-    return lines
+    return [*lines, *_portability(manifests)]
+
+
+def _portability(manifests: list[Manifest]) -> Iterator[str]:
+    for manifest in manifests:
+        for other in manifest.proof.also:
+            if not other.verified:
+                yield f"not portable: {manifest.key}: {other.runtime}: {other.reason}"
 
 
 def table(outcomes: list[Outcome]) -> str:
