@@ -5,7 +5,6 @@ all of them zero. Tables of a flatbuffer may share what they point to, so each v
 constant is written once. What the file computes stays the same to the bit.
 """
 
-from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -49,12 +48,11 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]
         return self._strings[s]
 
 
-def read(path: Path) -> Any:
-    """Return a file as a `ModelT`, every constant inside its buffer.
+def read(data: bytes) -> Any:
+    """Return a file's bytes as a `ModelT`, every constant inside its buffer.
 
     AI Edge Quantizer keeps large constants behind the flatbuffer, by offset and size.
     """
-    data = path.read_bytes()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     for buffer in model.buffers:
         if buffer.offset > 1:
