@@ -100,19 +100,20 @@ def rename(model: Any, found: Mapping[int, WeightedLayer]) -> dict[str, tuple[st
             names.give(graph.tensors[port.tensorIndex], port.name.decode())
     made: dict[str, tuple[str, ...]] = {}
     for number, operator in enumerate(graph.operators):
-        layer = found.get(number)
-        name = layer.name if layer else kind(model, operator)
-        if layer:
-            names.give(graph.tensors[operator.inputs[1]], layer.weight)
-        outputs = [graph.tensors[index] for index in operator.outputs]
-        for tensor in outputs:
-            names.give(tensor, name)
-        for index in operator.inputs:
-            if index >= 0:
-                names.give(graph.tensors[index], f"{name}.{'bias' if layer else 'const'}")
-        if layer:
-            made[name] = (*made.get(name, ()), *(tensor.name.decode() for tensor in outputs))
+        inputs, outputs = _tensors(graph, operator.inputs), _tensors(graph, operator.outputs)
+        if layer := found.get(number):
+            names.give(inputs[1], layer.weight)
+            names.give_all(outputs, layer.name)
+            names.give_all(inputs, f"{layer.name}.bias")
+            made[layer.name] = (*made.get(layer.name, ()), *(t.name.decode() for t in outputs))
+        else:
+            names.give_all(outputs, kind(model, operator))
+            names.give_all(inputs, f"{kind(model, operator)}.const")
     return made
+
+
+def _tensors(graph: Any, indices: Sequence[int]) -> list[Any]:
+    return [graph.tensors[index] for index in indices if index >= 0]
 
 
 class _Names:
@@ -132,3 +133,7 @@ class _Names:
             self._used[name] += 1
         self._used[unique] += 1
         tensor.name = unique.encode()
+
+    def give_all(self, tensors: Sequence[Any], name: str) -> None:
+        for tensor in tensors:
+            self.give(tensor, name)
