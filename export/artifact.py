@@ -179,9 +179,21 @@ class Check(_Data, frozen=True, kw_only=True):
     detail: str
 
 
+class OtherProof(_Data, frozen=True, kw_only=True):
+    """What a further runtime made of the same file and inputs; `psnr_db` is the worst output's."""
+
+    runtime: str
+    runtime_version: str | None = None
+    verified: bool
+    reason: str | None = None
+    psnr_db: float | None = None
+
+
 class Proof(_Data, frozen=True, kw_only=True):
     """What running the artifact on its golden inputs showed; `verified` None: it was not run.
 
+    The verdict is that of `runtime`, the one an application would use. `also` tells where else the
+    file runs; a refusal there is no refutation, and is reported beside it.
     `emulated`: a reference interpreter on the host ran it, no device's own runtime; then `alarms`
     holds what it saw go wrong in the numbers.
     """
@@ -195,6 +207,7 @@ class Proof(_Data, frozen=True, kw_only=True):
     emulated: bool = False
     alarms: tuple[Alarm, ...] = ()
     checks: tuple[Check, ...] = ()
+    also: tuple[OtherProof, ...] = ()
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):

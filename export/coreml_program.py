@@ -123,7 +123,11 @@ def weight(op: Any) -> Any | None:
     """Return the constant that holds an operator's weight; None where it has none."""
     argument = WEIGHTED.get(op.op_type)
     found = getattr(op, argument) if argument else None
-    return found.op if found is not None and found.op is not None and found.op.op_type == "const" else None
+    return (
+        found.op
+        if found is not None and found.op is not None and found.op.op_type == "const"
+        else None
+    )
 
 
 def _weight_shape(op: Any) -> tuple[int, ...]:

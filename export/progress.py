@@ -5,6 +5,7 @@ import io
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -122,7 +123,7 @@ def notes(manifests: list[Manifest]) -> list[str]:
         lines.append(f"random calibration: {', '.join(noisy)} (right for size and speed; --data)")
     for doubt, keys in _calibration_doubts(manifests).items():
         lines.append(f"calibration of {', '.join(keys)}: {doubt}")
-    return lines + doubts(manifests)
+    return [*lines, *doubts(manifests), *_portability(manifests)]
 
 
 def _calibration_doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
@@ -132,6 +133,13 @@ def _calibration_doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
         for doubt in described.doubts if described else ():
             found.setdefault(doubt, []).append(manifest.key)
     return found
+
+
+def _portability(manifests: list[Manifest]) -> Iterator[str]:
+    for manifest in manifests:
+        for other in manifest.proof.also:
+            if not other.verified:
+                yield f"not portable: {manifest.key}: {other.runtime}: {other.reason}"
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import coremltools as ct
-
 from export import coreml_package
 from export.artifact import Quantization
 from export.convert import Interface, Variant, calibration_inputs, plain
@@ -84,7 +82,9 @@ class Converter:
         steps: list[Configured] = []
         if precision.calibrated:
             inputs = calibration_inputs(self._job, self._info)
-            stats = observed(Path(self._float16.package_path), program, inputs, self._job.quantizing)
+            stats = observed(
+                Path(self._float16.package_path), program, inputs, self._job.quantizing
+            )
             steps.append(activations(stats, operators))
         steps.append(weights(precision, program, operators))
         passes = [done for step in steps for done in step.passes]
