@@ -31,7 +31,7 @@ RUNTIMES: dict[str, dict[str, tuple[str, ...]]] = {
 REFERENCES: dict[str, dict[str, tuple[str, ...]]] = {
     "tflite": {"litert-builtin": RUNTIMES["tflite"]["litert"]},
 }
-PACKAGES = ("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "torch")
+PACKAGES = ("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "coremltools", "torch")
 # Tells, in another environment, which of the packages it is given are there.
 FIND = """
 import sys
