@@ -96,22 +96,30 @@ class Network(_Data, frozen=True, kw_only=True):
 
 
 class Calibration(_Data, frozen=True, kw_only=True):
-    """The images that set the activation ranges. `source` "random" means no images at all."""
+    """The images that set the activation ranges. `source` "random" means no images at all.
+
+    `doubts` are what speaks against them, each a sentence for the user (see `export.guard`).
+    """
 
     source: str
     images: int
     fingerprint: str
     method: str
+    doubts: tuple[str, ...] = ()
 
 
 class Quantization(_Data, frozen=True, kw_only=True):
-    """The recipe as data: which numbers are stored how, and the tool's own recipe verbatim."""
+    """The recipe as data: which numbers are stored how, and the tool's own recipe verbatim.
+
+    `kept_float` names the layers that stay float in an int8 file.
+    """
 
     weights: str
     activations: str
     granularity: str | None = None
     io: str = "float32"
     calibration: Calibration | None = None
+    kept_float: tuple[str, ...] = ()
     recipe: dict[str, Any] = {}
 
 
@@ -174,7 +182,7 @@ class Manifest(_Data, frozen=True, kw_only=True):
     created: str
     network: Network
     format: Literal["onnx", "tflite", "coreml", "torch"]
-    precision: Literal["fp32", "fp16", "int8", "int8-weights"]
+    precision: Literal["fp32", "fp16", "int8", "int8-weights", "int4-weights"]
     quantization: Quantization
     contract: Contract
     size_bytes: int

@@ -64,7 +64,7 @@ class _Verbs(click.Group):
     default="fp32",
     show_default=True,
     metavar="NAMES",
-    help="fp32, fp16, int8, int8-weights; 'all' is the first three.",
+    help="fp32, fp16, int8, int8-weights, int4-weights; 'all' is the first three.",
 )
 @click.option(
     "--out",
@@ -109,6 +109,27 @@ class _Verbs(click.Group):
     type=click.Choice(["data", "random"]),
     default="data",
     help="'random' sets int8 ranges by noise: right for speed and size, not accuracy.",
+)
+@click.option(
+    "--calibration-method",
+    "method",
+    type=click.Choice(["min-max", "percentile", "entropy"]),
+    default="min-max",
+    show_default=True,
+    help="What sets an activation's int8 range from the values it takes.",
+)
+@click.option(
+    "--percentile",
+    type=click.FloatRange(90, 100),
+    default=99.99,
+    show_default=True,
+    help="Share of values, in percent, that the percentile method keeps.",
+)
+@click.option(
+    "--keep-float",
+    multiple=True,
+    metavar="LAYER[,LAYER]",
+    help="Layers of an int8 file that stay float, as 'models show' names them; wild cards work.",
 )
 @click.option(
     "--io",
@@ -166,6 +187,7 @@ def _refuse_options(context: click.Context) -> None:
 def _request(options: dict[str, Any]) -> "Request":
     """Check everything that can be checked before a process starts."""
     from export import precision, source
+    from export.jobs import Quantizing
     from export.pipeline import Request
 
     sources = source.find(
@@ -180,6 +202,7 @@ def _request(options: dict[str, Any]) -> "Request":
         _split(options["formats"]), _split(options["precisions"]), options["io"], batch
     )
     calibrated = any(v.precision.calibrated for v in variants)
+    kept = tuple(name for text in options["keep_float"] for name in _split(text))
     precision.require_images(calibrated, options["calibration"], options["data"])
     return Request(
         sources=tuple(sources),
@@ -189,6 +212,9 @@ def _request(options: dict[str, Any]) -> "Request":
         data=_checked_data(options["data"]),
         calibration=options["calibration"] if calibrated else None,
         images=options["images"],
+        quantizing=Quantizing(
+            method=options["method"], percentile=options["percentile"], keep_float=kept
+        ),
         preprocessing=_preprocessing(options),
         jobs=options["jobs"],
     )

@@ -6,6 +6,8 @@ from typing import TypeVar
 import msgspec
 
 from export.artifact import Calibration, Contract, GoldenRow, Network, Quantization
+from export.layers import WeightedLayer
+from export.ranges import Method
 from export.source import Source
 from models.preprocess import Preprocessing
 
@@ -23,6 +25,7 @@ class ProgramJob(msgspec.Struct, frozen=True, kw_only=True):
     data: str | None
     calibration: str | None
     images: int
+    method: Method = "min-max"
     preprocessing: Preprocessing | None = None
 
 
@@ -45,6 +48,7 @@ class ProgramInfo(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[str, ...] | None
     golden: tuple[GoldenRow, ...]
     calibration: Calibration | None
+    layers: tuple[WeightedLayer, ...]
 
 
 class VariantJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +57,16 @@ class VariantJob(msgspec.Struct, frozen=True, kw_only=True):
     precision: str
     io: str
     directory: Path
+
+
+class Quantizing(msgspec.Struct, frozen=True, kw_only=True):
+    """How an int8 file is made: the rule that sets activation ranges (`export.ranges`), the share
+    of values that "percentile" keeps, and the layers that stay float, by their names.
+    """
+
+    method: Method = "min-max"
+    percentile: float = 99.99
+    keep_float: tuple[str, ...] = ()
 
 
 class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +78,7 @@ class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
     directory: Path
     scratch: Path
     variants: tuple[VariantJob, ...]
+    quantizing: Quantizing = Quantizing()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

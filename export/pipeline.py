@@ -24,7 +24,17 @@ from export import artifact, child
 from export.artifact import ArtifactError, Manifest, Proof
 from export.capturing import capture_file
 from export.child import Children
-from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, ProgramJob, VariantJob, encode
+from export.jobs import (
+    PROGRAM_INFO,
+    ConvertJob,
+    Event,
+    ProgramInfo,
+    ProgramJob,
+    Quantizing,
+    VariantJob,
+    encode,
+)
+from export.layers import choose
 from export.precision import ExportError, Variant
 from export.source import Source
 from models.preprocess import Preprocessing
@@ -41,7 +51,9 @@ WEIGHT_COPIES = 8
 
 @dataclass(frozen=True)
 class Request:
-    """What to export, where to, and how. `calibration` is data, random, or None: not needed."""
+    """What to export, where to, and how. `calibration` is data, random, or None: not needed;
+    `quantizing.keep_float` are patterns of layers' names.
+    """
 
     sources: tuple[Source, ...]
     variants: tuple[Variant, ...]
@@ -50,6 +62,7 @@ class Request:
     data: str | None = None
     calibration: str | None = None
     images: int = 128
+    quantizing: Quantizing = field(default_factory=Quantizing)
     preprocessing: Preprocessing | None = None
     jobs: int | None = None
 
@@ -193,6 +206,8 @@ def _network(run: _Run, source: Source, pool: ThreadPoolExecutor) -> list[Outcom
         directory.mkdir()
         step.log.touch()
         info = _program(run, source, directory, step.log)
+        kept = choose(run.request.quantizing.keep_float, info.layers)
+        quantizing = msgspec.structs.replace(run.request.quantizing, keep_float=kept)
     except ArtifactError as error:
         return [step.failed("*", str(error), error.exit_code)]
     except OSError as error:
@@ -201,7 +216,8 @@ def _network(run: _Run, source: Source, pool: ThreadPoolExecutor) -> list[Outcom
     for variant in run.request.variants:
         grouped.setdefault(variant.format, []).append(variant)
     tasks: list[Future[list[Outcome]]] = [
-        pool.submit(_format, run, source.name, info, variants) for variants in grouped.values()
+        pool.submit(_format, run, source.name, info, variants, quantizing)
+        for variants in grouped.values()
     ]
     outcomes = [outcome for task in tasks for outcome in task.result()]
     shutil.rmtree(directory, ignore_errors=True)
@@ -239,6 +255,7 @@ def _program_job(request: Request, source: Source, directory: Path) -> ProgramJo
         data=request.data,
         calibration=request.calibration,
         images=request.images,
+        method=request.quantizing.method,
         preprocessing=request.preprocessing,
     )
 
@@ -248,7 +265,9 @@ def _write_job(path: Path, job: ProgramJob | ConvertJob) -> Path:
     return path
 
 
-def _format(run: _Run, network: str, info: ProgramInfo, variants: list[Variant]) -> list[Outcome]:
+def _format(
+    run: _Run, network: str, info: ProgramInfo, variants: list[Variant], quantizing: Quantizing
+) -> list[Outcome]:
     """Convert to one format at all precisions, proving and publishing each file as it comes."""
     directory = run.scratch / network
     scratch = directory / variants[0].format
@@ -267,20 +286,27 @@ def _format(run: _Run, network: str, info: ProgramInfo, variants: list[Variant])
     need = CONVERTER_BYTES + WEIGHT_COPIES * 4 * info.network.parameters
     with run.budget.take(need):
         try:
-            job = _write_job(scratch / "job.json", _convert_job(directory, scratch, variants))
-            run.step("export.convert", job, step.log, listen)
+            job = _convert_job(directory, scratch, variants, quantizing)
+            written = _write_job(scratch / "job.json", job)
+            run.step("export.convert", written, step.log, listen)
         except ArtifactError as error:
             outcomes += step.lost(pending.values(), error)
     return outcomes
 
 
-def _convert_job(directory: Path, scratch: Path, variants: list[Variant]) -> ConvertJob:
+def _convert_job(
+    directory: Path, scratch: Path, variants: list[Variant], quantizing: Quantizing
+) -> ConvertJob:
     jobs = tuple(
         VariantJob(precision=v.precision.name, io=v.io, directory=scratch / v.name)
         for v in variants
     )
     return ConvertJob(
-        format=variants[0].format, directory=directory, scratch=scratch, variants=jobs
+        format=variants[0].format,
+        directory=directory,
+        scratch=scratch,
+        variants=jobs,
+        quantizing=quantizing,
     )
 
 

@@ -15,15 +15,19 @@ import numpy.typing as npt
 import torch
 from torch.export import ExportedProgram
 
-from export import calibration, capture
+from export import calibration, capture, guard
 from export.artifact import Calibration, Network, Weights
 from export.child import steps
+from export.drift import first_norm
 from export.jobs import PROGRAM, PROGRAM_INFO, Event, Port, ProgramInfo, ProgramJob, unwritable
+from export.layers import WeightedLayer
 from export.precision import ExportError
 from export.source import Source
 from models.family import Output
+from models.operators import is_view, kind_of
 from models.preprocess import Preprocessing
 
+WEIGHTED = {"bmm", "conv", "conv_transpose2d", "depthwise conv", "linear", "matmul", "mm"}
 Array = npt.NDArray[Any]
 # Statistics of ImageNet's training images, with which most published networks were trained.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -179,6 +183,7 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
     rows, golden = calibration.golden(job.data, preprocessing, shapes, job.source.seed)
     results = run_rows(made.program, rows, job.batch)
     inputs = _ports(_input_names(made.program), shapes)
+    told = results[0].shape[1] if len(results) == 1 and results[0].ndim == 2 else None
     meaning = made.output or _guess_output(results)
     names, sizes = _output_names(results, meaning), [(job.batch, *r.shape[1:]) for r in results]
     outputs = _ports(names, sizes)
@@ -195,12 +200,18 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
         postprocessing=POSTPROCESSING[meaning],
         classes=made.classes,
         golden=golden,
-        calibration=_calibrate(job, preprocessing, inputs),
+        calibration=_calibrate(
+            job, preprocessing, inputs, _guard(made.program, None if dynamic else job.batch, told)
+        ),
+        layers=weighted_layers(made.program),
     )
 
 
 def _calibrate(
-    job: ProgramJob, preprocessing: Preprocessing | None, inputs: Sequence[Port]
+    job: ProgramJob,
+    preprocessing: Preprocessing | None,
+    inputs: Sequence[Port],
+    guarding: calibration.Guard,
 ) -> Calibration | None:
     if job.calibration is None:
         return None
@@ -210,10 +221,56 @@ def _calibrate(
         [p.shape for p in inputs],
         count=job.images,
         seed=job.source.seed,
+        method=job.method,
+        guard=guarding,
     )
     named: dict[str, Any] = {p.name: a for p, a in zip(inputs, arrays, strict=True)}
     np.savez(job.directory / "calibration.npz", **named)
     return described
+
+
+def _guard(program: ExportedProgram, batch: int | None, classes: int | None) -> calibration.Guard:
+    def check(images: Array, labels: Array, source: str) -> tuple[str, ...]:
+        drift = first_norm(program, images, batch)
+        return guard.check(images, labels, source, classes, drift)
+
+    return check
+
+
+def weighted_layers(program: ExportedProgram) -> tuple[WeightedLayer, ...]:
+    """Return the layers that have weights of their own, in the program's order."""
+    found = []
+    for node in program.graph.nodes:
+        parameter = _weight(program, node)
+        if parameter is None:
+            continue
+        module, _, _ = parameter.rpartition(".")
+        found.append(
+            WeightedLayer(
+                name=module or node.name,
+                node=node.name,
+                kind=kind_of(node),
+                weight=parameter,
+                weight_shape=tuple(program.state_dict[parameter].shape),
+            )
+        )
+    return tuple(found)
+
+
+def _weight(program: ExportedProgram, node: torch.fx.Node) -> str | None:
+    """Return the name of the weight that a convolution or matrix product takes, through views."""
+    if node.op != "call_function" or kind_of(node) not in WEIGHTED:
+        return None
+    parameters = program.graph_signature.inputs_to_parameters
+    operands = [_root(argument).name for argument in node.all_input_nodes]
+    weights = [parameters[name] for name in operands if name in parameters]
+    return next((name for name in weights if program.state_dict[name].ndim > 1), None)
+
+
+def _root(node: torch.fx.Node) -> torch.fx.Node:
+    while is_view(node):
+        node = node.all_input_nodes[0]
+    return node
 
 
 def _network(name: str, made: Made) -> Network:

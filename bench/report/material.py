@@ -10,7 +10,7 @@ from bench.rows import Row, rows
 from export.artifact import Manifest, Tensor
 
 FORMATS = ("torch", "onnx", "tflite", "coreml")
-PRECISIONS = ("fp32", "fp16", "int8", "int8-weights")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int4-weights")
 
 
 @dataclass(frozen=True)

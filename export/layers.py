@@ -1,0 +1,46 @@
+"""A network's layers that have weights, as every format must find them again in its own file.
+
+A converter folds, renames and reorders what lies between; convolutions and matrix products stay,
+in the program's order and with their weights' shapes.
+"""
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from export.precision import ExportError
+
+
+class WeightedLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """A convolution or matrix product with weights of its own, in the program's order.
+
+    `name` is the module's path as ``models show`` prints it (a layer that is run twice is there
+    twice); `node` is the program's node; `weight` is the parameter's name and `weight_shape` its
+    shape as torch has it, output channels first: ``(O, I / groups, H, W)`` or ``(O, I)``.
+    """
+
+    name: str
+    node: str
+    kind: str
+    weight: str
+    weight_shape: tuple[int, ...]
+
+
+def choose(patterns: Sequence[str], layers: Sequence[WeightedLayer]) -> tuple[str, ...]:
+    """Return the names of the layers that fit any pattern (wild cards), in the program's order.
+
+    Raises:
+        ExportError: a pattern fits none; names near misses.
+    """
+    names = list(dict.fromkeys(layer.name for layer in layers))
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            near = difflib.get_close_matches(pattern, names, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(names[:4])} ..."
+            raise ExportError(
+                f"--keep-float {pattern} fits no layer with weights; {hint} "
+                "(models show NAME lists them)"
+            )
+    return tuple(n for n in names if any(fnmatchcase(n, pattern) for pattern in patterns))
