@@ -1,6 +1,6 @@
 """The float network, layer by layer: the values of every layer, and one layer run on its own.
 
-A layer is an operator with the batch norm after it, which every format folds into it, and with the
+A layer is one of the network's inputs, or an operator with the batch norm after it, which every format folds into it, and with the
 clamp (ReLU, ReLU6) after that, which most formats fuse. Other activations, additions, concatenations
 and pools are layers themselves; what only moves values (reshape, dropout) is none.
 """
@@ -20,6 +20,7 @@ from export.trace import common
 from models.operators import is_view, kind_of, module_of, operator_name, shape_of
 
 Array = npt.NDArray[Any]
+INPUT = "input"
 WEIGHTED = {"conv", "linear"}
 # Clamps that formats fuse or, in int8, leave to the limits of the quantized range.
 BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}
@@ -79,6 +80,8 @@ class Reference:
 
     def _layers(self) -> Iterator[Layer]:
         feeds: dict[Node, frozenset[str]] = {n: frozenset([n.name]) for n in self.inputs}
+        for node in self.inputs:
+            yield Layer(node.name, INPUT, node, node, node, (node,), feeds[node])
         taken: set[Node] = set()
         names: dict[str, int] = {}
         for node in self._nodes:
@@ -170,7 +173,7 @@ class Reference:
     def run(self, arrays: Sequence[Array]) -> dict[Node, Array]:
         """Return the values of every layer's operands, norm and end, given the inputs' arrays."""
         values = self._evaluate(dict(zip(self.inputs, map(_tensor, arrays), strict=True)))
-        return {n: v.numpy() for n, v in values.items() if isinstance(v, torch.Tensor)}
+        return {n: v.detach().numpy() for n, v in values.items() if isinstance(v, torch.Tensor)}
 
     def run_with(self, arrays: Sequence[Array], errors: dict[Node, Array]) -> list[Array]:
         """Return the outputs where `errors` are added to the values of the nodes they name."""
@@ -195,10 +198,9 @@ class Reference:
     def apply(
         self, layer: Layer, operands: Sequence[Array], weight: Array | None = None
     ) -> Array:
-        """Run one layer on `operands`, its own `weight` (folded, as in `Layer`) replaced if given.
-
-        Arrays take the shapes of the network's own operands, the batch aside.
-        """
+        """Run one layer on `operands`, its own `weight` (folded, as in `Layer`) replaced if given."""
+        if layer.kind == INPUT:
+            return operands[0]
         interpreter = self._interpreter(dict(zip(layer.operands, map(_tensor, operands), strict=True)))
         members = self._members(layer)
         with torch.no_grad():

@@ -18,8 +18,8 @@ from export.trace import HALF, Array, Grid, Step, Trace, Weight, common, grid
 WEIGHTED = {"conv", "linear"}
 
 
-def read(path: Path) -> Trace:
-    """Read a file.
+def read(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Trace:
+    """Read a file with these `inputs` and `outputs`.
 
     Raises:
         ValueError: it is not an ONNX file, or ONNX Runtime cannot run it.
@@ -33,10 +33,9 @@ def read(path: Path) -> Trace:
     constants = _Constants(model)
     nodes = [n for n in model.graph.node if constants.reads(n)]
     steps = tuple(_step(node, constants) for node in nodes)
-    inputs = tuple(v.name for v in model.graph.input if v.name not in constants.values)
-    outputs = tuple(v.name for v in model.graph.output)
     session = _session(model, [step.output for step in steps])
-    return Trace(steps, inputs, outputs, _runner(session, inputs), _grids(nodes, session, constants))
+    grids = _grids(nodes, session, constants)
+    return Trace(steps, tuple(inputs), tuple(outputs), _runner(session, inputs), grids)
 
 
 class _Constants:
@@ -141,7 +140,9 @@ def _first_line(error: Exception) -> str:
 
 def _runner(session: ort.InferenceSession, inputs: Sequence[str]) -> Any:
     def run(arrays: Sequence[Array], wanted: Sequence[str]) -> dict[str, Array]:
-        got = session.run(list(wanted), dict(zip(inputs, arrays, strict=True)))
-        return {name: np.asarray(a, np.float32) for name, a in zip(wanted, got, strict=True)}
+        given = dict(zip(inputs, arrays, strict=True))
+        computed = [name for name in wanted if name not in given]
+        values = dict(zip(computed, session.run(computed, given), strict=True))
+        return {name: np.asarray((given | values)[name], np.float32) for name in wanted}
 
     return run

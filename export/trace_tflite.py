@@ -17,8 +17,8 @@ WEIGHT_ORDER = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2)}
 KERNELS = (OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.BUILTIN_REF)
 
 
-def read(path: Path) -> Trace:
-    """Read a file.
+def read(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Trace:
+    """Read a file whose signature names `inputs` and `outputs`.
 
     Raises:
         ValueError: it is not a TFLite file, or LiteRT cannot run it without delegates.
@@ -27,12 +27,14 @@ def read(path: Path) -> Trace:
     interpreter = _interpreter(path)
     values = _Values(interpreter, graph)
     operators = [o for o in graph.operators if values.computed(o.inputs)]
-    inputs = tuple(str(d["index"]) for d in interpreter.get_input_details())
+    runner = interpreter.get_signature_runner()
+    ends = runner.get_input_details() | runner.get_output_details()
+    places = [ends[name]["index"] for name in inputs]
     return Trace(
         steps=tuple(_step(operator, values) for operator in operators),
-        inputs=inputs,
-        outputs=tuple(str(d["index"]) for d in interpreter.get_output_details()),
-        run=_runner(interpreter, values),
+        inputs=tuple(map(str, places)),
+        outputs=tuple(str(ends[name]["index"]) for name in outputs),
+        run=_runner(interpreter, values, places),
         grids=values.grids(),
     )
 
@@ -94,10 +96,9 @@ class _Values:
         """Return the grid of every tensor that is not float32."""
         return {name: g for name, d in self._details.items() if (g := _grid(d))}
 
-    def write(self, arrays: Sequence[Array]) -> None:
-        """Set the file's inputs, quantizing them where the file takes integers."""
-        for details, array in zip(self._interpreter.get_input_details(), arrays, strict=True):
-            self._interpreter.set_tensor(details["index"], _stored(array, details))
+    def write(self, place: int, array: Array) -> None:
+        """Set an input, quantized where the file takes integers."""
+        self._interpreter.set_tensor(place, _stored(array, self._details[str(place)]))
 
 
 def _grid(details: dict[str, Any]) -> Grid | None:
@@ -145,9 +146,10 @@ def _weight(operator: Operator, values: _Values) -> Weight | None:
     )
 
 
-def _runner(interpreter: Interpreter, values: _Values) -> Run:
+def _runner(interpreter: Interpreter, values: _Values, places: Sequence[int]) -> Run:
     def run(arrays: Sequence[Array], wanted: Sequence[str]) -> dict[str, Array]:
-        values.write([_moved(array, 1, 3) for array in arrays])
+        for place, array in zip(places, arrays, strict=True):
+            values.write(place, _moved(array, 1, 3))
         interpreter.invoke()
         return {name: _moved(values.real(name), 3, 1) for name in wanted}
 
