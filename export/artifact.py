@@ -157,8 +157,24 @@ class OutputError(_Data, frozen=True, kw_only=True):
     inputs: int
 
 
+class Alarm(_Data, frozen=True, kw_only=True):
+    """What went wrong in an operator's numbers: the largest share of values that one input lost.
+
+    `kind` is overflow (of float16), underflow (to its subnormal numbers or zero), or saturation
+    (values that a quantize operator clipped); `operator` is the name of its first output.
+    """
+
+    kind: str
+    operator: str
+    share: float
+
+
 class Proof(_Data, frozen=True, kw_only=True):
-    """What running the artifact on its golden inputs showed; `verified` None: it was not run."""
+    """What running the artifact on its golden inputs showed; `verified` None: it was not run.
+
+    `emulated`: a reference interpreter on the host ran it, no device's own runtime; then `alarms`
+    holds what it saw go wrong in the numbers.
+    """
 
     verified: bool | None
     reason: str | None = None
@@ -166,6 +182,8 @@ class Proof(_Data, frozen=True, kw_only=True):
     runtime_version: str | None = None
     tolerance: Tolerance | None = None
     outputs: tuple[OutputError, ...] = ()
+    emulated: bool = False
+    alarms: tuple[Alarm, ...] = ()
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):

@@ -150,8 +150,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     """Export networks and prove that each file is still the same function.
 
     Exit status: 0 every file made and none refuted; 1 a conversion or a proof failed; 2 wrong
-    usage or input. Core ML cannot run on this system, unless it is a Mac: such files are made,
-    and marked unproved.
+    usage or input. Core ML files are run by a reference interpreter, operator by operator, and
+    marked "verified (emulated)": only a Mac can show what a device makes of them.
     """
     if context.invoked_subcommand is not None:
         return _refuse_options(context)
@@ -277,22 +277,26 @@ def prove(directory: Path, manifest: "Manifest") -> "tuple[Proof, Outputs | None
         session = device.open(job)
         try:
             outputs = session.verify()
-            ready = session.ready
+            ready, alarms = session.ready, session.alarms
         finally:
             session.close()
     except WorkerError as error:
+        refuted = None if error.cause == "unsupported" else False
         reason = f"{runtimes[0]} could not run it: {error.detail}"
-        return Proof(verified=False, reason=reason, runtime=runtimes[0]), None
+        return Proof(verified=refuted, reason=reason, runtime=runtimes[0]), None
     _, expected = verify.golden(directory, manifest)
-    proof = verify.prove(manifest, expected, outputs)
+    proof = verify.prove(manifest, expected, outputs, alarms)
     return msgspec.structs.replace(
-        proof, runtime=ready.runtime, runtime_version=ready.runtime_version
+        proof,
+        runtime=ready.runtime,
+        runtime_version=ready.runtime_version,
+        emulated=ready.reference,
     ), outputs
 
 
 def _unproved(format: str) -> str:
     if format == "coreml":
-        return "no Core ML runtime on this system"
+        return "the reference interpreter needs coremltools: pip install 'edgeworthy[coreml]'"
     return f"no runtime for {format} is installed here: pip install 'edgeworthy[bench]'"
 
 
