@@ -5,7 +5,7 @@ file's own values of its operands, so that noise from before does not count. "So
 output against the float network's, with all that it inherits. Layers are ranked by their own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -20,6 +20,7 @@ from export.reference import INPUT, Reference
 from export.trace import Trace
 
 Array = npt.NDArray[Any]
+Progress = Callable[[int, int], None]
 RELIEF_ROWS = 8
 
 
@@ -58,17 +59,21 @@ class Diagnoser:
         self._reference, self._trace, self._batch = reference, trace, batch
         self._pairs = align(reference.layers, trace)
 
-    def run(self, rows: Sequence[Array]) -> Diagnosis:
-        """Compare on all rows of the inputs ``(rows, ...)``, an array each, channel-first."""
+    def run(self, rows: Sequence[Array], progress: Progress) -> Diagnosis:
+        """Compare on all rows of the inputs ``(rows, ...)``, an array each, channel-first.
+
+        `progress` is called after each row with how many are done, and of how many.
+        """
         tallies = {p.layer.name: Tally(p.grid) for p in self._pairs if p.step}
         whole = [0.0, 0.0]
-        for inputs in self._rows(rows):
+        for number, inputs in enumerate(self._rows(rows), 1):
             seen = _Seen(self._reference, self._trace, self._pairs, inputs)
             for pair in self._pairs:
                 if pair.layer.name in tallies and not seen.add(pair, tallies[pair.layer.name]):
                     del tallies[pair.layer.name]
             for position, energy in enumerate(seen.output_energies()):
                 whole[position] += energy
+            progress(number, len(rows[0]))
         found = tuple(Found(p, tallies.get(p.layer.name)) for p in self._pairs)
         return Diagnosis(found, snr_db(whole[0], whole[1]), len(rows[0]))
 
@@ -78,14 +83,20 @@ class Diagnoser:
         Measured in the float network, with every layer's own error added to it, and with every
         one's but the layer's.
         """
-        noise = {name: 0.0 for name in ("", *names)}
+        noise = dict.fromkeys(("", *names), 0.0)
         for inputs in self._rows([array[:RELIEF_ROWS] for array in rows]):
             seen = _Seen(self._reference, self._trace, self._pairs, inputs)
-            errors = {p.layer.name: (p.layer.end, e) for p in self._pairs if (e := seen.error(p)) is not None}
+            errors = {
+                p.layer.name: (p.layer.end, e)
+                for p in self._pairs
+                if (e := seen.error(p)) is not None
+            }
             for name in noise:
                 given = {node: e for other, (node, e) in errors.items() if other != name}
                 outputs = self._reference.run_with(inputs, given)
-                noise[name] += sum(_energy(a - b) for a, b in zip(outputs, seen.outputs, strict=True))
+                noise[name] += sum(
+                    _energy(a - b) for a, b in zip(outputs, seen.outputs, strict=True)
+                )
         whole = noise.pop("")
         if not np.isfinite(whole) or not whole:
             return {}

@@ -1,8 +1,9 @@
 """The float network, layer by layer: the values of every layer, and one layer run on its own.
 
-A layer is one of the network's inputs, or an operator with the batch norm after it, which every format folds into it, and with the
-clamp (ReLU, ReLU6) after that, which most formats fuse. Other activations, additions, concatenations
-and pools are layers themselves; what only moves values (reshape, dropout) is none.
+A layer is an operator with the batch norm after it, which every format folds into it, and with the
+clamp (ReLU, ReLU6) after that, which most formats fuse. Other activations, additions,
+concatenations and pools are layers themselves, as are the network's inputs; what only moves values
+(reshape, dropout) is none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -137,9 +138,7 @@ class Reference:
             a.op == "get_attr" and self._value(a).ndim > 1 for a in head.all_input_nodes
         )
 
-    def _weights(
-        self, head: Node, norm: Node
-    ) -> tuple[Array | None, Array | None, Array | None]:
+    def _weights(self, head: Node, norm: Node) -> tuple[Array | None, Array | None, Array | None]:
         """Return the weight and bias with the batch norm folded in, and the factors of that."""
         if not self._has_weight(head):
             return None, None, None
@@ -195,13 +194,13 @@ class Reference:
                     interpreter.env[node] = interpreter.env[node] + errors[node]
         return interpreter.env
 
-    def apply(
-        self, layer: Layer, operands: Sequence[Array], weight: Array | None = None
-    ) -> Array:
-        """Run one layer on `operands`, its own `weight` (folded, as in `Layer`) replaced if given."""
+    def apply(self, layer: Layer, operands: Sequence[Array], weight: Array | None = None) -> Array:
+        """Run one layer on `operands`; `weight`, folded as the layer's own, takes its place."""
         if layer.kind == INPUT:
             return operands[0]
-        interpreter = self._interpreter(dict(zip(layer.operands, map(_tensor, operands), strict=True)))
+        interpreter = self._interpreter(
+            dict(zip(layer.operands, map(_tensor, operands), strict=True))
+        )
         members = self._members(layer)
         with torch.no_grad():
             for node in {a: None for m in members for a in m.all_input_nodes}:
@@ -216,7 +215,9 @@ class Reference:
     def _replace_weight(self, layer: Layer, values: dict[Node, Any], weight: Array) -> None:
         """Undo the folding, as the batch norm is still to come."""
         assert layer.factors is not None
-        node = next(a for a in layer.head.all_input_nodes if a.op == "get_attr" and values[a].ndim > 1)
+        node = next(
+            a for a in layer.head.all_input_nodes if a.op == "get_attr" and values[a].ndim > 1
+        )
         shape = (-1, *(1,) * (weight.ndim - 1))
         alive = np.where(layer.factors == 0, 1, layer.factors).reshape(shape)
         plain = torch.from_numpy(np.ascontiguousarray(weight / alive, np.float32))

@@ -4,14 +4,17 @@ Readers (`trace_onnx`, `trace_tflite`, `trace_coreml`) give a `Trace`. Its value
 was quantized restored by each tensor's own scale and zero point, images channel-first.
 """
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from export.artifact import MODEL_FILES, ArtifactError, Manifest
 from export.inspection import plain
 
 Array = npt.NDArray[Any]
@@ -152,3 +155,25 @@ class Trace:
 def _narrower(one: Grid, other: Grid) -> Grid:
     low, high = max(one.low, other.low), min(one.high, other.high)
     return Grid(low, high, max(one.step, other.step))
+
+
+def load(directory: Path, manifest: Manifest) -> Trace:
+    """Open an artifact's file.
+
+    Raises:
+        ArtifactError: the format's package is not installed, or the file cannot be read or run.
+    """
+    path = directory / MODEL_FILES[manifest.format]
+    contract = manifest.contract
+    try:
+        reader = importlib.import_module(f"export.trace_{manifest.format}")
+        found: Trace = reader.read(
+            path, [t.name for t in contract.inputs], [t.name for t in contract.outputs]
+        )
+    except ImportError as error:
+        raise ArtifactError(
+            f"reading {path} needs {error.name}: pip install 'edgeworthy[{manifest.format}]'"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot diagnose {path}: {error}") from None
+    return found

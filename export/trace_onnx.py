@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, ValueInfoProto, numpy_helper
+from onnx import ValueInfoProto, numpy_helper
 
 from export.trace import HALF, Array, Grid, Step, Trace, Weight, common, grid
 
