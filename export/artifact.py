@@ -96,12 +96,16 @@ class Network(_Data, frozen=True, kw_only=True):
 
 
 class Calibration(_Data, frozen=True, kw_only=True):
-    """The images that set the activation ranges. `source` "random" means no images at all."""
+    """The images that set the activation ranges. `source` "random" means no images at all.
+
+    `doubts` are what speaks against them, each a sentence for the user (see `export.guard`).
+    """
 
     source: str
     images: int
     fingerprint: str
     method: str
+    doubts: tuple[str, ...] = ()
 
 
 class Quantization(_Data, frozen=True, kw_only=True):

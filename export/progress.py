@@ -119,7 +119,18 @@ def notes(manifests: list[Manifest]) -> list[str]:
         )
     if noisy:
         lines.append(f"random calibration: {', '.join(noisy)} (right for size and speed; --data)")
+    for doubt, keys in _doubts(manifests).items():
+        lines.append(f"calibration of {', '.join(keys)}: {doubt}")
     return lines
+
+
+def _doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for manifest in manifests:
+        described = manifest.quantization.calibration
+        for doubt in described.doubts if described else ():
+            found.setdefault(doubt, []).append(manifest.key)
+    return found
 
 
 def table(outcomes: list[Outcome]) -> str:

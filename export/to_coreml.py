@@ -12,7 +12,7 @@ from export.artifact import Quantization
 from export.convert import Interface, Variant, plain
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import Precision
-from export.program import load, static
+from export.program import folded, static
 
 TARGET = "iOS17"
 COMPUTE = {"fp32": "float32", "fp16": "float16", "int8-weights": "float16"}
@@ -58,7 +58,9 @@ class Converter:
         return self._convert("float16")
 
     def _convert(self, compute: str) -> Any:
-        program = static(load(self._job.directory / PROGRAM), [p.shape for p in self._info.inputs])
+        program = static(
+            folded(self._job.directory / PROGRAM), [p.shape for p in self._info.inputs]
+        )
         precision = ct.precision.FLOAT16 if compute == "float16" else ct.precision.FLOAT32
         ports = self._info.inputs
         return ct.convert(

@@ -26,7 +26,7 @@ from export.artifact import Quantization
 from export.convert import Interface, Variant, calibration_inputs, plain
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import Precision
-from export.program import load
+from export.program import folded
 
 QDQ = {"format": "QDQ", "activation_type": "QInt8", "weight_type": "QInt8", "per_channel": True}
 
@@ -56,7 +56,7 @@ class Converter:
     @cached_property
     def _path(self) -> Path:
         """The float32 file, converted once."""
-        program = load(self._job.directory / PROGRAM)
+        program = folded(self._job.directory / PROGRAM)
         inputs = tuple(torch.zeros(port.shape) for port in self._info.inputs)
         made = torch.onnx.export(
             program,

@@ -19,7 +19,7 @@ from export.artifact import Quantization, Tensor
 from export.convert import Interface, Variant, calibration_inputs, layout
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import Precision
-from export.program import load, static
+from export.program import folded, static
 
 SIGNATURE = "serving_default"
 ALL = qtyping.TFLOperationName.ALL_SUPPORTED
@@ -79,7 +79,9 @@ class Converter:
     @cached_property
     def _path(self) -> Path:
         """The float32 file, converted once."""
-        program = static(load(self._job.directory / PROGRAM), [p.shape for p in self._info.inputs])
+        program = static(
+            folded(self._job.directory / PROGRAM), [p.shape for p in self._info.inputs]
+        )
         wrapped = _ChannelsLast(program.module(), self._info)
         samples = {p.name: _moved(torch.zeros(p.shape), 1, 3) for p in self._info.inputs}
         path = self._job.scratch / "float.tflite"
