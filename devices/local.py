@@ -23,6 +23,10 @@ RUNTIMES: dict[str, dict[str, tuple[str, ...]]] = {
     "onnx": {"onnxruntime": ("onnxruntime",)},
     "torch": {"torch": ("torch",)},
 }
+# What proves a format beside them, and is never timed.
+REFERENCES: dict[str, dict[str, tuple[str, ...]]] = {
+    "tflite": {"litert-builtin": RUNTIMES["tflite"]["litert"]},
+}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,11 +87,11 @@ class LocalDevice:
 
     def runtimes(self, format: str) -> list[str]:
         """Return the runtimes able to run `format` that are installed here, preferred first."""
-        return [
-            name
-            for name, packages in RUNTIMES.get(format, {}).items()
-            if any(_installed(package) for package in packages)
-        ]
+        return _present(RUNTIMES.get(format, {}))
+
+    def references(self, format: str) -> list[str]:
+        """Return the runtimes that can only prove `format`, among those installed here."""
+        return _present(REFERENCES.get(format, {}))
 
     def probe(self, runtime: str) -> str:
         """Start a worker, import `runtime` in it, and return the runtime's version.
@@ -130,6 +134,10 @@ class LocalDevice:
 def make(name: str, settings: Settings) -> LocalDevice:
     """Return the device that a ``[devices.NAME]`` table describes."""
     return LocalDevice(name, settings.cpus)
+
+
+def _present(runtimes: dict[str, tuple[str, ...]]) -> list[str]:
+    return [name for name, packages in runtimes.items() if any(map(_installed, packages))]
 
 
 def _installed(package: str) -> bool:

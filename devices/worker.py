@@ -76,13 +76,12 @@ class Litert:
     modules = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
 
     def __init__(self) -> None:
-        module, self.version = import_first(self.modules)
-        self._interpreter = module.Interpreter
+        self._module, self.version = import_first(self.modules)
         self.threads = None
 
     def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
         """Open the file; put it to another batch than it was made for, if it can be."""
-        self._model = self._interpreter(model_path=path, num_threads=threads)
+        self._model = self._open(model_path=path, num_threads=threads)
         self._model.allocate_tensors()
         inputs, outputs = self._details()
         self._inputs = [d["index"] for d in in_order(inputs, contract["inputs"])]
@@ -93,6 +92,9 @@ class Litert:
         partitions = sum(op["op_name"] == "DELEGATE" for op in self._operations())
         several = f" in {partitions} partitions" if partitions > 1 else ""
         self.provider = f"XNNPACK{several}" if partitions else "built-in kernels"
+
+    def _open(self, **settings: Any) -> Any:
+        return self._module.Interpreter(**settings)
 
     def _operations(self) -> list[dict[str, Any]]:
         listing: Any = getattr(self._model, "_get_ops_details", list)
@@ -129,6 +131,15 @@ class Litert:
     def get(self) -> list[Any]:
         """Copy the outputs out."""
         return [self._model.get_tensor(index) for index in self._outputs]
+
+
+class LitertBuiltin(Litert):
+    """TFLite files by the interpreter's own kernels: what runs where XNNPACK is not built in."""
+
+    def _open(self, **settings: Any) -> Any:
+        kinds = getattr(self._module, "experimental", self._module).OpResolverType
+        kind = kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return self._module.Interpreter(experimental_op_resolver_type=kind, **settings)
 
 
 class OnnxRuntime:
@@ -205,7 +216,12 @@ class Torch:
         return [output.numpy() for output in several]
 
 
-RUNTIMES: dict[str, Any] = {"litert": Litert, "onnxruntime": OnnxRuntime, "torch": Torch}
+RUNTIMES: dict[str, Any] = {
+    "litert": Litert,
+    "litert-builtin": LitertBuiltin,
+    "onnxruntime": OnnxRuntime,
+    "torch": Torch,
+}
 
 
 def import_first(modules: tuple[str, ...]) -> tuple[Any, str]:

@@ -157,8 +157,22 @@ class OutputError(_Data, frozen=True, kw_only=True):
     inputs: int
 
 
+class OtherProof(_Data, frozen=True, kw_only=True):
+    """What a further runtime made of the same file and inputs; `psnr_db` is the worst output's."""
+
+    runtime: str
+    runtime_version: str | None = None
+    verified: bool
+    reason: str | None = None
+    psnr_db: float | None = None
+
+
 class Proof(_Data, frozen=True, kw_only=True):
-    """What running the artifact on its golden inputs showed; `verified` None: it was not run."""
+    """What running the artifact on its golden inputs showed; `verified` None: it was not run.
+
+    The verdict is that of `runtime`, the one an application would use. `also` tells where else the
+    file runs; a refusal there is no refutation, and is reported beside it.
+    """
 
     verified: bool | None
     reason: str | None = None
@@ -166,6 +180,7 @@ class Proof(_Data, frozen=True, kw_only=True):
     runtime_version: str | None = None
     tolerance: Tolerance | None = None
     outputs: tuple[OutputError, ...] = ()
+    also: tuple[OtherProof, ...] = ()
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from export.artifact import Manifest, Proof
-    from export.pipeline import Outcome, Outputs, Request, Update
+    from export.pipeline import Outcome, Request, Update
     from models.preprocess import Preprocessing
 
 Reporter = Callable[["Update | Outcome"], None]
@@ -127,6 +126,7 @@ def command(**options: Any) -> None:
     and marked unproved.
     """
     from export import pipeline
+    from export.cli_prove import prove
 
     request = _request(options)
     keys = [f"{s.name}/{v.name}" for s in request.sources for v in request.variants]
@@ -212,44 +212,6 @@ def _preprocessing(options: dict[str, Any]) -> "Preprocessing | None":
         raise ExportError(
             f"--mean {mean} --std {std} do not fit --input {shapes[0]}: {error}"
         ) from None
-
-
-def prove(directory: Path, manifest: "Manifest") -> "tuple[Proof, Outputs | None]":
-    """Run an artifact on its golden inputs in a worker on this machine, and judge the outputs."""
-    import msgspec
-
-    from devices.device import Job, WorkerError
-    from devices.local import LocalDevice
-    from export import verify
-    from export.artifact import Proof
-
-    device = LocalDevice()
-    runtimes = device.runtimes(manifest.format)
-    if not runtimes:
-        return Proof(verified=None, reason=_unproved(manifest.format)), None
-    batch = manifest.contract.inputs[0].shape[0]
-    job = Job(artifact=directory, runtime=runtimes[0], threads=1, batch=batch)
-    try:
-        session = device.open(job)
-        try:
-            outputs = session.verify()
-            ready = session.ready
-        finally:
-            session.close()
-    except WorkerError as error:
-        reason = f"{runtimes[0]} could not run it: {error.detail}"
-        return Proof(verified=False, reason=reason, runtime=runtimes[0]), None
-    _, expected = verify.golden(directory, manifest)
-    proof = verify.prove(manifest, expected, outputs)
-    return msgspec.structs.replace(
-        proof, runtime=ready.runtime, runtime_version=ready.runtime_version
-    ), outputs
-
-
-def _unproved(format: str) -> str:
-    if format == "coreml":
-        return "no Core ML runtime on this system"
-    return f"no runtime for {format} is installed here: pip install 'edgeworthy[bench]'"
 
 
 def _progress(keys: list[str]) -> Any:

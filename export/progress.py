@@ -5,6 +5,7 @@ import io
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -105,7 +106,7 @@ def proof(manifest: Manifest) -> str:
 
 
 def notes(manifests: list[Manifest]) -> list[str]:
-    """Return what a reader must know of these files: random weights, random calibration."""
+    """Return what a reader must know of these files: random weights or calibration, portability."""
     random = sorted({m.network.name for m in manifests if m.network.weights.origin == "random"})
     noisy = [
         m.key
@@ -121,7 +122,14 @@ def notes(manifests: list[Manifest]) -> list[str]:
         lines.append(f"random calibration: {', '.join(noisy)} (right for size and speed; --data)")
     for doubt, keys in _doubts(manifests).items():
         lines.append(f"calibration of {', '.join(keys)}: {doubt}")
-    return lines
+    return [*lines, *_portability(manifests)]
+
+
+def _portability(manifests: list[Manifest]) -> Iterator[str]:
+    for manifest in manifests:
+        for other in manifest.proof.also:
+            if not other.verified:
+                yield f"not portable: {manifest.key}: {other.runtime}: {other.reason}"
 
 
 def _doubts(manifests: list[Manifest]) -> dict[str, list[str]]:

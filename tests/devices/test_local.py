@@ -138,6 +138,7 @@ def test_runtimes_are_found_by_format_without_importing_them():
     assert device.runtimes("tflite") == ["litert"]
     assert device.runtimes("onnx") == ["onnxruntime"]
     assert device.runtimes("coreml") == []
+    assert device.references("tflite") == ["litert-builtin"]
     program = (
         "import sys; from devices.local import LocalDevice; LocalDevice().runtimes('tflite'); "
         "LocalDevice().runtimes('torch'); "

@@ -18,7 +18,7 @@ import pytest
 from export import artifact, pipeline, source
 from export.artifact import Manifest
 from export.child import Children
-from export.cli import prove
+from export.cli_prove import prove
 from export.jobs import ConvertJob, Event, ProgramJob, decode
 from export.precision import plan
 from models.registry import FAMILIES, resolve
