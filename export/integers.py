@@ -27,7 +27,10 @@ def activation(low: float, high: float) -> tuple[np.float32, int]:
 
 def quantized(values: Array, scale: np.float32, zero_point: int) -> npt.NDArray[np.uint8]:
     """Return uint8 values, rounded half to even and clipped."""
-    return np.clip(np.rint(values / scale) + zero_point, 0, 255).astype(np.uint8)
+    stored: npt.NDArray[np.uint8] = np.clip(np.rint(values / scale) + zero_point, 0, 255).astype(
+        np.uint8
+    )
+    return stored
 
 
 def channels(

@@ -35,9 +35,11 @@ def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
 
     What only the exporter's author reads goes: stack traces and scopes (with the paths of the
     machine), attributes that say the default, shapes in between. A mean over the whole image
-    becomes the pooling that it is.
+    becomes the pooling that it is. Nodes come after those whose outputs they read, as the
+    specification wants and not every tool writes.
     """
     _strip(model)
+    _sort(model.graph)
     _pool(model)
     for node in model.graph.node:
         _drop_defaults(node)
@@ -103,7 +105,8 @@ def align(
         same = [n for n in left if n.input[1] == layer.weight] or [
             n
             for n in left
-            if n.input[1] not in named and _sizes(known[n.input[1]].dims) == _sizes(layer.weight_shape)
+            if n.input[1] not in named
+            and _sizes(known[n.input[1]].dims) == _sizes(layer.weight_shape)
         ]
         if not same:
             raise RuntimeError(f"the exporter left no operator for layer {layer.name}")
@@ -132,6 +135,25 @@ def _strip(model: onnx.ModelProto) -> None:
         item.doc_string = ""
     del graph.metadata_props[:]
     del graph.value_info[:]
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    made = {name for node in graph.node for name in node.output}
+    ready: set[str] = set()
+    waiting, ordered = list(graph.node), []
+    while waiting:
+        later = []
+        for node in waiting:
+            if all(name in ready or name not in made for name in node.input):
+                ordered.append(node)
+                ready.update(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):
+            raise RuntimeError("the exporter wrote a graph with a loop")
+        waiting = later
+    del graph.node[:]
+    graph.node.extend(ordered)
 
 
 def _pool(model: onnx.ModelProto) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from export import integers
 from export.onnx_graph import attributes, constants, output_axis
@@ -80,9 +80,7 @@ def plan(model: onnx.ModelProto, floats: Collection[str]) -> Plan:
 
 def _absorbs(maker: onnx.NodeProto, node: onnx.NodeProto, made: Plan) -> bool:
     return (
-        node.op_type in ACTIVATIONS
-        and maker.output[0] in made.nodes
-        and maker.op_type not in MOVES
+        node.op_type in ACTIVATIONS and maker.output[0] in made.nodes and maker.op_type not in MOVES
     )
 
 
@@ -176,10 +174,8 @@ class Writer:
         scale, zero_point = self._scales[name]
         number = next(self._count)
         shared = [self._store(f"s{number}", np.asarray(scale)), self._zero_point(zero_point)]
-        self._nodes.append(
-            helper.make_node("QuantizeLinear", [written, *shared], [f"q{number}"])
-        )
-        self._restore(name, f"q{number}", number, shared, read=read)
+        self._nodes.append(helper.make_node("QuantizeLinear", [written, *shared], [f"q{number}"]))
+        self._restore(name, [f"q{number}", *shared], read or f"d{number}")
 
     def _constants(self, node: onnx.NodeProto, data: list[str]) -> None:
         """Store the weights and biases, or other constants, that an integer node reads."""
@@ -197,7 +193,7 @@ class Writer:
             node.input[2] = self._bias(node.input[2], bias, scale * self._weights[weight])
 
     def _zeros(self, kind: str, count: int) -> list[str]:
-        """Return zero points that say zero: ONNX Runtime leaves Gemm, not Conv, in float without."""
+        """Return zero points that say zero: without, ONNX Runtime runs Gemm in float, not Conv."""
         if kind == "Conv":
             return []
         return [self._store(f"z_{count}", np.zeros(count, np.int8))]
@@ -232,28 +228,15 @@ class Writer:
     ) -> str:
         """Store a constant as integers, under its own name; return that of its real values."""
         number = next(self._count)
-        stored = self._store(name, values)
-        return self._restore(
-            name, stored, number, [self._store(f"s{number}", scale), *zero_point], axis
-        )
+        stored = [self._store(name, values), self._store(f"s{number}", scale), *zero_point]
+        return self._restore(name, stored, f"d{number}", axis)
 
-    def _restore(
-        self,
-        name: str,
-        stored: str,
-        number: int,
-        scales: list[str],
-        axis: int | None = None,
-        read: str | None = None,
-    ) -> str:
-        options = {} if axis in (None, 1) else {"axis": axis}
-        self._restored[name] = read or f"d{number}"
-        self._nodes.append(
-            helper.make_node(
-                "DequantizeLinear", [stored, *scales], [self._restored[name]], **options
-            )
-        )
-        return self._restored[name]
+    def _restore(self, name: str, stored: list[str], read: str, axis: int | None = None) -> str:
+        """Give the integers and scales `stored` back as the real tensor `read`, for `name`."""
+        options = {} if axis is None else {"axis": axis}
+        self._nodes.append(helper.make_node("DequantizeLinear", stored, [read], **options))
+        self._restored[name] = read
+        return read
 
     def _zero_point(self, value: int) -> str:
         return self._store(f"z{value}", np.asarray(value, np.uint8))
@@ -263,4 +246,5 @@ class Writer:
         return name
 
     def _array(self, name: str) -> Array:
-        return numpy_helper.to_array(self._floats[name])
+        values: Array = numpy_helper.to_array(self._floats[name])
+        return values
