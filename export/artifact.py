@@ -158,13 +158,29 @@ class OutputError(_Data, frozen=True, kw_only=True):
 
 
 class OtherProof(_Data, frozen=True, kw_only=True):
-    """What a further runtime made of the same file and inputs; `psnr_db` is the worst output's."""
+    """What a further runtime made of the same file, on the first `inputs` golden inputs.
+
+    `psnr_db` is the worst output's; `verified` None: it was not run, for the reason given.
+    """
 
     runtime: str
     runtime_version: str | None = None
-    verified: bool
+    verified: bool | None
+    inputs: int = 0
     reason: str | None = None
     psnr_db: float | None = None
+
+
+class Alarm(_Data, frozen=True, kw_only=True):
+    """What went wrong in an operator's numbers: the largest share of values that one input lost.
+
+    `kind` is overflow (of float16), underflow (to its subnormal numbers or zero), or saturation
+    (values that a quantize operator clipped); `operator` is the name of its first output.
+    """
+
+    kind: str
+    operator: str
+    share: float
 
 
 class Proof(_Data, frozen=True, kw_only=True):
@@ -172,6 +188,9 @@ class Proof(_Data, frozen=True, kw_only=True):
 
     The verdict is that of `runtime`, the one an application would use. `also` tells where else the
     file runs; a refusal there is no refutation, and is reported beside it.
+
+    `emulated`: a reference interpreter on the host ran it, no device's own runtime; then `alarms`
+    holds what it saw go wrong in the numbers.
     """
 
     verified: bool | None
@@ -181,6 +200,8 @@ class Proof(_Data, frozen=True, kw_only=True):
     tolerance: Tolerance | None = None
     outputs: tuple[OutputError, ...] = ()
     also: tuple[OtherProof, ...] = ()
+    emulated: bool = False
+    alarms: tuple[Alarm, ...] = ()
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):

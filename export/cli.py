@@ -122,8 +122,8 @@ def command(**options: Any) -> None:
     """Export networks and prove that each file is still the same function.
 
     Exit status: 0 every file made and none refuted; 1 a conversion or a proof failed; 2 wrong
-    usage or input. Core ML cannot run on this system, unless it is a Mac: such files are made,
-    and marked unproved.
+    usage or input. Core ML files are run by a reference interpreter, operator by operator, and
+    marked "verified (emulated)": only a Mac can show what a device makes of them.
     """
     from export import pipeline
     from export.cli_prove import prove

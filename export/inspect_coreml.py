@@ -1,21 +1,12 @@
-"""Reads the operators of a Core ML program, by coremltools' protobuf schema alone.
+"""Reads the operators of a Core ML program, by coremltools' protobuf schema alone."""
 
-Importing coremltools itself takes seconds, loads torch and prints; its schema needs neither.
-"""
-
-import importlib
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
+from devices.mil import schema
+from devices.mil.tensors import tensor_type
 from export.inspection import Graph, Operator, tensor_bytes
 
-SCHEMA = "_coremltools_proto"
-MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
 ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "float64": 8}
 
 
@@ -26,15 +17,8 @@ def read(path: Path) -> Graph:
         ImportError: coremltools is not installed.
         ValueError: it is not an ML program.
     """
-    spec = _schema().Model()
-    try:
-        spec.ParseFromString((path / MODEL).read_bytes())
-    except DecodeError as error:
-        raise ValueError(str(error)) from None
-    if not spec.HasField("mlProgram"):
-        raise ValueError("it is not an ML program")
-    main = spec.mlProgram.functions["main"]
-    block = main.block_specializations[main.opset]
+    spec, _ = schema.read(path)
+    main, block = schema.main_function(spec)
     stored = [o for o in block.operations if _is_stored(o)]
     return Graph(
         operators=tuple(_operator(o) for o in block.operations if not _is_stored(o)),
@@ -42,17 +26,6 @@ def read(path: Path) -> Graph:
         outputs=frozenset(block.outputs),
         constants={o.outputs[0].name: _stored_bytes(o) for o in stored},
     )
-
-
-def _schema() -> Any:
-    found = importlib.util.find_spec("coremltools")
-    if found is None or not found.submodule_search_locations:
-        raise ImportError("No module named 'coremltools'", name="coremltools")
-    if SCHEMA not in sys.modules:
-        package = ModuleType(SCHEMA)
-        package.__path__ = [str(Path(p) / "proto") for p in found.submodule_search_locations]
-        sys.modules[SCHEMA] = package
-    return importlib.import_module(f"{SCHEMA}.Model_pb2")
 
 
 def _is_stored(operation: Any) -> bool:
@@ -81,10 +54,8 @@ def _operator(operation: Any) -> Operator:
 
 
 def _tensor(kind: Any) -> tuple[tuple[int, ...], str]:
-    tensor = kind.tensorType
-    names = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
-    shape = tuple(int(d.constant.size) or 1 for d in tensor.dimensions)
-    return shape, names[tensor.dataType].name.lower()
+    shape, dtype = tensor_type(kind)
+    return tuple(max(size, 1) for size in shape), dtype
 
 
 def _type_bytes(kind: Any) -> int:

@@ -83,7 +83,7 @@ def output_axis(node: onnx.NodeProto, known: Container[str]) -> int | None:
     """Return the axis of the output channels in a node's constant weight; None: it has none."""
     if weight_of(node, known) is None:
         return None
-    if node.op_type == "ConvTranspose" or node.op_type == "MatMul":
+    if node.op_type in {"ConvTranspose", "MatMul"}:
         return 1
     return 0 if node.op_type == "Conv" or attributes(node).get("transB") else 1
 

@@ -102,7 +102,8 @@ def proof(manifest: Manifest) -> str:
     level = "exact" if worst.psnr_db >= EXACT_DB else f"PSNR {worst.psnr_db:.0f} dB"
     agreed = "" if worst.top1 is None else f", top-1 {worst.top1:.0%} of {worst.decided}"
     weak = ", but the original hardly varies" if worst.cosine is None else ""
-    return f"proved: {level}{agreed}{weak}"
+    word = "verified (emulated)" if found.emulated else "proved"
+    return f"{word}: {level}{agreed}{weak}"
 
 
 def notes(manifests: list[Manifest]) -> list[str]:
@@ -128,7 +129,7 @@ def notes(manifests: list[Manifest]) -> list[str]:
 def _portability(manifests: list[Manifest]) -> Iterator[str]:
     for manifest in manifests:
         for other in manifest.proof.also:
-            if not other.verified:
+            if other.verified is False:
                 yield f"not portable: {manifest.key}: {other.runtime}: {other.reason}"
 
 

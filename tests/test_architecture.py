@@ -12,7 +12,7 @@ PACKAGES = ("models", "export", "devices", "bench")
 ALLOWED = {
     "models": set(),
     "devices": set(),
-    "export": {"models"},
+    "export": {"models", "devices.mil"},
     "bench": {"devices", "export.artifact", "export.verify"},
 }
 HEAVY = (

@@ -72,6 +72,8 @@ def _artifacts(material: Material) -> Iterator[str]:
             reasons.setdefault(reason, []).append(manifest.key)
     for reason, keys in reasons.items():
         yield f"{reason}: {', '.join(keys)}"
+    if emulated := [m.key for m in manifests if m.proof.verified and m.proof.emulated]:
+        yield f"verified (emulated): by an interpreter, on no device: {', '.join(emulated)}"
 
 
 def _calibration(manifest: Manifest) -> str | None:
