@@ -14,7 +14,8 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "close"}                 -> {"event": "closed"}
     whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
 
-Verify runs the first n golden inputs, or all. ARRAY is {"dtype", "shape", "data"}, base64. Alarms are what a reference saw go wrong in the numbers
+Verify runs the first n golden inputs, or all. ARRAY is {"dtype", "shape", "data"}, base64.
+Alarms are what a reference saw go wrong in the numbers
 ({"row", "kind", "operator", "share"}, see `devices.mil`); "reference" in the answer to `load` says
 that it is one, and that `measure` is refused. Inputs and outputs are float32 in the artifact's own
 layout: the worker quantizes and dequantizes by the manifest's scale and zero point.
@@ -468,8 +469,8 @@ class Worker:
     def _verify(self, rows: int | None = None) -> dict[str, Any]:
         """Run every golden input, or the first `rows`, in every place of the batch.
 
-        Returns the worst answer to each. Going round puts different rows beside each other, so that a row which leaks into another
-        shows, and so does a place in the batch that is wrong.
+        Returns the worst answer to each. Going round puts different rows beside each other, so that
+        a row which leaks into another shows, and so does a place in the batch that is wrong.
         """
         worst: list[dict[int, Any]] = [{} for _ in self.expected]
         alarms: list[dict[str, Any]] = []
