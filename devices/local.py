@@ -30,6 +30,7 @@ RUNTIMES: dict[str, dict[str, tuple[str, ...]]] = {
 # What proves a format beside them, and is never timed.
 REFERENCES: dict[str, dict[str, tuple[str, ...]]] = {
     "tflite": {"litert-builtin": RUNTIMES["tflite"]["litert"]},
+    "onnx": {"onnx-reference": ("onnx",)},
 }
 PACKAGES = ("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "coremltools", "torch")
 # Tells, in another environment, which of the packages it is given are there.

@@ -6,14 +6,16 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
                                     -> {"event": "ready", "load_ns", "threads", "provider", ...}
-    {"op": "verify"}                -> {"event": "outputs", "outputs": {NAME: ARRAY}, "alarms"}
+    {"op": "verify", "rows": n | null}
+                                    -> {"event": "outputs", "outputs": {NAME: ARRAY}, "alarms"}
     {"op": "measure", "runs": n}    -> {"event": "samples", "ns": [...]}
     {"op": "predict", "images": FILE, "top": k}  -> {"event": "classes", "classes": [[...], ...]}
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
     {"op": "close"}                 -> {"event": "closed"}
     whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
 
-ARRAY is {"dtype", "shape", "data"}, base64. Alarms are what a reference saw go wrong in the numbers
+Verify runs the first n golden inputs, or all. ARRAY is {"dtype", "shape", "data"}, base64.
+Alarms are what a reference saw go wrong in the numbers
 ({"row", "kind", "operator", "share"}, see `devices.mil`); "reference" in the answer to `load` says
 that it is one, and that `measure` is refused. Inputs and outputs are float32 in the artifact's own
 layout: the worker quantizes and dequantizes by the manifest's scale and zero point.
@@ -189,6 +191,37 @@ class OnnxRuntime:
         return list(self._binding.copy_outputs_to_cpu())
 
 
+class OnnxReference:
+    """ONNX files by the specification's own evaluator, in numpy: it proves, and is never timed."""
+
+    format = "onnx"
+    provider = "reference evaluator, CPU"
+    reference = True
+
+    def __init__(self) -> None:
+        _, self.version = import_first(("onnx",))
+        self._evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator
+        self.threads = None
+
+    def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
+        """Open the file; inputs and outputs go by the manifest's names."""
+        check_batch(contract, batch)
+        self._model = self._evaluator(path)
+        self._names = [[t["name"] for t in contract[side]] for side in ("inputs", "outputs")]
+
+    def set(self, arrays: list[Any]) -> None:
+        """Keep the inputs."""
+        self._inputs = dict(zip(self._names[0], arrays))
+
+    def invoke(self) -> None:
+        """Run once."""
+        self._outputs = self._model.run(self._names[1], self._inputs)
+
+    def get(self) -> list[Any]:
+        """Return the outputs as arrays."""
+        return list(self._outputs)
+
+
 class Torch:
     """``torch.export`` programs, run eagerly: for reference."""
 
@@ -227,6 +260,7 @@ class CoremlReference:
     """Core ML packages by an interpreter on the host: it proves a file, and is never timed."""
 
     format = "coreml"
+    reference = True
     provider = "reference interpreter, CPU"
 
     def __init__(self) -> None:
@@ -275,6 +309,7 @@ RUNTIMES: dict[str, Any] = {
     "litert": Litert,
     "litert-builtin": LitertBuiltin,
     "onnxruntime": OnnxRuntime,
+    "onnx-reference": OnnxReference,
     "coreml-reference": CoremlReference,
     "torch": Torch,
 }
@@ -405,7 +440,7 @@ class Worker:
             "runtime_version": opened.version,
             "provider": opened.provider,
             "threads": opened.threads or (count_threads() - alone + 1 if alone else None),
-            "reference": isinstance(opened, CoremlReference),
+            "reference": getattr(opened, "reference", False),
             "environment": environment(),
         }
 
@@ -432,15 +467,15 @@ class Worker:
                 raise JobError("error", f"{found}, the manifest promises {expected}")
         return outputs
 
-    def _verify(self) -> dict[str, Any]:
-        """Run every golden input in every place of the batch; return the worst answer to each.
+    def _verify(self, rows: int | None = None) -> dict[str, Any]:
+        """Run every golden input, or the first `rows`, in every place of the batch.
 
-        Going round puts different rows beside each other, so that a row which leaks into another
-        shows, and so does a place in the batch that is wrong.
+        Returns the worst answer to each. Going round puts different rows beside each other, so that
+        a row which leaks into another shows, and so does a place in the batch that is wrong.
         """
         worst: list[dict[int, Any]] = [{} for _ in self.expected]
         alarms: list[dict[str, Any]] = []
-        for start in range(len(self.inputs[0])):
+        for start in range(rows or len(self.inputs[0])):
             self._set(start)
             for output, kept, expected in zip(self._run(), worst, self.expected):
                 keep_worst(output, kept, expected, start)
@@ -448,12 +483,12 @@ class Worker:
                 alarms += [{"row": start, **alarm} for alarm in self.runtime.alarms()]
         self._note_peak("after_run")
         names = [tensor["name"] for tensor in self.contract["outputs"]]
-        arrays = [np.stack([kept[number] for number in sorted(kept)]) for kept in worst]
+        arrays = [np.stack([kept[number] for number in sorted(kept)[:rows]]) for kept in worst]
         outputs = dict(zip(names, map(as_data, arrays)))
         return {"event": "outputs", "outputs": outputs, "alarms": alarms}
 
     def _measure(self, runs: int) -> dict[str, Any]:
-        if isinstance(self.runtime, CoremlReference):
+        if getattr(self.runtime, "reference", False):
             raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
         samples, clock, invoke = [0] * runs, time.perf_counter_ns, self.runtime.invoke

@@ -159,6 +159,20 @@ class OutputError(_Data, frozen=True, kw_only=True):
     inputs: int
 
 
+class OtherProof(_Data, frozen=True, kw_only=True):
+    """What a further runtime made of the same file, on the first `inputs` golden inputs.
+
+    `psnr_db` is the worst output's; `verified` None: it was not run, for the reason given.
+    """
+
+    runtime: str
+    runtime_version: str | None = None
+    verified: bool | None
+    inputs: int = 0
+    reason: str | None = None
+    psnr_db: float | None = None
+
+
 class Alarm(_Data, frozen=True, kw_only=True):
     """What went wrong in an operator's numbers: the largest share of values that one input lost.
 
@@ -177,16 +191,6 @@ class Check(_Data, frozen=True, kw_only=True):
     name: str
     passed: bool
     detail: str
-
-
-class OtherProof(_Data, frozen=True, kw_only=True):
-    """What a further runtime made of the same file and inputs; `psnr_db` is the worst output's."""
-
-    runtime: str
-    runtime_version: str | None = None
-    verified: bool
-    reason: str | None = None
-    psnr_db: float | None = None
 
 
 class Proof(_Data, frozen=True, kw_only=True):

@@ -40,7 +40,7 @@ PRECISIONS = {
 }
 
 FORMATS = {
-    "onnx": ("fp32", "fp16", "int8"),
+    "onnx": ("fp32", "fp16", "int8", "int8-weights", "int4-weights"),
     "tflite": ("fp32", "fp16", "int8", "int8-weights", "int4-weights"),
     "coreml": ("fp32", "fp16", "int8", "int8-weights", "int4-weights"),
     "torch": ("fp32",),

@@ -138,7 +138,7 @@ def _calibration_doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
 def _portability(manifests: list[Manifest]) -> Iterator[str]:
     for manifest in manifests:
         for other in manifest.proof.also:
-            if not other.verified:
+            if other.verified is False:
                 yield f"not portable: {manifest.key}: {other.runtime}: {other.reason}"
 
 
