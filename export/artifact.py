@@ -223,6 +223,21 @@ class GoldenRow(_Data, frozen=True, kw_only=True):
     amplitude: float
 
 
+class Retained(_Data, frozen=True, kw_only=True):
+    """Top-1 of a file and of its float network on the same images; `budget` is in points."""
+
+    dataset: str
+    images: int
+    top1: float
+    float_top1: float
+    budget: float
+
+    @property
+    def drop(self) -> float:
+        """The points (of 100) that the file lost."""
+        return 100 * (self.float_top1 - self.top1)
+
+
 class Manifest(_Data, frozen=True, kw_only=True):
     """All that is known of an artifact. `size_bytes` counts the model's own files only; no
     `golden` row: what the file should answer is not known.
@@ -241,6 +256,7 @@ class Manifest(_Data, frozen=True, kw_only=True):
     tools: dict[str, str]
     proof: Proof
     computation: Computation | None = None
+    retained: Retained | None = None
 
     @property
     def key(self) -> str:

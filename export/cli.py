@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from models.preprocess import Preprocessing
 
 Reporter = Callable[["Update | Outcome"], None]
+AUTO_DROP = 0.5
 
 
 class _Verbs(click.Group):
@@ -132,6 +133,26 @@ class _Verbs(click.Group):
     help="Layers of an int8 file that stay float, as 'models show' names them; wild cards work.",
 )
 @click.option(
+    "--max-accuracy-drop",
+    "drop",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="Top-1 that a file may lose against the float network on test images of --data; more "
+    "fails the export.",
+)
+@click.option(
+    "--auto",
+    is_flag=True,
+    help="Mend int8 files that lose more: the fewest layers stay float (default: 0.5 points).",
+)
+@click.option(
+    "--test-images",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="How many test images the accuracy is measured on.",
+)
+@click.option(
     "--io",
     type=click.Choice(["float32", "int8"]),
     default="float32",
@@ -165,11 +186,26 @@ def command(context: click.Context, /, **options: Any) -> None:
     try:
         with _progress(keys) as report:
             outcomes = pipeline.export_all(request, prove, report)
+            outcomes = _budgeted(request, options, outcomes, report)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what was finished is in {request.out}", err=True)
         sys.exit(130)
     _print(outcomes, as_json=options["as_json"])
     sys.exit(max((o.exit_code for o in outcomes), default=0))
+
+
+def _budgeted(
+    request: "Request", options: dict[str, Any], outcomes: "list[Outcome]", report: Reporter
+) -> "list[Outcome]":
+    """Hold the files to the accuracy budget, if there is one."""
+    if options["drop"] is None and not options["auto"]:
+        return outcomes
+    from export.cli_auto import Budget, budgeting
+
+    drop = AUTO_DROP if options["drop"] is None else options["drop"]
+    budget = Budget(drop, options["test_images"], options["auto"])
+    with budgeting(request, budget, report) as held:
+        return [held.hold(outcome) for outcome in outcomes]
 
 
 def _refuse_options(context: click.Context) -> None:
@@ -204,6 +240,11 @@ def _request(options: dict[str, Any]) -> "Request":
     )
     calibrated = any(v.precision.calibrated for v in variants)
     kept = tuple(name for text in options["keep_float"] for name in _split(text))
+    if options["data"] is None and (options["auto"] or options["drop"] is not None):
+        raise precision.ExportError(
+            "accuracy is measured on images: add --data DIR (a folder of images by class, or "
+            "fashion-mnist)"
+        )
     precision.require_images(calibrated, options["calibration"], options["data"])
     return Request(
         sources=tuple(sources),

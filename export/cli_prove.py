@@ -20,14 +20,20 @@ def prove(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
 
     The first runtime decides; the others show where else the file runs (`Proof.also`).
     """
+    proof, outputs = prove_once(directory, manifest)
     device = LocalDevice()
-    runtimes = [*device.runtimes(manifest.format), *device.references(manifest.format)]
-    if not runtimes:
-        return Proof(verified=None, reason=_unproved(manifest.format)), None
-    main, *others = runtimes
-    proof, outputs = _run(device, main, directory, manifest)
+    others = [*device.runtimes(manifest.format), *device.references(manifest.format)][1:]
     also = tuple(_other(device, name, directory, manifest) for name in others)
     return msgspec.structs.replace(proof, also=also), outputs
+
+
+def prove_once(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
+    """Run an artifact in the one runtime that decides, as `prove` does."""
+    device = LocalDevice()
+    runtimes = device.runtimes(manifest.format)
+    if not runtimes:
+        return Proof(verified=None, reason=_unproved(manifest.format)), None
+    return _run(device, runtimes[0], directory, manifest)
 
 
 def _run(

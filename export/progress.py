@@ -123,7 +123,21 @@ def notes(manifests: list[Manifest]) -> list[str]:
         lines.append(f"random calibration: {', '.join(noisy)} (right for size and speed; --data)")
     for doubt, keys in _calibration_doubts(manifests).items():
         lines.append(f"calibration of {', '.join(keys)}: {doubt}")
-    return [*lines, *doubts(manifests), *_portability(manifests)]
+    return [*lines, *_retained(manifests), *doubts(manifests), *_portability(manifests)]
+
+
+def _retained(manifests: list[Manifest]) -> Iterator[str]:
+    """Say how much accuracy is left, and which layers stay float."""
+    for manifest in manifests:
+        kept, found = manifest.quantization.kept_float, manifest.retained
+        said = [f"{', '.join(kept)} in float"] if kept else []
+        if found:
+            said.append(
+                f"top-1 {100 * found.top1:.2f} %, the float network's {100 * found.float_top1:.2f} "
+                f"%, on {found.images:,} test images of {found.dataset}"
+            )
+        if said:
+            yield f"{manifest.key}: {'; '.join(said)}"
 
 
 def _calibration_doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
