@@ -66,6 +66,9 @@ class TestPairs:
         assert found.linear == {"float32": 1}
         assert found.in_float == ("the conv (Conv)",)
 
+    def test_in_core_ml_any_activation_in_between_is(self):
+        assert count(paired(between="sigmoid"), "coreml").linear == {"int8": 1}
+
     def test_without_a_quantized_answer_it_computes_in_float(self):
         assert count(paired(answers=False), "onnx").linear == {"float32": 1}
 
@@ -96,6 +99,7 @@ class TestExported:
             ("tflite-fp16", "float32"),
             ("tflite-int8", "int8"),
             ("coreml-fp16", "float16"),
+            ("coreml-int8", "int8"),
             ("coreml-int8-weights", "float16"),
         ],
     )
@@ -112,7 +116,7 @@ class TestExported:
         directory = trained / MOBILENET / variant
         manifest = read_manifest(directory)
         graph = read(directory / MODEL_FILES[manifest.format], manifest.format)
-        flow = Flow(graph, paired=manifest.format != "tflite")
+        flow = Flow(graph, manifest.format)
         assert sum(map(flow.macs, flow.computing)) == manifest.network.macs
 
 
@@ -122,7 +126,7 @@ class TestExported:
 )
 def test_macs_of_published_networks(name, gmacs):
     """The figures that torchvision states, and for SqueezeNet 1.1's paper."""
-    flow = Flow(read(LIGHT / f"light_{name}.onnx", "onnx"), paired=True)
+    flow = Flow(read(LIGHT / f"light_{name}.onnx", "onnx"), "onnx")
     assert sum(map(flow.macs, flow.computing)) / 1e9 == pytest.approx(gmacs, rel=2e-3)
 
 

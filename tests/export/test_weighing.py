@@ -92,7 +92,7 @@ class TestExported:
                 assert sum(part.bytes for part in parts) == size(path) == manifest.size_bytes
                 assert min(part.bytes for part in parts) >= 0
 
-    @pytest.mark.parametrize("variant", ["onnx-int8", "tflite-int8", "coreml-int8-weights"])
+    @pytest.mark.parametrize("variant", ["onnx-int8", "tflite-int8", "coreml-int8"])
     def test_weights_in_int8_are_a_byte_each(self, trained, variant):
         """What a converter leaves in float is small: Core ML's tensors of under 2048 numbers."""
         directory = trained / MOBILENET / variant
