@@ -138,7 +138,7 @@ class Flow:
         return found
 
     def dtype(self, operator: Operator) -> str:
-        """Return the number type that an operator computes in."""
+        """Return the number type that an operator computes in; an integer's sign is left out."""
         data = [name for name in operator.inputs if name not in self.stored]
         if self.format != "tflite" and self._is_fused(operator, data):
             return self._dtype(self._makers[data[0]].inputs[0], operator)
@@ -146,7 +146,7 @@ class Flow:
 
     def _dtype(self, name: str, operator: Operator) -> str:
         known = self.graph.values.get(name)
-        return known.dtype if known else operator.dtype
+        return (known.dtype if known else operator.dtype).removeprefix("u")
 
     def _is_fused(self, operator: Operator, data: list[str]) -> bool:
         kind = plain(operator.kind)

@@ -102,7 +102,7 @@ def precision(found: Computation) -> str:
     """Return the precision whose name fits how a file computes and what it stores."""
     linear = found.linear or found.operators
     most = max(linear, key=lambda dtype: linear[dtype], default="float32")
-    if most in {"int8", "uint8"}:
+    if most == "int8":
         return "int8"
     weights = found.weight_bytes
     stored = max(weights, key=lambda dtype: weights[dtype], default="").removeprefix("u")
