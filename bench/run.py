@@ -31,7 +31,7 @@ WARM_UP_BLOCK_NS = 25e6
 # How many more rounds there must be before the interval is looked at again: looking after every
 # round would stop at the first lucky one.
 GROWTH = 1.1
-NEVER_TIMED = "proved (emulated), never timed: it ran in an interpreter, on no device"
+NEVER_TIMED = "never timed: it ran in an interpreter, on no device"
 FORMAT_NAMES = {"onnx": "ONNX", "tflite": "TFLite", "coreml": "Core ML", "torch": "torch"}
 
 Stage = Literal["load", "prove", "warm up", "measure", "accuracy"]
@@ -178,7 +178,8 @@ class _Group:
             raise _WrongAnswerError(m.proof.reason)
         if m.session.ready.reference:
             self._judge(m)
-            raise WorkerError("measure", "unsupported", NEVER_TIMED)
+            word = "proved (emulated)" if m.proof.verified else "unproved"
+            raise WorkerError("measure", "unsupported", f"{word}, {NEVER_TIMED}")
         self._tell(m, "warm up")
         _warm_up(m)
 

@@ -2,8 +2,9 @@
 
 An integer TFLite operator is one whose input is an integer. ONNX and Core ML write an integer
 operator as a float one between conversions, which the runtime fuses: there its inputs must come
-from a dequantization, its weights be stored as integers, and its output go to a quantization, if
-need be through a clipping; a matrix product may answer in float.
+from a dequantization, its weights be stored as integers, and its output go to a quantization, in
+ONNX at most through a clipping, in Core ML through any activation; a matrix product may answer in
+float.
 """
 
 from collections import Counter
@@ -16,7 +17,17 @@ from pathlib import Path
 import msgspec
 
 from export.computation import INTEGER, Computation
-from export.inspection import CONVERSIONS, Bytes, Graph, Operator, merged, placed, plain, read
+from export.inspection import (
+    ACTIVATIONS,
+    CONVERSIONS,
+    Bytes,
+    Graph,
+    Operator,
+    merged,
+    placed,
+    plain,
+    read,
+)
 from export.inspection import stored as stored_bytes
 
 CONVOLUTIONS = {"conv", "conv2d", "conv3d", "depthwiseconv2d", "qlinearconv", "convinteger"}
@@ -52,7 +63,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 def kinds(graph: Graph, format: str) -> list[Kind]:
     """Return a file's operators by kind and number type, the most first; conversions come last."""
-    flow = Flow(graph, paired=format != "tflite")
+    flow = Flow(graph, format)
     found: dict[tuple[str, str], list[Operator]] = {}
     for operator in placed(graph):
         convert = plain(operator.kind) in CONVERSIONS or operator.place == "weights"
@@ -72,7 +83,7 @@ def kinds(graph: Graph, format: str) -> list[Kind]:
 
 def count(graph: Graph, format: str) -> Computation:
     """Count a graph's operators by the number type they compute in."""
-    flow = Flow(graph, paired=format != "tflite")
+    flow = Flow(graph, format)
     typed = [(operator, flow.dtype(operator)) for operator in flow.computing]
     linear = [(operator, dtype) for operator, dtype in typed if plain(operator.kind) in LINEAR]
     weights = {k: size for k, size in merged(graph.constants.values()).items() if size}
@@ -101,7 +112,7 @@ class Flow:
     """A graph with its operators found by what they make and read."""
 
     graph: Graph
-    paired: bool
+    format: str
 
     @cached_property
     def computing(self) -> list[Operator]:
@@ -127,15 +138,15 @@ class Flow:
         return found
 
     def dtype(self, operator: Operator) -> str:
-        """Return the number type that an operator computes in."""
+        """Return the number type that an operator computes in; an integer's sign is left out."""
         data = [name for name in operator.inputs if name not in self.stored]
-        if self.paired and self._is_fused(operator, data):
+        if self.format != "tflite" and self._is_fused(operator, data):
             return self._dtype(self._makers[data[0]].inputs[0], operator)
         return self._dtype(data[0], operator) if data else operator.dtype
 
     def _dtype(self, name: str, operator: Operator) -> str:
         known = self.graph.values.get(name)
-        return known.dtype if known else operator.dtype
+        return (known.dtype if known else operator.dtype).removeprefix("u")
 
     def _is_fused(self, operator: Operator, data: list[str]) -> bool:
         kind = plain(operator.kind)
@@ -152,10 +163,11 @@ class Flow:
         return not weights or any(INTEGER & kinds.keys() for kinds in weights)
 
     def _is_quantized(self, name: str) -> bool:
+        fused = ACTIVATIONS if self.format == "coreml" else CLIPPING
         readers = self._readers.get(name, [])
         return bool(readers) and all(
             plain(reader.kind) in QUANTIZE
-            or (plain(reader.kind) in CLIPPING and all(map(self._is_quantized, reader.outputs)))
+            or (plain(reader.kind) in fused and all(map(self._is_quantized, reader.outputs)))
             for reader in readers
         )
 

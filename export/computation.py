@@ -8,7 +8,7 @@ import msgspec
 if TYPE_CHECKING:
     from export.artifact import Manifest
 
-INTEGER = {"int8", "uint8", "int16", "int4"}
+INTEGER = {"int4", "int8", "int16", "uint4", "uint8"}
 
 
 class Computation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,8 +31,8 @@ class Computation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def doubt(self, precision: str) -> str | None:
         """Say in words where an ``int8`` file still computes in float; None if it does not."""
-        if precision == "int8-weights":
-            return "weight-only int8: the weights are small, it computes in float by design"
+        if precision.endswith("-weights"):
+            return f"{precision}: only the weights are small, it computes in float by design"
         if precision != "int8" or not self.linear_in_float:
             return None
         every = sum(self.linear.values())

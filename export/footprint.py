@@ -10,7 +10,7 @@ from export.weighing import reads
 
 def network(graph: Graph, format: str, name: str) -> Network:
     """Return the figures of a network of which there is nothing but the file."""
-    flow = Flow(graph, paired=format != "tflite")
+    flow = Flow(graph, format)
     sizes = [_activation(operator) for operator in flow.computing]
     return Network(
         name=name,

@@ -1,5 +1,6 @@
 """Reads the operators of a Core ML program, by coremltools' protobuf schema alone."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ from export.embed import KEY
 from export.inspection import Bytes, Graph, Operator, Value, merged, tensor_bytes
 from export.interface import bare, layout
 
+# What operators call the tensor that they compute on.
+DATA = {"x", "input", "data"}
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
 
+# Types that are packed: bits of a value.
+BITS = {"int4": 4, "uint1": 1, "uint2": 2, "uint3": 3, "uint4": 4, "uint6": 6}
 ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "float64": 8}
 
 
@@ -80,16 +85,27 @@ def is_stored(operation: Any) -> bool:
     return str(operation.type) == "const" or str(operation.type).startswith("constexpr_")
 
 
+def stored_values(operation: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a constant holds, by name: older operators have attributes, newer ones inputs."""
+    for name, value in operation.attributes.items():
+        if name != "name":
+            yield name, value
+    for name, argument in operation.inputs.items():
+        yield from ((name, a.value) for a in argument.arguments if a.HasField("value"))
+
+
 def _stored_bytes(operation: Any) -> Bytes:
     """Return the bytes of a constant as the file holds it."""
-    kinds = [value.type for name, value in operation.attributes.items() if name != "name"]
+    kinds = [value.type for _, value in stored_values(operation)]
     return merged({_tensor(kind)[1]: _type_bytes(kind)} for kind in kinds)
 
 
 def _operator(operation: Any) -> Operator:
     kind = operation.outputs[0].type
     shape, dtype = _tensor(kind)
-    named = [b.name for argument in operation.inputs.values() for b in argument.arguments]
+    # The map has no order of its own: what is computed on comes first, as in other formats.
+    arguments = sorted(operation.inputs, key=lambda name: (name not in DATA, name))
+    named = [bound.name for name in arguments for bound in operation.inputs[name].arguments]
     return Operator(
         kind=operation.type,
         inputs=tuple(filter(None, named)),
@@ -108,4 +124,6 @@ def _tensor(kind: Any) -> tuple[tuple[int, ...], str]:
 
 def _type_bytes(kind: Any) -> int:
     shape, dtype = _tensor(kind)
+    if dtype in BITS:
+        return -(-tensor_bytes(shape, BITS[dtype]) // 8)
     return tensor_bytes(shape, 0 if dtype == "string" else ITEM_BYTES.get(dtype, 4))

@@ -24,7 +24,8 @@ def read(path: Path) -> Graph:
     """
     model = load(path)
     graph = model.subgraphs[0]
-    values = {str(i): Value(_shape(t), _dtype(t)) for i, t in enumerate(graph.tensors)}
+    tensors = enumerate(graph.tensors)
+    values = {str(i): Value(_shape(t), _dtype(t), _text(t.name)) for i, t in tensors}
     stored = [i for i, tensor in enumerate(graph.tensors) if _is_stored(model, tensor)]
     return Graph(
         operators=tuple(_operator(model, graph, operator) for operator in graph.operators),

@@ -102,11 +102,12 @@ def precision(found: Computation) -> str:
     """Return the precision whose name fits how a file computes and what it stores."""
     linear = found.linear or found.operators
     most = max(linear, key=lambda dtype: linear[dtype], default="float32")
-    if most in {"int8", "uint8"}:
+    if most == "int8":
         return "int8"
     weights = found.weight_bytes
-    if max(weights, key=lambda dtype: weights[dtype], default="") in {"int8", "int4", "uint8"}:
-        return "int8-weights"
+    stored = max(weights, key=lambda dtype: weights[dtype], default="").removeprefix("u")
+    if stored in {"int8", "int4"}:
+        return f"{stored}-weights"
     halves = weights.get("float16", 0) > weights.get("float32", 0)
     return "fp16" if most == "float16" or halves else "fp32"
 

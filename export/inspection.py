@@ -49,10 +49,13 @@ class Operator:
 
 @dataclass(frozen=True)
 class Value:
-    """What is known of a tensor of a graph; an open dimension is counted as 1."""
+    """What is known of a tensor of a graph; an open dimension is counted as 1. `name` is the file's
+    own where its operators go by numbers.
+    """
 
     shape: tuple[int, ...]
     dtype: str
+    name: str = ""
 
 
 @dataclass(frozen=True)

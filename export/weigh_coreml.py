@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from export.inspect_coreml import MODEL, is_stored, read, specification
+from export.inspect_coreml import MODEL, is_stored, read, specification, stored_values
 from export.weighing import Kind, Part, Role, roles
 
 WEIGHTS = Path("Data/com.apple.CoreML/weights/weight.bin")
@@ -37,9 +37,8 @@ def weigh(path: Path) -> list[Part]:
 def _values(operation: Any, known: dict[str, Role]) -> Iterator[tuple[Role, Any]]:
     """Yield what a constant holds, each value with its role."""
     kind, layer = known.get(operation.outputs[0].name, ("other constants", ""))
-    for name, value in operation.attributes.items():
-        if name != "name":
-            yield ("quantization" if name in RESTORING else kind, layer), value
+    for name, value in stored_values(operation):
+        yield ("quantization" if name in RESTORING else kind, layer), value
 
 
 def _blob(path: Path, values: list[tuple[Role, Any]]) -> Iterator[Part]:
@@ -90,9 +89,8 @@ def _names(spec: Any) -> int:
     main = spec.mlProgram.functions["main"]
     block = main.block_specializations[main.opset]
     names = [output.name for o in block.operations for output in o.outputs]
-    names += [
-        bound.name for o in block.operations for a in o.inputs.values() for bound in a.arguments
-    ]
+    arguments = [a for o in block.operations for a in o.inputs.values()]
+    names += [bound.name for argument in arguments for bound in argument.arguments]
     titles = sum(o.attributes["name"].immediateValue.ByteSize() for o in block.operations)
     return int(titles) + sum(len(name.encode()) for name in names)
 

@@ -24,7 +24,9 @@ Kind = Literal[
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
 # Endings of a weight's name that are not the layer's.
-ENDINGS = ("_quantized", "_to_fp16", ".weight", "_weight", "/kernel", ".kernel")
+ENDINGS = ("_quantized", "_to_fp16", ".weight", "_weight")
+# What torch.export puts before the name of a parameter.
+PREFIX = "p_"
 ACTIVATIONS = "(activations)"
 
 
@@ -132,11 +134,13 @@ def _operator_roles(
     if kind in QUANTIZE | DEQUANTIZE:
         return dict.fromkeys(constants, ("quantization", ACTIVATIONS))
     if kind in BATCH_NORMS:
-        return dict.fromkeys(constants, ("weights", _layer(operator, origin[constants[0]], number)))
+        return dict.fromkeys(
+            constants, ("weights", _layer(graph, operator, origin[constants[0]], number))
+        )
     if kind not in LINEAR:
         return dict.fromkeys(constants, ("other constants", ""))
     weights = max(constants, key=lambda name: prod(graph.values[name].shape))
-    layer = _layer(operator, origin[weights], number)
+    layer = _layer(graph, operator, origin[weights], number)
     found: dict[str, Role] = dict.fromkeys(constants, ("other constants", ""))
     found |= {n: ("biases", layer) for n in constants if _is_bias(graph, n, weights)}
     return found | {weights: ("weights", layer)}
@@ -151,10 +155,9 @@ def _is_bias(graph: Graph, name: str, weights: str) -> bool:
     return wide or bias.dtype == kernel.dtype
 
 
-def _layer(operator: Operator, weight: str, number: int) -> str:
-    """Name a layer by its weights; TFLite numbers tensors, so there by kind and place."""
-    if weight.isdecimal():
-        return f"{number} {operator.kind}"
+def _layer(graph: Graph, operator: Operator, weight: str, number: int) -> str:
+    """Name a layer by its weights; in TFLite by kind and place where those tell no layer."""
+    name = given = graph.values[weight].name or weight
     for ending in ENDINGS:
-        weight = weight.removesuffix(ending)
-    return weight
+        name = name.removesuffix(ending).removeprefix(PREFIX)
+    return f"{number} {operator.kind}" if weight.isdecimal() and name == given else name

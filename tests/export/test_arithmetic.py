@@ -1,5 +1,6 @@
 """Which numbers operators compute in: small graphs of each pattern, and published MACs."""
 
+import dataclasses
 from pathlib import Path
 
 import onnx
@@ -57,6 +58,10 @@ class TestPairs:
         assert found.weight_bytes == {"float32": 4, "int8": 36}
         assert found.in_float == ()
 
+    def test_the_sign_of_an_integer_is_left_out(self):
+        values = {**paired().values, "image_q": Value((1, 1, 8, 8), "uint8")}
+        assert count(dataclasses.replace(paired(), values=values), "onnx").linear == {"int8": 1}
+
     @pytest.mark.parametrize("kind", ["Relu", "Clip"])
     def test_a_clipping_in_between_is_fused(self, kind):
         assert count(paired(between=kind), "onnx").linear == {"int8": 1}
@@ -65,6 +70,9 @@ class TestPairs:
         found = count(paired(between="HardSwish"), "onnx")
         assert found.linear == {"float32": 1}
         assert found.in_float == ("the conv (Conv)",)
+
+    def test_in_core_ml_any_activation_in_between_is(self):
+        assert count(paired(between="sigmoid"), "coreml").linear == {"int8": 1}
 
     def test_without_a_quantized_answer_it_computes_in_float(self):
         assert count(paired(answers=False), "onnx").linear == {"float32": 1}
@@ -96,7 +104,7 @@ class TestExported:
             ("tflite-fp16", "float32"),
             ("tflite-int8", "int8"),
             ("coreml-fp16", "float16"),
-            ("coreml-int8-weights", "float16"),
+            ("coreml-int8", "int8"),
         ],
     )
     def test_all_of_a_mobilenet_computes_in_one_type(self, trained, variant, dtype):
@@ -107,12 +115,12 @@ class TestExported:
         path = directory / MODEL_FILES[manifest.format]
         assert computation(path, manifest.format) == manifest.computation
 
-    @pytest.mark.parametrize("variant", ["onnx-int8", "tflite-int8", "coreml-int8-weights"])
+    @pytest.mark.parametrize("variant", ["onnx-int8", "tflite-int8", "coreml-int8"])
     def test_a_file_multiplies_as_often_as_the_network(self, trained, variant):
         directory = trained / MOBILENET / variant
         manifest = read_manifest(directory)
         graph = read(directory / MODEL_FILES[manifest.format], manifest.format)
-        flow = Flow(graph, paired=manifest.format != "tflite")
+        flow = Flow(graph, manifest.format)
         assert sum(map(flow.macs, flow.computing)) == manifest.network.macs
 
 
@@ -122,7 +130,7 @@ class TestExported:
 )
 def test_macs_of_published_networks(name, gmacs):
     """The figures that torchvision states, and for SqueezeNet 1.1's paper."""
-    flow = Flow(read(LIGHT / f"light_{name}.onnx", "onnx"), paired=True)
+    flow = Flow(read(LIGHT / f"light_{name}.onnx", "onnx"), "onnx")
     assert sum(map(flow.macs, flow.computing)) / 1e9 == pytest.approx(gmacs, rel=2e-3)
 
 

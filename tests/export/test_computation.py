@@ -33,7 +33,8 @@ def test_int8_in_part_names_what_is_left():
 
 
 def test_weight_only_int8_is_float_by_design():
-    assert "by design" in counted({"float32": 12}).doubt("int8-weights")
+    for precision in ("int8-weights", "int4-weights"):
+        assert "by design" in counted({"float32": 12}).doubt(precision)
 
 
 def test_a_file_that_grew_is_named_with_both_sizes():
@@ -55,4 +56,4 @@ def test_equal_doubts_share_a_line():
     )
     other = replace(weights, format="tflite")
     (line,) = doubts([weights, other])
-    assert line.startswith("net/onnx-int8-weights, net/tflite-int8-weights: weight-only")
+    assert line.startswith("net/onnx-int8-weights, net/tflite-int8-weights: int8-weights: only")

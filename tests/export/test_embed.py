@@ -191,7 +191,7 @@ class TestTflite:
 class TestExported:
     """Every exported file, that of Core ML included."""
 
-    @pytest.fixture(params=["onnx-int8", "tflite-int8", "tflite-fp32", "coreml-int8-weights"])
+    @pytest.fixture(params=["onnx-int8", "tflite-int8", "tflite-fp32", "coreml-int8"])
     def exported(self, request, trained):
         return trained / LENET / request.param
 
