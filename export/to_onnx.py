@@ -58,8 +58,8 @@ class Converter:
             "fp32": lambda: _Written(self._float()),
             "fp16": self._half,
             "int8": self._int8,
-            "int8-weights": lambda: self._weights(8, INT8_OPSET, "per-channel"),
-            "int4-weights": lambda: self._weights(4, INT4_OPSET, f"blocks of {INT4_BLOCK}"),
+            "int8-weights": lambda: self._weights(8, OPSET, "per-channel"),
+            "int4-weights": lambda: self._weights(4, INT4_OPSET, f"blocks of up to {INT4_BLOCK}"),
         }
 
     def write(self, precision: Precision, io: str, target: Path) -> Variant:
