@@ -34,6 +34,19 @@ OPSET = 18
 INT8_OPSET = 19
 # They square or exponentiate, beyond what float16 holds from 256 and 12 on.
 FLOAT_IN_HALF = ["LRN", "LogSoftmax", "LpNormalization", "ReduceL2", "ReduceSumSquare", "Softmax"]
+# A square, and what is done with it until a root brings it back: torch's local response norm.
+SUMS = {
+    "Add",
+    "AveragePool",
+    "Mul",
+    "Pad",
+    "ReduceMean",
+    "ReduceSum",
+    "Reshape",
+    "Slice",
+    "Squeeze",
+}
+ROOTS = {"Pow", "Sqrt"}
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -113,7 +126,7 @@ class Converter:
 
     def _half(self) -> _Written:
         model = self._float()
-        beyond = _beyond_half(model)
+        beyond = _beyond_half(model) + _squares(model)
         half = convert_float_to_float16(
             model,
             keep_io_types=True,
@@ -152,6 +165,19 @@ class Converter:
             return set()
         pairs = align(model, self._info.layers)
         return {node.output[0] for layer, node in pairs if layer.name in kept}
+
+
+def _squares(model: onnx.ModelProto) -> list[str]:
+    """Return the nodes that compute with squares, which float16 does not hold from 256 on."""
+    squared: set[str] = set()
+    found = []
+    for node in model.graph.node:
+        is_square = node.op_type == "Mul" and node.input[0] == node.input[1]
+        if is_square or (node.op_type in SUMS | ROOTS and squared & set(node.input)):
+            found.append(node.name)
+            if node.op_type not in ROOTS:
+                squared.update(node.output)
+    return found
 
 
 def _beyond_half(model: onnx.ModelProto) -> list[str]:
