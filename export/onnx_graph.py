@@ -172,10 +172,19 @@ def _pool(model: onnx.ModelProto) -> None:
             del node.attribute[:]
 
 
+def kinds(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the number type of every tensor, as ONNX counts them."""
+    known = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    return known | {v.name: v.type.tensor_type.elem_type for v in _values(model)}
+
+
 def _ranks(model: onnx.ModelProto) -> dict[str, int]:
+    return {v.name: len(v.type.tensor_type.shape.dim) for v in _values(model)}
+
+
+def _values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     graph = onnx.shape_inference.infer_shapes(_without_weights(model)).graph
-    values = (*graph.input, *graph.value_info, *graph.output)
-    return {value.name: len(value.type.tensor_type.shape.dim) for value in values}
+    return [*graph.input, *graph.value_info, *graph.output]
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
