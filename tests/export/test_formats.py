@@ -68,8 +68,6 @@ def test_images_lie_as_the_format_s_clients_expect(read, trained, network, forma
 )
 @pytest.mark.parametrize("format", ["onnx", "tflite", "coreml"])
 def test_fewer_bits_make_a_smaller_file(read, format: str, variant: str, share: float) -> None:
-    if (format, variant) == ("coreml", "int8"):
-        variant = "int8-weights"
     # Graphs of a few dozen operators keep a fixed part, so the share is above the bits' own.
     small, whole = read(f"{format}-{variant}").size_bytes, read(f"{format}-fp32").size_bytes
     assert small < share * whole + 25_000
