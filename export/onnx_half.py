@@ -4,7 +4,6 @@ ONNX Runtime's own tool clamps weights that are too large without a word, and wr
 not valid where a float32 operator reads one tensor twice, as a square does.
 """
 
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
