@@ -32,7 +32,9 @@ REFERENCES: dict[str, dict[str, tuple[str, ...]]] = {
     "tflite": {"litert-builtin": RUNTIMES["tflite"]["litert"]},
     "onnx": {"onnx-reference": ("onnx",)},
 }
-PACKAGES = ("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "coremltools", "torch")
+PACKAGES = (
+    "ai_edge_litert", "tflite_runtime", "tensorflow", "onnx", "onnxruntime", "coremltools", "torch",
+)  # fmt: skip
 # Tells, in another environment, which of the packages it is given are there.
 FIND = """
 import sys

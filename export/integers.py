@@ -66,15 +66,20 @@ def _pair_sums(flat: Array) -> Array:
     return sums
 
 
-def blocks(
-    weights: Array, axis: int, size: int = INT4_BLOCK
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Return 4-bit weights in [-7, 7], in int8, and a scale for each `size` values along `axis`.
+def block_size(inputs: int) -> int:
+    """Return the largest number of inputs, up to 32, that divides them without rest."""
+    return max(size for size in range(1, INT4_BLOCK + 1) if inputs % size == 0)
 
-    The last block may be shorter; scales have the weights' shape, but for `axis`.
+
+def blocks(
+    weights: Array, axis: int, size: int
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Return 4-bit weights in [-7, 7], in int8, and a scale for each `size` inputs along `axis`.
+
+    Both have one axis more, after `axis`: of length `size`, and of length 1.
     """
-    starts = np.arange(0, weights.shape[axis], size)
-    reach = np.maximum.reduceat(np.abs(weights), starts, axis=axis)
+    shape = weights.shape
+    grouped = weights.reshape(*shape[:axis], -1, size, *shape[axis + 1 :])
+    reach = np.abs(grouped).max(axis=axis + 1, keepdims=True)
     scale = np.where(reach > 0, reach / 7, 1.0).astype(np.float32)
-    spread = np.repeat(scale, size, axis=axis).take(range(weights.shape[axis]), axis=axis)
-    return np.clip(np.rint(weights / spread), -7, 7).astype(np.int8), scale
+    return np.clip(np.rint(grouped / scale), -7, 7).astype(np.int8), scale

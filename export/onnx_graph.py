@@ -1,6 +1,6 @@
 """An exported ONNX graph in its plainest form, and the few questions that converters ask of it."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -79,9 +79,10 @@ def weight_of(node: onnx.NodeProto, known: Container[str]) -> str | None:
     return str(node.input[1])
 
 
-def output_axis(node: onnx.NodeProto, known: Container[str]) -> int | None:
+def output_axis(node: onnx.NodeProto, known: Mapping[str, onnx.TensorProto]) -> int | None:
     """Return the axis of the output channels in a node's constant weight; None: it has none."""
-    if weight_of(node, known) is None:
+    name = weight_of(node, known)
+    if name is None or (node.op_type == "MatMul" and len(known[name].dims) != 2):
         return None
     if node.op_type in {"ConvTranspose", "MatMul"}:
         return 1
@@ -171,10 +172,19 @@ def _pool(model: onnx.ModelProto) -> None:
             del node.attribute[:]
 
 
+def kinds(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the number type of every tensor, as ONNX counts them."""
+    known = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    return known | {v.name: v.type.tensor_type.elem_type for v in _values(model)}
+
+
 def _ranks(model: onnx.ModelProto) -> dict[str, int]:
+    return {v.name: len(v.type.tensor_type.shape.dim) for v in _values(model)}
+
+
+def _values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     graph = onnx.shape_inference.infer_shapes(_without_weights(model)).graph
-    values = (*graph.input, *graph.value_info, *graph.output)
-    return {value.name: len(value.type.tensor_type.shape.dim) for value in values}
+    return [*graph.input, *graph.value_info, *graph.output]
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -29,10 +29,9 @@ from export.ranges import Ranges
 Array = npt.NDArray[Any]
 # Which give their output at the scale of their input.
 MOVES = {"Flatten", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
-# Worth integers where their input is in integers already.
-FOLLOWERS = MOVES | {
-    "Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid",
-}  # fmt: skip
+# Worth integers where their inputs are in integers already, or one of them.
+FOLLOW_ALL = MOVES | {"Add", "AveragePool", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid"}
+FOLLOW_ANY = {"Concat"}
 PRODUCTS = {"Conv", "Gemm", "MatMul"}
 ACTIVATIONS = {"Clip", "Relu"}
 MAY_END_IN_FLOAT = {"Gemm", "MatMul"}
@@ -85,7 +84,9 @@ def _absorbs(maker: onnx.NodeProto, node: onnx.NodeProto, made: Plan) -> bool:
 
 
 def _is_integer(node: onnx.NodeProto, made: Plan, known: Collection[str]) -> bool:
-    if node.op_type in FOLLOWERS:
+    if node.op_type in FOLLOW_ALL:
+        return all(name in made.nodes for name in operands(node))
+    if node.op_type in FOLLOW_ANY:
         return any(name in made.nodes for name in operands(node))
     if node.op_type == "MatMul":
         return node.input[0] not in known

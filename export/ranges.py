@@ -17,6 +17,7 @@ Method = Literal["min-max", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = ("min-max", "percentile", "entropy")
 
 BINS = 4096
+TINY = 1e-30
 LEVELS = 128  # what int8 gives each side of zero
 
 
@@ -35,17 +36,27 @@ class Histogram:
 
     def add(self, values: Array) -> None:
         """Count the values of an array of any shape; those that are not finite are left out."""
-        flat = values.ravel()[np.isfinite(values.ravel())]
+        flat = self.reach_to(values)
         if not flat.size:
             return
-        self.low, self.high = min(self.low, float(flat.min())), max(self.high, float(flat.max()))
         self._widen(max(-self.low, self.high))
         counted, _ = np.histogram(flat, BINS, (-self.reach, self.reach))
         self.counts += counted
 
+    def reach_to(self, values: Array) -> Array:
+        """Note the extremes of an array, and return its finite values, flat."""
+        flat: Array = values.ravel()
+        finite = np.isfinite(flat)
+        flat = flat if finite.all() else flat[finite]
+        if flat.size:
+            self.low = min(self.low, float(flat.min()))
+            self.high = max(self.high, float(flat.max()))
+        return flat
+
     def _widen(self, wanted: float) -> None:
         if not self.reach:
-            self.reach = wanted or 1.0
+            # Bins of a reach near float's smallest number would have no width.
+            self.reach = wanted if wanted > TINY else 1.0
         while self.reach < wanted:
             self.reach *= 2
             middle = self.counts.reshape(-1, 2).sum(1)
@@ -120,11 +131,17 @@ class Ranges:
             "entropy": entropy,
         }
         self._rule = rules[method]
+        # Counting takes as long as running the network, and extremes need no counts.
+        self._counts = method != "min-max"
         self._histograms: dict[str, Histogram] = {}
 
     def observe(self, name: str, values: Array) -> None:
-        """Count the values of the tensor `name`."""
-        self._histograms.setdefault(name, Histogram()).add(values)
+        """Take the values of the tensor `name` into account."""
+        histogram = self._histograms.setdefault(name, Histogram())
+        if self._counts:
+            histogram.add(values)
+        else:
+            histogram.reach_to(values)
 
     def of(self, name: str) -> tuple[float, float]:
         """Return the range of a tensor; KeyError if it was never seen with a finite value."""

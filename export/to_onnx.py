@@ -1,7 +1,6 @@
 """ONNX by torch's dynamo exporter, in plain operators of an opset that old runtimes know.
 
-Integer files are written by `export.onnx_int8` and `export.onnx_weights`, float16 by ONNX Runtime's
-own tool.
+Other precisions are made of its float32 graph: `export.onnx_half`, `onnx_int8`, `onnx_weights`.
 """
 
 from collections.abc import Callable
@@ -10,17 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper, version_converter
-from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+from onnx import version_converter
 
 from export.artifact import Quantization
 from export.convert import Interface, Variant, calibration_inputs, plain
 from export.integers import INT4_BLOCK
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
-from export.onnx_graph import align, check_folded, constants, opset, tidied
+from export.onnx_graph import align, check_folded, opset, tidied
+from export.onnx_half import float_nodes, halve
 from export.onnx_int8 import Writer, plan
 from export.onnx_ranges import observe
 from export.onnx_weights import INT4_OPSET, store_weights
@@ -32,9 +30,6 @@ from export.ranges import Ranges
 OPSET = 18
 # The first at which ONNX's own evaluator restores integers: ONNX Runtime 1.15.
 INT8_OPSET = 19
-# They square or exponentiate, beyond what float16 holds from 256 and 12 on.
-FLOAT_IN_HALF = ["LRN", "LogSoftmax", "LpNormalization", "ReduceL2", "ReduceSumSquare", "Softmax"]
-HALF_MAX = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -58,8 +53,8 @@ class Converter:
             "fp32": lambda: _Written(self._float()),
             "fp16": self._half,
             "int8": self._int8,
-            "int8-weights": lambda: self._weights(8, INT8_OPSET, "per-channel"),
-            "int4-weights": lambda: self._weights(4, INT4_OPSET, f"blocks of {INT4_BLOCK}"),
+            "int8-weights": lambda: self._weights(8, OPSET, "per-channel"),
+            "int4-weights": lambda: self._weights(4, INT4_OPSET, f"blocks of up to {INT4_BLOCK}"),
         }
 
     def write(self, precision: Precision, io: str, target: Path) -> Variant:
@@ -113,15 +108,9 @@ class Converter:
 
     def _half(self) -> _Written:
         model = self._float()
-        beyond = _beyond_half(model)
-        half = convert_float_to_float16(
-            model,
-            keep_io_types=True,
-            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *FLOAT_IN_HALF],
-            node_block_list=beyond,
-        )
-        present = sorted({n.op_type for n in half.graph.node} & set(FLOAT_IN_HALF))
-        return _Written(half, {"tool": "torch.onnx dynamo, onnxruntime", "float": present + beyond})
+        floats = float_nodes(model)
+        halve(model, floats)
+        return _Written(model, {"float": sorted(floats)})
 
     def _int8(self) -> _Written:
         model, settings = self._float(INT8_OPSET), self._job.quantizing
@@ -152,14 +141,3 @@ class Converter:
             return set()
         pairs = align(model, self._info.layers)
         return {node.output[0] for layer, node in pairs if layer.name in kept}
-
-
-def _beyond_half(model: onnx.ModelProto) -> list[str]:
-    """Return the nodes with constants that float16 cannot hold: the tool would clamp them."""
-    large = {
-        name
-        for name, tensor in constants(model.graph).items()
-        if tensor.data_type == onnx.TensorProto.FLOAT
-        and np.abs(numpy_helper.to_array(tensor)).max(initial=0.0) > HALF_MAX
-    }
-    return [node.name for node in model.graph.node if large & set(node.input)]

@@ -39,7 +39,7 @@ def read(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Trace:
 
 
 class _Constants:
-    """The stored values, those restored by DequantizeLinear and Cast among them."""
+    """The stored values, those restored from integers or float16 among them."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
@@ -62,6 +62,12 @@ class _Constants:
             self.scales[node.output[0]] = np.atleast_1d(stored[1]).astype(np.float64)
         elif node.op_type in {"Cast", "Identity"}:
             self.values[node.output[0]] = stored[0]
+        elif node.op_type == "Mul":
+            self.values[node.output[0]] = stored[0].astype(np.float32) * stored[1]
+            if stored[1].size == max(stored[1].shape, default=1):
+                self.scales[node.output[0]] = stored[1].ravel().astype(np.float64)
+        elif node.op_type == "Reshape":
+            self.values[node.output[0]] = stored[0].reshape(stored[1])
 
 
 def _restored(node: onnx.NodeProto, stored: Sequence[Array]) -> Array:

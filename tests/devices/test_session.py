@@ -51,6 +51,17 @@ def test_threads_are_as_found(artifact, runtime, open_session):
     assert open_session(artifact, runtime, threads=2).ready.threads == 2
 
 
+def test_the_reference_evaluator_proves_as_many_rows_as_asked_and_is_never_timed(
+    onnx, open_session
+):
+    session = open_session(onnx, "onnx-reference", batch=3)
+    expect_the_logits(session)
+    [logits] = session.verify(rows=2).values()
+    np.testing.assert_allclose(logits, tiny.forward(tiny.images())[:2], atol=1e-4)
+    with pytest.raises(WorkerError, match="never timed"):
+        session.measure(1)
+
+
 def test_the_interpreters_own_kernels_give_the_same_answer(tflite, open_session):
     session = open_session(tflite, "litert-builtin", threads=1, batch=3)
     expect_the_logits(session)

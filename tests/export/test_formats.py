@@ -93,9 +93,12 @@ def test_int8_ranges_hold_the_extremes_of_the_calibration_images(read, format: s
 
 def test_onnx_int8_weights_are_per_channel(trained: Path, network: str) -> None:
     model = onnx.load(str(trained / network / "onnx-int8" / "model.onnx"))
-    scales = [i for i in model.graph.initializer if i.name.endswith("weight_scale")]
-    assert scales
-    assert any(list(s.dims) and s.dims[0] > 1 for s in scales)
+    known = {tensor.name: tensor for tensor in model.graph.initializer}
+    restored = [n for n in model.graph.node if n.op_type == "DequantizeLinear"]
+    weights = [n for n in restored if n.input[0].endswith(".weight")]
+    assert weights
+    for node in weights:
+        assert list(known[node.input[1]].dims) == [known[node.input[0]].dims[0]]
 
 
 def test_the_recipe_is_kept_as_data(trained: Path, network: str) -> None:

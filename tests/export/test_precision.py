@@ -51,8 +51,8 @@ def test_a_near_miss_is_suggested() -> None:
 
 
 def test_what_a_format_cannot_do_is_said_with_what_it_can() -> None:
-    with pytest.raises(ExportError, match="onnx cannot be made at int8-weights; it can at fp32"):
-        plan(["onnx"], ["int8-weights"])
+    with pytest.raises(ExportError, match="torch cannot be made at int8; it can at fp32"):
+        plan(["torch"], ["int8"])
 
 
 def test_static_int8_without_images_is_refused_with_both_remedies() -> None:
