@@ -73,7 +73,7 @@ def _alike(layer: Layer, step: Step) -> float:
     if _shape(layer.weight.shape) != _shape(step.weight.values.shape):
         return -np.inf
     a = layer.weight.reshape(len(layer.weight), -1).astype(np.float64)
-    b = step.weight.values.reshape(len(a), -1).astype(np.float64)
+    b = np.nan_to_num(step.weight.values.reshape(len(a), -1).astype(np.float64), posinf=0, neginf=0)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     products = np.abs((a * b).sum(axis=1))
     return round(float(np.mean(products / np.where(norms > 0, norms, 1))), 3)

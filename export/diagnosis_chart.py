@@ -1,4 +1,4 @@
-"""A diagnosis as a picture: each layer's signal-to-noise, its own and so far, in program order."""
+"""A diagnosis as a picture: each layer's signal-to-noise in program order."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from export.diagnose import Diagnosis
 
 STEP, HEIGHT = 16, 260  # pixels: between layers, and of the panel
 LEAST_WIDTH = 320
-COLOURS = {"own": "#0072b2", "so far": "#d55e00"}
+COLOURS = {"own": "#0072b2", "at output": "#009e73", "so far": "#d55e00"}
 EXACT_FROM = 120.0  # dB: beyond what float32 can show, and left out
 
 Point = dict[str, Any]
@@ -45,12 +45,18 @@ def encode(chart: alt.LayerChart, suffix: str) -> bytes:
 
 def _points(diagnosis: Diagnosis) -> list[Point]:
     figures = [
-        {"layer": f.pair.layer.name, "figure": figure, "db": db}
-        for f in diagnosis.layers
-        if f.tally
-        for figure, db in (("own", f.tally.own_db), ("so far", f.tally.so_far_db))
+        (found.pair.layer.name, figure, db)
+        for found in diagnosis.layers
+        if found.tally
+        for figure, db in zip(
+            COLOURS, (found.tally.own_db, found.output_db, found.tally.so_far_db), strict=True
+        )
     ]
-    return [p for p in figures if p["db"] is not None and abs(p["db"]) < EXACT_FROM]
+    return [
+        {"layer": layer, "figure": figure, "db": db}
+        for layer, figure, db in figures
+        if db is not None and abs(db) < EXACT_FROM
+    ]
 
 
 def _ends(points: Sequence[Point]) -> list[Point]:
