@@ -54,7 +54,7 @@ def clipped_share(tally: Tally) -> float | None:
     """Return the share of values beyond the range, if they make a good part of the noise."""
     if not tally.clipped or tally.share(tally.clipped_noise) < PART:
         return None
-    return tally.clipped / tally.values
+    return tally.clipped_share
 
 
 def lost_channels(

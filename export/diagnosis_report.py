@@ -73,7 +73,7 @@ def _layer(report: Report, found: Found, number: int) -> dict[str, Any]:
         "own_snr_db": _rounded(tally.own_db) if tally else None,
         "so_far_snr_db": _rounded(tally.so_far_db) if tally else None,
         "weights_share": round(tally.share(tally.weight_noise), 4) if tally else None,
-        "clipped_share": round(tally.clipped / tally.values, 6) if tally else None,
+        "clipped_share": round(tally.clipped_share, 6) if tally else None,
         "at_output_snr_db": _rounded(found.output_db),
         "output_noise_share": round(report.diagnosis.share(found), 4),
         "causes": [asdict(cause) for cause in report.causes(found)],

@@ -97,6 +97,11 @@ class Tally:
         """The signal-to-noise ratio at the layer's end, with all that it inherits."""
         return snr_db(self.true_energy, self.so_far_noise)
 
+    @property
+    def clipped_share(self) -> float:
+        """The share of values beyond the grid."""
+        return self.clipped / self.values if self.values else 0.0
+
     def share(self, part: float) -> float:
         """Return a part of the noise as a share of it, at most 1."""
         whole = float(self.noise.sum())
