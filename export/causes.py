@@ -140,6 +140,10 @@ def find(found: Found, setting: Setting, readers: Sequence[str]) -> list[Cause]:
     ]
     if causes:
         return causes
+    lost = lost_channels(tally.low, tally.high, tally.got_low, tally.got_high, tally.noise)
+    if lost:
+        told = f"{_channels(lost)} of {len(tally.low)} constant in the file, and not in the network"
+        return [Cause("zero-range channel", told, around)]
     told = f"{tally.share(tally.weight_noise):.0%} of its noise comes from its weights"
     return [Cause("rounding", told, f"{around}, or --auto, which finds the fewest such layers")]
 
@@ -174,10 +178,6 @@ def _ranges(tally: Tally, setting: Setting, keep: str) -> Iterator[Cause]:
     if (flushed := flushed_share(tally)) is not None:
         told = f"{flushed:.1%} of its values are too small for float16 and become 0"
         yield Cause("float16 underflow", told, keep)
-    lost = lost_channels(tally.low, tally.high, tally.got_low, tally.got_high, tally.noise)
-    if lost:
-        told = f"{_channels(lost)} of {len(tally.low)} constant in the file, and not in the network"
-        yield Cause("zero-range channel", told, keep)
 
 
 def _wider(setting: Setting, keep: str) -> str:

@@ -163,7 +163,7 @@ def _worst(report: Report) -> str:
     limit = f"a sound {precision} layer leaves {SOUND_DB[precision]:.0f} dB at the output"
     worst = diagnosis.ranked[0]
     if is_sound(worst, precision):
-        return f"no weak layer: {limit}"
+        return f"no weak layer: {limit}; the first makes {diagnosis.share(worst):.0%} of the noise"
     assert worst.tally is not None
     if worst.tally.not_finite:
         return f"weakest: {worst.pair.layer.name}, whose values are not finite ({limit})"
