@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export.cli_diagnose import diagnose
+from export.cli_inspect import inspect
 
 if TYPE_CHECKING:
-    from export.artifact import Manifest, Proof
-    from export.pipeline import Outcome, Outputs, Request, Update
+    from export.pipeline import Outcome, Request, Update
     from models.preprocess import Preprocessing
 
 Reporter = Callable[["Update | Outcome"], None]
@@ -158,6 +158,7 @@ def command(context: click.Context, /, **options: Any) -> None:
     if not options["models"]:
         raise click.MissingParameter(param_hint="'--model'", param_type="option")
     from export import pipeline
+    from export.cli_prove import prove
 
     request = _request(options)
     keys = [f"{s.name}/{v.name}" for s in request.sources for v in request.variants]
@@ -258,48 +259,6 @@ def _preprocessing(options: dict[str, Any]) -> "Preprocessing | None":
         ) from None
 
 
-def prove(directory: Path, manifest: "Manifest") -> "tuple[Proof, Outputs | None]":
-    """Run an artifact on its golden inputs in a worker on this machine, and judge the outputs."""
-    import msgspec
-
-    from devices.device import Job, WorkerError
-    from devices.local import LocalDevice
-    from export import verify
-    from export.artifact import Proof
-
-    device = LocalDevice()
-    runtimes = device.runtimes(manifest.format)
-    if not runtimes:
-        return Proof(verified=None, reason=_unproved(manifest.format)), None
-    batch = manifest.contract.inputs[0].shape[0]
-    job = Job(artifact=directory, runtime=runtimes[0], threads=1, batch=batch)
-    try:
-        session = device.open(job)
-        try:
-            outputs = session.verify()
-            ready, alarms = session.ready, session.alarms
-        finally:
-            session.close()
-    except WorkerError as error:
-        refuted = None if error.cause == "unsupported" else False
-        reason = f"{runtimes[0]} could not run it: {error.detail}"
-        return Proof(verified=refuted, reason=reason, runtime=runtimes[0]), None
-    _, expected = verify.golden(directory, manifest)
-    proof = verify.prove(manifest, expected, outputs, alarms)
-    return msgspec.structs.replace(
-        proof,
-        runtime=ready.runtime,
-        runtime_version=ready.runtime_version,
-        emulated=ready.reference,
-    ), outputs
-
-
-def _unproved(format: str) -> str:
-    if format == "coreml":
-        return "the reference interpreter needs coremltools: pip install 'edgeworthy[coreml]'"
-    return f"no runtime for {format} is installed here: pip install 'edgeworthy[bench]'"
-
-
 def _progress(keys: list[str]) -> Any:
     from export.progress import Lines, Live
 
@@ -312,5 +271,5 @@ def _print(outcomes: "list[Outcome]", *, as_json: bool) -> None:
     click.echo(progress.as_json(outcomes) if as_json else progress.table(outcomes), nl=as_json)
 
 
-for _command in (diagnose,):
+for _command in (diagnose, inspect):
     command.add_command(_command)

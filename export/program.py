@@ -19,6 +19,7 @@ from export import calibration, capture, guard
 from export.artifact import Calibration, Network, Weights
 from export.child import steps
 from export.drift import first_norm
+from export.fold import fold
 from export.jobs import PROGRAM, PROGRAM_INFO, Event, Port, ProgramInfo, ProgramJob, unwritable
 from export.layers import WeightedLayer
 from export.precision import ExportError
@@ -65,6 +66,13 @@ def load(path: Path) -> ExportedProgram:
             f"{path} is not a program that this torch can load ({capture.blame(error)}); "
             "write it with torch.export.save, by torch 2.13 or older"
         ) from None
+
+
+def folded(path: Path) -> ExportedProgram:
+    """Read a `.pt2` file for a converter: as `load` does, with batch norms folded."""
+    program = load(path)
+    fold(program)
+    return program
 
 
 def static(program: ExportedProgram, shapes: Sequence[tuple[int, ...]]) -> ExportedProgram:

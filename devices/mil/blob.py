@@ -5,6 +5,7 @@ the file, and the bits at their end that fill up the last byte. See MILBlob's ``
 in coremltools' sources.
 """
 
+import mmap
 import struct
 from math import prod
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from devices.mil.errors import MilError, UnknownError
-from devices.mil.tensors import STORED
+from devices.mil.errors import MilError
+from devices.mil.tensors import element
 
 Array = npt.NDArray[Any]
 HEADER = struct.Struct("<II")
@@ -50,9 +51,11 @@ class WeightFile:
         """
         self._name = path.name
         try:
-            self._bytes = memoryview(np.memmap(path, np.uint8, "r"))
+            with path.open("rb") as stream:
+                mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise MilError(f"cannot read {path}: {error}") from None
+        self._bytes = memoryview(mapped)
         whole = len(self._bytes) >= HEADER.size
         version = HEADER.unpack_from(self._bytes, 0)[1] if whole else None
         if version != VERSION:
@@ -83,9 +86,7 @@ def unpack(raw: bytes, shape: tuple[int, ...], dtype: str) -> Array:
     Raises:
         MilError: the type is not known here, or the bytes are not those of this shape.
     """
-    if dtype not in STORED:
-        raise UnknownError(f"data type {dtype} cannot be read")
-    bits, kind = STORED[dtype]
+    bits, kind = element(dtype)
     count = prod(shape)
     if len(raw) != -(-count * bits // 8):
         raise MilError(f"{len(raw)} bytes are stored for {dtype} of shape {list(shape)}")

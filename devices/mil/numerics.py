@@ -16,8 +16,8 @@ class Alarm:
     """What an operator's result lost: `operator` is its first output's name, `share` of values.
 
     Overflow: finite in float32 but infinite in float16, or not a number. Underflow: most values
-    that are not zero are below the smallest normal float16. Saturation: values that a quantize
-    operator clipped.
+    that are not zero lose digits, or all of them, below the smallest normal float16. Saturation:
+    values that a quantize operator clipped.
     """
 
     kind: Literal["overflow", "underflow", "saturation"]
@@ -38,8 +38,8 @@ def alarm(operator: str, exact: Tensor, rounded: Tensor) -> Alarm | None:
         return Alarm("overflow", operator, share) if share else None
     if exact is rounded:
         return None
-    size = exact.abs()
-    small = int(((size < SMALLEST_NORMAL) & (size > 0)).sum())
-    if not small or small <= MOSTLY * int(torch.count_nonzero(size)):
+    lossy = int(((exact.abs() < SMALLEST_NORMAL) & (exact != rounded)).sum())
+    if not lossy:
         return None
-    return Alarm("underflow", operator, small / int(torch.count_nonzero(size)))
+    share = lossy / int(torch.count_nonzero(exact))
+    return Alarm("underflow", operator, share) if share > MOSTLY else None

@@ -48,6 +48,17 @@ HELD: dict[str, str] = {
 SHORT = {"fp16": "float16", "fp32": "float32", "fp64": "float64"}
 
 
+def element(dtype: str) -> tuple[int, type[np.generic]]:
+    """Return the bits of a stored element, and the numpy type that it is read as.
+
+    Raises:
+        UnknownError: a type that cannot be read.
+    """
+    if dtype not in STORED:
+        raise UnknownError(f"data type {dtype} cannot be read")
+    return STORED[dtype]
+
+
 @dataclass(frozen=True)
 class Port:
     """A tensor of the program by name. `shape` None: a dictionary or list, whose size is open."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from devices.mil.blob import Array, WeightFile, unpack
 from devices.mil.errors import MilError
-from devices.mil.tensors import STORED, tensor_type
+from devices.mil.tensors import element, tensor_type
 
 # The protobuf field that holds an immediate tensor of a type; the others are in `bytes`.
 FIELDS = {
@@ -39,7 +39,10 @@ class Values:
             items = [self.decode(item)[0] for item in value.immediateValue.list.values]
             return items, "list"
         shape, dtype = tensor_type(value.type)
-        decode = self._stored if value.WhichOneof("value") == "blobFileValue" else _immediate
+        if dtype != "string":
+            element(dtype)
+        stored = value.WhichOneof("value") == "blobFileValue"
+        decode = self._stored if stored else _immediate
         return decode(value, shape, dtype), dtype
 
     def _stored(self, value: Any, shape: tuple[int, ...], dtype: str) -> Array:
@@ -67,4 +70,4 @@ def _immediate(value: Any, shape: tuple[int, ...], dtype: str) -> Any:
         raise MilError(f"{len(stored)} values are stored for {dtype} of shape {list(shape)}")
     if field == "strings":
         return list(stored) if shape else stored[0]
-    return np.array(stored, STORED[dtype][1]).reshape(shape)
+    return np.array(stored, element(dtype)[1]).reshape(shape)

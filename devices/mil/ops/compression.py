@@ -97,7 +97,7 @@ def constexpr_cast(source_val: Tensor, output_dtype: str) -> Tensor:
 
 
 def _unpacked(packed: Tensor, shape: Ints, *, bits: int) -> Tensor:
-    return torch.from_numpy(unpack(packed.numpy().tobytes(), shape, f"uint{bits}"))
+    return torch.tensor(unpack(packed.numpy().tobytes(), shape, f"uint{bits}"))
 
 
 def _scattered(mask: Tensor, values: Tensor) -> Tensor:

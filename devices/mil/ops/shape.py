@@ -14,18 +14,15 @@ PAD_MODES = {"reflect": "reflect", "replicate": "replicate"}
 
 @op("reshape")
 def reshape(x: Tensor, shape: Ints) -> Tensor:
-    """Return `x` in another shape: 0 keeps an axis, -1 takes what is left."""
-    return x.reshape([x.shape[axis] if size == 0 else size for axis, size in enumerate(shape)])
+    """Return `x` in another shape: 0 keeps an axis, counted from the last, -1 takes the rest."""
+    kept = (1,) * (len(shape) - x.dim()) + tuple(x.shape[max(x.dim() - len(shape), 0) :])
+    return x.reshape([own if size == 0 else size for size, own in zip(shape, kept, strict=True)])
 
 
 @op("squeeze")
 def squeeze(x: Tensor, axes: Ints | None = None) -> Tensor:
-    """Return `x` without axes of size 1: `axes`, or all of them."""
-    if axes is None:
-        return x.squeeze()
-    if any(x.shape[axis] != 1 for axis in axes):
-        raise MilError(f"axes {axes} of {list(x.shape)} are not all of size 1")
-    return x.squeeze([axis % x.dim() for axis in axes])
+    """Return `x` without those of `axes` that are of size 1; None: without any."""
+    return x.squeeze() if axes is None else x.squeeze(axes)
 
 
 @op("expand_dims")
