@@ -50,6 +50,11 @@ def images() -> Array:
     return np.asarray(noise, np.float32)
 
 
+def tensor(array: Array) -> torch.Tensor:
+    """Return an array as torch has it."""
+    return torch.from_numpy(array)
+
+
 def write_onnx(module: nn.Sequential, path: Path) -> Path:
     """Write a float32 file of a sequence of convolutions, ReLUs, a pool and a linear layer."""
     nodes: list[onnx.NodeProto] = []
