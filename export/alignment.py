@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from export.reference import INPUT, Layer
 from export.trace import CLAMPS, Grid, Step, Trace, common
 
+Array = npt.NDArray[np.float64]
 Key = tuple[str, int, frozenset[str]]
-ALIKE = 0.5  # cosine of two weights that are taken for the same whatever their order
+ALIKE = 0.5  # from here on two weights are taken for the same, whatever their order
 
 
 @dataclass(frozen=True)
@@ -64,19 +66,25 @@ def _by_weight(layers: Sequence[Layer], trace: Trace) -> dict[str, Step]:
 
 
 def _alike(layer: Layer, step: Step) -> float:
-    """Return the mean cosine of two weights' output channels; minus infinity: other shapes.
+    """Return how alike two weights are, at most 1; minus infinity: they have other shapes.
 
-    It is rounded, so that of equal ones the first in order wins.
+    The mean of the whole weights' cosine and of their output channels', as a file that has not
+    folded a batch norm has its channels at other sizes. It is rounded, so that of equal ones the
+    first in order wins.
     """
     assert layer.weight is not None
     assert step.weight is not None
     if _shape(layer.weight.shape) != _shape(step.weight.values.shape):
         return -np.inf
     a = layer.weight.reshape(len(layer.weight), -1).astype(np.float64)
-    b = step.weight.values.reshape(len(a), -1).astype(np.float64)
+    b = np.nan_to_num(step.weight.values.reshape(len(a), -1).astype(np.float64), posinf=0, neginf=0)
+    by_channel = np.mean(np.abs(_cosines(a, b)))
+    return round(float(_cosines(a.reshape(1, -1), b.reshape(1, -1))[0] + by_channel) / 2, 3)
+
+
+def _cosines(a: Array, b: Array) -> Array:
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    products = np.abs((a * b).sum(axis=1))
-    return round(float(np.mean(products / np.where(norms > 0, norms, 1))), 3)
+    return np.asarray((a * b).sum(axis=1) / np.where(norms > 0, norms, 1))
 
 
 def _shape(shape: Iterable[int]) -> tuple[int, ...]:

@@ -1,22 +1,24 @@
 """Why a layer is weak, from its arrays: what was clipped, drowned, rounded away, or overflowed.
 
-A layer is sound when its own signal-to-noise is what its precision gives one whose range is used.
-Causes are looked for in the others only, those first that leave nothing right.
+A layer is sound when its own error leaves the output as good as its precision gives where ranges
+are used. Causes are looked for in the others only, those first that leave nothing right.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from export.alignment import Pair
+from export.diagnose import Found
 from export.figures import Tally
 from export.trace import Grid
 
 Array = npt.NDArray[np.floating]
 
-# Own signal-to-noise in dB: 5 good bits of 8, 8 of 11, 2 of 4, 15 of 24; a bit is 6 dB.
+# Signal-to-noise in dB of the output with one layer's error: 5 good bits of 8, 8 of 11, 2 of 4, 15
+# of 24; a bit is 6 dB.
 SOUND_DB = {"int8": 30.0, "int8-weights": 30.0, "int4-weights": 12.0, "fp16": 50.0, "fp32": 90.0}
 PART = 0.25  # share of a layer's noise from which on its origin is named
 TWO_BITS, THREE_BITS, FIVE_BITS = 4.0, 8.0, 32.0
@@ -43,17 +45,16 @@ class Setting:
     images: int | None = None
 
 
-def is_sound(tally: Tally, precision: str) -> bool:
+def is_sound(found: Found, precision: str) -> bool:
     """Tell whether a layer is as good as its precision lets it be."""
-    own = tally.own_db
-    return own is None or own >= SOUND_DB[precision]
+    return found.output_db is None or found.output_db >= SOUND_DB[precision]
 
 
 def clipped_share(tally: Tally) -> float | None:
     """Return the share of values beyond the range, if they make a good part of the noise."""
     if not tally.clipped or tally.share(tally.clipped_noise) < PART:
         return None
-    return tally.clipped / tally.values
+    return tally.clipped_share
 
 
 def lost_channels(
@@ -116,25 +117,41 @@ def overflowing_biases(bias: Array, scales: Array) -> list[int]:
 
 def flushed_share(tally: Tally) -> float | None:
     """Return the share of values that float16 is too coarse for and made zero, from 1 % on."""
-    share = tally.flushed / tally.values if tally.values else 0.0
-    return share if share >= 0.01 else None
+    part = tally.flushed / tally.values if tally.values else 0.0
+    return part if part >= 0.01 else None
 
 
-def find(pair: Pair, tally: Tally, setting: Setting) -> list[Cause]:
-    """Return why a layer is weak, the gravest cause first; nothing for a sound layer."""
-    if is_sound(tally, setting.precision):
+def find(found: Found, setting: Setting, readers: Sequence[str]) -> list[Cause]:
+    """Return why a layer is weak, the gravest cause first; nothing for a sound layer.
+
+    `readers` are the layers with weights that read it: what a layer gives is stored in 8 bits as
+    long as one that reads it computes in them.
+    """
+    pair, tally = found.pair, found.tally
+    if tally is None or is_sound(found, setting.precision):
         return []
-    keep = f"--keep-float {pair.layer.name.partition('#')[0]}"
-    found = [
-        *_overflows(pair, tally, keep),
-        *_ranges(tally, setting, keep),
-        *(_weights(pair, keep) if tally.share(tally.weight_noise) >= 0.5 else ()),
-        *_activations(tally, setting, keep),
+    own = [pair.layer.name] if pair.layer.weight is not None else []
+    alone, around = _kept(own), _kept([*own, *readers])
+    causes = [
+        *_overflows(pair, tally, alone),
+        *_ranges(tally, setting, around),
+        *(_weights(pair, alone) if tally.share(tally.weight_noise) >= 0.5 else ()),
+        *_activations(tally, setting, around),
     ]
-    if found:
-        return found
+    if causes:
+        return causes
+    lost = lost_channels(tally.low, tally.high, tally.got_low, tally.got_high, tally.noise)
+    if lost:
+        told = f"{_channels(lost)} of {len(tally.low)} constant in the file, and not in the network"
+        return [Cause("zero-range channel", told, around)]
     told = f"{tally.share(tally.weight_noise):.0%} of its noise comes from its weights"
-    return [Cause("rounding", told, f"{keep}, or let --auto find the fewest such layers")]
+    return [Cause("rounding", told, f"{around}, or --auto, which finds the fewest such layers")]
+
+
+def _kept(names: Sequence[str]) -> str:
+    """Return the option that keeps layers float; one that is run twice is there once."""
+    plain = dict.fromkeys(name.partition("#")[0] for name in names)
+    return f"--keep-float {','.join(plain)}" if plain else "--auto"
 
 
 def _overflows(pair: Pair, tally: Tally, keep: str) -> Iterator[Cause]:
@@ -156,30 +173,26 @@ def _ranges(tally: Tally, setting: Setting, keep: str) -> Iterator[Cause]:
             f"{share:.2%} of its values lie beyond {tally.grid.low:.4g} to {tally.grid.high:.4g}, "
             f"{tally.share(tally.clipped_noise):.0%} of its noise"
         )
-        remedy = f"{keep}, or --precision fp32" if half else _wider(setting)
+        remedy = f"{keep}, or --precision fp32" if half else _wider(setting, keep)
         yield Cause("float16 overflow" if half else "saturation", told, remedy)
     if (flushed := flushed_share(tally)) is not None:
         told = f"{flushed:.1%} of its values are too small for float16 and become 0"
         yield Cause("float16 underflow", told, keep)
-    lost = lost_channels(tally.low, tally.high, tally.got_low, tally.got_high, tally.noise)
-    if lost:
-        told = f"{_channels(lost)} of {len(tally.low)} constant in the file, and not in the network"
-        yield Cause("zero-range channel", told, keep)
 
 
-def _wider(setting: Setting) -> str:
-    more = f"calibrate with more images, of every kind: --images {4 * (setting.images or 128)}"
-    if setting.method and setting.method.startswith("min-max"):
-        return more
-    return f"--calibration-method min-max; or {more}"
+def _wider(setting: Setting, keep: str) -> str:
+    if setting.method in {"percentile", "entropy"}:
+        return f"--calibration-method min-max, or {keep}"
+    more = 4 * (setting.images or 32)
+    return f"calibrate with more images, of every kind: --images {more}; or {keep}"
 
 
 def _weights(pair: Pair, keep: str) -> Iterator[Cause]:
     weight = pair.step.weight if pair.step else None
     if weight is None or pair.layer.weight is None:
         return
-    if (ratio := uneven_weights(pair.layer.weight, weight.scales)) is not None:
-        told = f"one scale for {len(weight.values)} channels, the widest {ratio:.0f} x the median"
+    if (uneven := uneven_weights(pair.layer.weight, weight.scales)) is not None:
+        told = f"one scale for {len(weight.values)} channels, the widest {uneven:.0f} x the median"
         remedy = f"quantize the weights per channel, as 'edgeworthy export' does; or {keep}"
         yield Cause("per-tensor weights", told, remedy)
     elif (outlier := outlier_weight(pair.layer.weight, weight.scales)) is not None:
@@ -196,10 +209,9 @@ def _activations(tally: Tally, setting: Setting, keep: str) -> Iterator[Cause]:
         told = f"channel {channel} is {ratio:.0f} x as wide as the median of {len(tally.low)}"
         other = "" if (setting.method or "") == "percentile" else "--calibration-method percentile"
         yield Cause("outlier channel", told, " or ".join(filter(None, [keep, other])))
-    if (ratio := wasted_range(tally.low, tally.high, tally.grid)) is not None:
-        told = (
-            f"its range {tally.grid.low:.4g} to {tally.grid.high:.4g} is {ratio:.0f} x what is used"
-        )
+    if (factor := wasted_range(tally.low, tally.high, tally.grid)) is not None:
+        held = f"{tally.grid.low:.4g} to {tally.grid.high:.4g}"
+        told = f"its range {held} is {factor:.0f} x what is used"
         remedy = "check the preprocessing of the calibration images (--data, --mean, --std)"
         yield Cause("wasted range", told, remedy)
 

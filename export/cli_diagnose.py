@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from export.diagnosis_report import Report
 
 SHOWN = 10
-RELIEVED = 3
 PICTURES = (".svg", ".png")
 
 
@@ -44,10 +43,11 @@ PICTURES = (".svg", ".png")
 def diagnose(artifact: Path, **options: Any) -> None:
     """Tell which layer of ARTIFACT (a directory) broke, and why.
 
-    Each layer's output is compared with the float network's, as a signal-to-noise ratio. "own" is
-    the layer's own: what the file computes against what the float layer gives for the file's own
-    values. "so far" has all the noise that it inherits. The worst by its own comes first; 6 dB
-    are one bit. Layers without a partner in the file are "not aligned".
+    Signal-to-noise ratios in dB, against the float network; 6 dB are one bit. "own" is the error
+    of the layer alone: what the file computes against what the float layer gives for the file's
+    own values. "at output" is what that error alone does to the network's output: the worst by
+    that comes first. "so far" has all the noise that the layer inherits. A layer without a partner
+    in the file is "not aligned".
 
     Exit status: 0 told; 2 wrong usage or input.
     """
@@ -73,7 +73,7 @@ def _report(directory: Path, options: dict[str, Any]) -> "Report":
     from export.precision import ExportError
     from export.reference import Reference
 
-    manifest = artifact.load(directory)
+    manifest = artifact.load(_existing(directory))
     if manifest.format == "torch":
         raise ExportError(f"{directory} is the float network itself; diagnose a file made from it")
     torch.set_num_threads(1)
@@ -81,11 +81,22 @@ def _report(directory: Path, options: dict[str, Any]) -> "Report":
     traced = trace.load(directory, manifest)
     found = original.find(directory, manifest, options["model"], options["weights"])
     batch = manifest.contract.inputs[0].shape[0]
-    diagnoser = Diagnoser(Reference(found.program), traced, batch)
-    diagnosis = diagnoser.run(rows, _progress)
-    poor = diagnosis_report.weak(diagnosis, manifest.precision)[:RELIEVED]
-    relief = diagnoser.relief(rows, [f.pair.layer.name for f in poor]) if poor else {}
-    return diagnosis_report.Report(manifest, diagnosis, found.origin, inputs, relief)
+    diagnosis = Diagnoser(Reference(found.program), traced, batch).run(rows, _progress)
+    return diagnosis_report.Report(manifest, diagnosis, found.origin, inputs)
+
+
+def _existing(directory: Path) -> Path:
+    """Return an artifact's directory; one whose proof failed lies beside its place.
+
+    Raises:
+        ArtifactError: only the one that failed is there.
+    """
+    from export.artifact import FAILED, MANIFEST, ArtifactError
+
+    failed = directory.with_name(directory.name + FAILED)
+    if not directory.exists() and (failed / MANIFEST).is_file():
+        raise ArtifactError(f"{directory} was not made: its proof failed; diagnose {failed}")
+    return directory
 
 
 def _inputs(

@@ -1,8 +1,10 @@
 """Signal-to-noise of every layer of a file against the float network: which layer broke.
 
-Two figures a layer, in dB of energy. "Own": the file's output against the float layer's on the
-file's own values of its operands, so that noise from before does not count. "So far": the file's
-output against the float network's, with all that it inherits. Layers are ranked by their own.
+Three figures a layer, in dB of energy. "Own": the file's output against the float layer's on the
+file's own values of its operands, so that noise from before does not count. "At output": the float
+network's output against what it becomes when that error alone is added at the layer. "So far": the
+file's output against the float network's, with all that the layer inherits. Layers are ranked by
+what their own error does at the output: the same error can be drowned there, or decide.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,20 +18,26 @@ from torch.fx import Node
 
 from export.alignment import Pair, align
 from export.figures import Tally, snr_db
-from export.reference import INPUT, Reference
+from export.reference import INPUT, Reference, array
 from export.trace import Trace
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
-RELIEF_ROWS = 8
+EFFECT_ROWS = 8  # inputs that a layer's error is followed to the output for
 
 
 @dataclass(frozen=True)
 class Found:
-    """A layer's place in the file, and its figures; `tally` None: it could not be aligned."""
+    """A layer's place in the file, and its figures; `tally` None: it could not be aligned.
+
+    `output_noise` is the energy that its own error, alone, has at the output; `output_db` is the
+    ratio of the output's to that.
+    """
 
     pair: Pair
     tally: Tally | None
+    output_noise: float = 0.0
+    output_db: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,13 +50,23 @@ class Diagnosis:
 
     @property
     def ranked(self) -> list[Found]:
-        """The layers, the worst by its own error first; those that were not aligned last."""
+        """The layers, the worst first; those that were not aligned last."""
         return sorted(self.layers, key=_rank)
 
+    def share(self, found: Found) -> float:
+        """Return a layer's share of the output's noise, as if layers erred independently."""
+        whole = sum(other.output_noise for other in self.layers)
+        return found.output_noise / whole if whole and np.isfinite(whole) else 0.0
 
-def _rank(found: Found) -> tuple[bool, float]:
+
+def _rank(found: Found) -> tuple[bool, float, float]:
     own = found.tally.own_db if found.tally else None
-    return found.tally is None, np.inf if own is None else own
+    at_output = np.inf if found.output_db is None else found.output_db
+    return found.tally is None, at_output, np.inf if own is None else own
+
+
+def _at_output(tally: Tally, signal: float, noise: float) -> float | None:
+    return None if tally.own_db is None else snr_db(signal, noise)
 
 
 class Diagnoser:
@@ -65,46 +83,33 @@ class Diagnoser:
         `progress` is called after each row with how many are done, and of how many.
         """
         tallies = {p.layer.name: Tally(p.grid) for p in self._pairs if p.step}
-        whole = [0.0, 0.0]
-        for number, inputs in enumerate(self._rows(rows), 1):
+        effects = dict.fromkeys(tallies, 0.0)
+        every = -(-len(rows[0]) // EFFECT_ROWS)
+        signal = noise = effect_signal = 0.0
+        for number, inputs in enumerate(self._rows(rows)):
             seen = _Seen(self._reference, self._trace, self._pairs, inputs)
+            own_signal, own_noise = seen.output_energies()
+            signal, noise = signal + own_signal, noise + own_noise
             for pair in self._pairs:
                 if pair.layer.name in tallies and not seen.add(pair, tallies[pair.layer.name]):
                     del tallies[pair.layer.name]
-            for position, energy in enumerate(seen.output_energies()):
-                whole[position] += energy
-            progress(number, len(rows[0]))
-        found = tuple(Found(p, tallies.get(p.layer.name)) for p in self._pairs)
-        return Diagnosis(found, snr_db(whole[0], whole[1]), len(rows[0]))
-
-    def relief(self, rows: Sequence[Array], names: Sequence[str]) -> dict[str, float]:
-        """Return the share of the output's noise that goes if a layer computes as the float one.
-
-        Measured in the float network, with every layer's own error added to it, and with every
-        one's but the layer's.
-        """
-        noise = dict.fromkeys(("", *names), 0.0)
-        for inputs in self._rows([array[:RELIEF_ROWS] for array in rows]):
-            seen = _Seen(self._reference, self._trace, self._pairs, inputs)
-            errors = {
-                p.layer.name: (p.layer.end, e)
-                for p in self._pairs
-                if (e := seen.error(p)) is not None
-            }
-            for name in noise:
-                given = {node: e for other, (node, e) in errors.items() if other != name}
-                outputs = self._reference.run_with(inputs, given)
-                noise[name] += sum(
-                    _energy(a - b) for a, b in zip(outputs, seen.outputs, strict=True)
-                )
-        whole = noise.pop("")
-        if not np.isfinite(whole) or not whole:
-            return {}
-        return {name: 1 - left / whole for name, left in noise.items()}
+            if number % every == 0:
+                effect_signal += own_signal
+                for pair in self._pairs:
+                    if pair.layer.name in tallies:
+                        effects[pair.layer.name] += seen.effect(pair)
+            progress(number + 1, len(rows[0]))
+        found = tuple(
+            Found(p, tallies[n], effects[n], _at_output(tallies[n], effect_signal, effects[n]))
+            if (n := p.layer.name) in tallies
+            else Found(p, None)
+            for p in self._pairs
+        )
+        return Diagnosis(found, snr_db(signal, noise), len(rows[0]))
 
     def _rows(self, rows: Sequence[Array]) -> Iterator[list[Array]]:
         for row in range(len(rows[0])):
-            yield [np.repeat(array[row : row + 1], self._batch, 0) for array in rows]
+            yield [np.repeat(a[row : row + 1], self._batch, 0) for a in rows]
 
 
 class _Seen:
@@ -114,22 +119,25 @@ class _Seen:
         self, reference: Reference, trace: Trace, pairs: Sequence[Pair], inputs: Sequence[Array]
     ) -> None:
         self._reference, self._trace = reference, trace
-        self._true: dict[Node, Array] = reference.run(inputs)
+        self._values = reference.run(inputs)
         wanted = [p.tensor for p in pairs if p.step]
         for pair in pairs:
             for name in pair.step.inputs if pair.step else ():
                 wanted += trace.sources(name)
         self._got = trace.run(inputs, list(dict.fromkeys([*wanted, *trace.outputs])))
 
+    def _true(self, node: Node) -> Array:
+        return array(self._values, node)
+
     @property
-    def outputs(self) -> list[Array]:
+    def _outputs(self) -> list[Array]:
         """The float network's outputs."""
-        return [self._true[node] for node in self._reference.outputs]
+        return [self._true(node) for node in self._reference.outputs]
 
     def output_energies(self) -> tuple[float, float]:
         """Return the energy of the float network's outputs, and of the file's errors there."""
         got = [self._got[name] for name in self._trace.outputs]
-        pairs = list(zip(self.outputs, got, strict=True))
+        pairs = list(zip(self._outputs, got, strict=True))
         return sum(_energy(a) for a, _ in pairs), sum(_energy(a - b) for a, b in pairs)
 
     def add(self, pair: Pair, tally: Tally) -> bool:
@@ -143,17 +151,22 @@ class _Seen:
         if stored is not None and pair.layer.weight is not None:
             weight = stored.values.reshape(pair.layer.weight.shape)
             changed = self._reference.apply(pair.layer, operands, weight)[:1]
-        tally.add(self._true[pair.layer.end][:1], expected[:1], got[:1], changed)
+        tally.add(self._true(pair.layer.end)[:1], expected[:1], got[:1], changed)
         return True
 
-    def error(self, pair: Pair) -> Array | None:
-        """Return a layer's own error; None: it was not aligned."""
-        compared = self._compared(pair) if pair.step else None
-        return None if compared is None else compared[2] - compared[1]
+    def effect(self, pair: Pair) -> float:
+        """Return the energy that a layer's own error, alone, has at the float network's outputs."""
+        compared = self._compared(pair)
+        assert compared is not None
+        _, expected, got = compared
+        if not np.isfinite(expected).all():  # inherited, and none of its own
+            return 0.0
+        outputs = self._reference.outputs_with(self._values, pair.layer.end, got - expected)
+        return sum(_energy(a - b) for a, b in zip(outputs, self._outputs, strict=True))
 
     def _compared(self, pair: Pair) -> tuple[list[Array], Array, Array] | None:
         """Return the file's operands, the float layer's output for them, and the file's output."""
-        got = _fitted([self._got[pair.tensor]], self._true[pair.layer.end].shape)
+        got = _fitted([self._got[pair.tensor]], self._true(pair.layer.end).shape)
         operands = self._operands(pair)
         if got is None or operands is None:
             return None
@@ -162,28 +175,28 @@ class _Seen:
     def _operands(self, pair: Pair) -> list[Array] | None:
         assert pair.step is not None
         if pair.layer.kind == INPUT:
-            return [self._true[pair.layer.head]]
-        shapes = [self._true[node].shape for node in pair.layer.operands]
+            return [self._true(pair.layer.head)]
+        shapes = [self._true(node).shape for node in pair.layer.operands]
         given = [[self._got[n] for n in self._trace.sources(name)] for name in pair.step.inputs]
         for order in (given, given[::-1]):  # formats turn round what may be turned round
             if len(order) == len(shapes):
                 found = [_fitted(c, shape) for c, shape in zip(order, shapes, strict=True)]
-                if all(array is not None for array in found):
-                    return [array for array in found if array is not None]
+                if all(a is not None for a in found):
+                    return [a for a in found if a is not None]
         return None
 
 
 def _fitted(candidates: Sequence[Array], shape: tuple[int, ...]) -> Array | None:
     """Return the first array of `shape`, or that becomes it by layout, or by reshaping."""
-    for array in candidates:
-        if array.shape == shape:
-            return array
-        if array.ndim == 4 and (moved := np.moveaxis(array, 1, 3)).shape == shape:
+    for given in candidates:
+        if given.shape == shape:
+            return given
+        if given.ndim == 4 and (moved := np.moveaxis(given, 1, 3)).shape == shape:
             return moved
-    same = (array for array in candidates if array.size == prod(shape))
+    same = (given for given in candidates if given.size == prod(shape))
     found = next(same, None)
     return None if found is None else found.reshape(shape)
 
 
-def _energy(array: Array) -> float:
-    return float(np.sum(array.astype(np.float64) ** 2))
+def _energy(values: Array) -> float:
+    return float(np.sum(values.astype(np.float64) ** 2))

@@ -9,6 +9,7 @@ import numpy as np
 from export.artifact import Manifest
 from export.causes import SOUND_DB, Cause, Setting, find, is_sound
 from export.diagnose import Diagnosis, Found
+from export.reference import Layer
 from export.verify import EXACT_DB
 from models.table import table
 
@@ -18,16 +19,12 @@ NOT_ALIGNED = "not aligned"
 
 @dataclass(frozen=True)
 class Report:
-    """A diagnosis of an artifact, with what it was compared with and by how much it would gain.
-
-    `relief` is by layer the share of the output's noise that goes if the layer stays float.
-    """
+    """A diagnosis of an artifact, with what it was compared with, and on which inputs."""
 
     manifest: Manifest
     diagnosis: Diagnosis
     origin: str
     inputs: str
-    relief: dict[str, float]
 
     @property
     def setting(self) -> Setting:
@@ -42,12 +39,14 @@ class Report:
 
     def causes(self, found: Found) -> list[Cause]:
         """Return why a layer is weak."""
-        return find(found.pair, found.tally, self.setting) if found.tally else []
+        return find(found, self.setting, self._readers(found.pair.layer))
 
-
-def weak(diagnosis: Diagnosis, precision: str) -> list[Found]:
-    """Return the layers that are not sound, the worst first."""
-    return [f for f in diagnosis.ranked if f.tally and not is_sound(f.tally, precision)]
+    def _readers(self, layer: Layer) -> list[str]:
+        """Return the layers with weights that read a layer, through others without."""
+        layers = [found.pair.layer for found in self.diagnosis.layers]
+        after = layers[layers.index(layer) + 1 :] if layer in layers else layers
+        wanted = {layer.name} if layer.weight is not None else layer.feeds
+        return [other.name for other in after if other.weight is not None and wanted <= other.feeds]
 
 
 def as_data(report: Report) -> dict[str, Any]:
@@ -74,8 +73,9 @@ def _layer(report: Report, found: Found, number: int) -> dict[str, Any]:
         "own_snr_db": _rounded(tally.own_db) if tally else None,
         "so_far_snr_db": _rounded(tally.so_far_db) if tally else None,
         "weights_share": round(tally.share(tally.weight_noise), 4) if tally else None,
-        "clipped_share": round(tally.clipped / tally.values, 6) if tally else None,
-        "output_noise_share": _rounded(report.relief.get(name), 4),
+        "clipped_share": round(tally.clipped_share, 6) if tally else None,
+        "at_output_snr_db": _rounded(found.output_db),
+        "output_noise_share": round(report.diagnosis.share(found), 4),
         "causes": [asdict(cause) for cause in report.causes(found)],
     }
 
@@ -89,8 +89,8 @@ def as_text(report: Report, most: int | None) -> str:
     ranked = report.diagnosis.ranked
     shown = ranked[:most]
     rows = [_row(report, found) for found in shown]
-    headings = ["layer", "kind", "own dB", "so far", "cause"]
-    parts = [table(headings, rows, left={0, 1, 4})]
+    headings = ["layer", "kind", "own", "at output", "so far", "cause"]
+    parts = [table(headings, rows, left={0, 1, 5})]
     left = len(ranked) - len(shown)
     if left:
         parts.append(f"... {left} more, --all lists them")
@@ -101,12 +101,13 @@ def as_text(report: Report, most: int | None) -> str:
 def _row(report: Report, found: Found) -> list[str]:
     layer, tally = found.pair.layer, found.tally
     if tally is None:
-        return [layer.name, _kind(layer.kind), "", "", NOT_ALIGNED]
+        return [layer.name, _kind(layer.kind), "", "", "", NOT_ALIGNED]
     causes = report.causes(found)
     return [
         layer.name,
         _kind(layer.kind),
         _decibels(tally.own_db),
+        _decibels(found.output_db),
         _decibels(tally.so_far_db),
         causes[0].name if causes else "",
     ]
@@ -119,10 +120,15 @@ def _kind(kind: str) -> str:
 
 def _decibels(value: float | None) -> str:
     if value is None:
-        return "no signal"
+        return "-"
     if abs(value) >= EXACT_DB:
         return "exact" if value > 0 else "not finite"
     return f"{value:.1f}"
+
+
+def _level(value: float | None) -> str:
+    shown = _decibels(value)
+    return f"{shown} dB" if shown[-1].isdigit() else shown
 
 
 def _advice(report: Report, found: Found) -> str:
@@ -139,33 +145,31 @@ def _folded(line: str) -> str:
 
 
 def _summary(report: Report) -> list[str]:
-    diagnosis, precision = report.diagnosis, report.manifest.precision
-    limit = f"a sound {precision} layer has {SOUND_DB[precision]:.0f} dB of its own"
-    lines = [_worst(report, limit)]
-    lines.append(
-        f"output: {_decibels(diagnosis.output_db)} dB over {diagnosis.inputs} inputs "
-        f"({report.inputs}), against {report.origin}"
-    )
-    missing = sum(found.tally is None for found in diagnosis.layers)
-    if missing:
-        lines.append(f"{missing} of {len(diagnosis.layers)} layers could not be aligned")
+    diagnosis = report.diagnosis
+    lines = [
+        _worst(report),
+        f"output: {_level(diagnosis.output_db)} over {diagnosis.inputs} inputs "
+        f"({report.inputs}), against {report.origin}",
+        "own: error of the layer alone; at output: what that does there; so far: with what "
+        "it inherits; in dB",
+    ]
+    if missing := sum(found.tally is None for found in diagnosis.layers):
+        lines.insert(1, f"{missing} of {len(diagnosis.layers)} layers could not be aligned")
     return lines
 
 
-def _worst(report: Report, limit: str) -> str:
-    poor = weak(report.diagnosis, report.manifest.precision)
-    owns = [f.tally.own_db for f in report.diagnosis.layers if f.tally and f.tally.own_db]
-    if not poor or not owns:
-        return f"no weak layer: {limit}"
-    worst = poor[0]
+def _worst(report: Report) -> str:
+    diagnosis, precision = report.diagnosis, report.manifest.precision
+    limit = f"a sound {precision} layer leaves {SOUND_DB[precision]:.0f} dB at the output"
+    worst = diagnosis.ranked[0]
+    if is_sound(worst, precision):
+        return f"no weak layer: {limit}; the first makes {diagnosis.share(worst):.0%} of the noise"
     assert worst.tally is not None
-    below = float(np.median(owns)) - (worst.tally.own_db or 0)
-    gain = report.relief.get(worst.pair.layer.name)
-    share = f"; kept in float, {_share(gain)} of the output's noise goes" if gain else ""
+    if worst.tally.not_finite:
+        return f"weakest: {worst.pair.layer.name}, whose values are not finite ({limit})"
+    levels = [f.output_db for f in diagnosis.layers if f.tally and f.output_db is not None]
+    below = float(np.median(levels)) - (worst.output_db or 0)
     return (
-        f"weakest: {worst.pair.layer.name}, {below:.0f} dB below the median layer{share} ({limit})"
+        f"weakest: {worst.pair.layer.name}, {below:.0f} dB below the median layer; if it stayed "
+        f"float, about {diagnosis.share(worst):.0%} of the output's noise would go ({limit})"
     )
-
-
-def _share(value: float) -> str:
-    return "hardly any" if value < 0.05 else f"{value:.0%}"

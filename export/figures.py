@@ -49,16 +49,21 @@ class Tally:
     got_high: Array = field(default_factory=lambda: np.full(1, -np.inf))
 
     def add(self, true: Array, expected: Array, got: Array, with_weights: Array | None) -> None:
-        """Add one input's values: the float network's, the float layer's, and the file's."""
-        bad = ~np.isfinite(got)
-        self.not_finite += int(bad.sum())
-        self.values += got.size
+        """Add one input's values: the float network's, the float layer's, and the file's.
+
+        Where the layer inherits what is not finite, nothing can be told of its own.
+        """
         self.true_energy += _energy(true)
-        self.so_far_noise += _energy(true - got)
-        self.energy += _energy(expected)
-        if with_weights is not None:
-            self.weight_noise += _energy(with_weights - expected)
-        self._add_channels(expected, got)
+        with np.errstate(invalid="ignore", over="ignore"):  # of what overflowed
+            self.so_far_noise += _energy(true - got)
+            if not np.isfinite(expected).all():
+                return
+            self.not_finite += int((~np.isfinite(got)).sum())
+            self.values += got.size
+            self.energy += _energy(expected)
+            if with_weights is not None:
+                self.weight_noise += _energy(with_weights - expected)
+            self._add_channels(expected, got)
         self._add_limits(expected, got)
 
     def _add_channels(self, expected: Array, got: Array) -> None:
@@ -82,13 +87,20 @@ class Tally:
 
     @property
     def own_db(self) -> float | None:
-        """The layer's own signal-to-noise ratio."""
+        """The layer's own signal-to-noise ratio; None: nothing could be told, or no signal."""
+        if not self.values:
+            return None
         return snr_db(self.energy, float(self.noise.sum()))
 
     @property
     def so_far_db(self) -> float | None:
         """The signal-to-noise ratio at the layer's end, with all that it inherits."""
         return snr_db(self.true_energy, self.so_far_noise)
+
+    @property
+    def clipped_share(self) -> float:
+        """The share of values beyond the grid."""
+        return self.clipped / self.values if self.values else 0.0
 
     def share(self, part: float) -> float:
         """Return a part of the noise as a share of it, at most 1."""

@@ -1,13 +1,15 @@
 """The float network that an artifact was made from: found again, and proved to be that.
 
-Tried in this order: what the user names; the torch artifact beside (``MODEL/torch-fp32``); the zoo's
-network of that name, with its own weights or the random ones of the manifest's seed. Whichever it
-is has to give the golden outputs, at float32's tolerance, so that no other network is taken for it.
+Tried in this order: what the user names; the torch artifact beside (``MODEL/torch-fp32``); the
+zoo's network of that name, with its own weights or the random ones of the manifest's seed.
+Whichever it is has to give the golden outputs, at float32's tolerance, so that no other network is
+taken for it.
 """
 
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,7 @@ def _candidates(
         return
     for beside in sorted(directory.absolute().parent.glob("torch-fp32*")):
         if not beside.name.endswith(artifact.FAILED):
-            yield str(beside), lambda beside=beside: _artifact(beside)
+            yield str(beside), partial(_artifact, beside)
     stated = manifest.network.weights
     if stated.origin in {"random", "trained"} and _in_zoo(manifest.network.name):
         seeded = f", seed {stated.seed}" if stated.origin == "random" else ""

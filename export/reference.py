@@ -6,6 +6,7 @@ concatenations and pools are layers themselves, as are the network's inputs; wha
 (reshape, dropout) is none.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +22,7 @@ from export.trace import common
 from models.operators import is_view, kind_of, module_of, operator_name, shape_of
 
 Array = npt.NDArray[Any]
+Values = dict[Node, Any]
 INPUT = "input"
 WEIGHTED = {"conv", "linear"}
 # Clamps that formats fuse or, in int8, leave to the limits of the quantized range.
@@ -59,7 +61,9 @@ class Reference:
 
     def __init__(self, program: ExportedProgram) -> None:
         """Take a program; operators that work in place become ones that do not."""
-        module = program.run_decompositions({}).module()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own, of its tree specs
+            module = program.run_decompositions({}).module()
         assert isinstance(module, GraphModule)
         self._module = module
         self._nodes = [n for n in module.graph.nodes if n.target != "_guards_fn"]
@@ -169,30 +173,33 @@ class Reference:
             members.append(next(iter(members[-1].users)))
         return members
 
-    def run(self, arrays: Sequence[Array]) -> dict[Node, Array]:
-        """Return the values of every layer's operands, norm and end, given the inputs' arrays."""
-        values = self._evaluate(dict(zip(self.inputs, map(_tensor, arrays), strict=True)))
-        return {n: v.detach().numpy() for n, v in values.items() if isinstance(v, torch.Tensor)}
-
-    def run_with(self, arrays: Sequence[Array], errors: dict[Node, Array]) -> list[Array]:
-        """Return the outputs where `errors` are added to the values of the nodes they name."""
-        given = dict(zip(self.inputs, map(_tensor, arrays), strict=True))
-        values = self._evaluate(given, {n: _tensor(e) for n, e in errors.items()})
-        return [values[node].numpy() for node in self.outputs]
-
-    def _evaluate(
-        self, given: dict[Node, Any], errors: dict[Node, torch.Tensor] | None = None
-    ) -> dict[Node, Any]:
-        interpreter = self._interpreter(given)
+    def run(self, arrays: Sequence[Array]) -> Values:
+        """Return the value of every node, given the inputs' arrays."""
+        interpreter = self._interpreter(dict(zip(self.inputs, map(_tensor, arrays), strict=True)))
         with torch.no_grad():
             for node in self._nodes:
-                if node.op == "output":
-                    break
-                if node not in interpreter.env:
+                if node not in interpreter.env and node.op != "output":
                     interpreter.env[node] = interpreter.run_node(node)
-                if errors and node in errors:
-                    interpreter.env[node] = interpreter.env[node] + errors[node]
         return interpreter.env
+
+    def outputs_with(self, values: Values, node: Node, error: Array) -> list[Array]:
+        """Return the outputs where `error` is added to a node's value, all else as in `values`."""
+        after = self._after(node)
+        interpreter = self._interpreter({n: v for n, v in values.items() if n not in after})
+        interpreter.env[node] = values[node] + _tensor(error)
+        with torch.no_grad():
+            for later in self._nodes:
+                if later in after:
+                    interpreter.env[later] = interpreter.run_node(later)
+        return [array(interpreter.env, output) for output in self.outputs]
+
+    def _after(self, node: Node) -> set[Node]:
+        """Return the nodes whose values depend on that of `node`."""
+        found: set[Node] = set()
+        for later in self._nodes[self._nodes.index(node) + 1 :]:
+            if later.op != "output" and any(a is node or a in found for a in later.all_input_nodes):
+                found.add(later)
+        return found
 
     def apply(self, layer: Layer, operands: Sequence[Array], weight: Array | None = None) -> Array:
         """Run one layer on `operands`; `weight`, folded as the layer's own, takes its place."""
@@ -228,6 +235,11 @@ class Reference:
         interpreter = Interpreter(self._module, garbage_collect_values=False)
         interpreter.env = given
         return interpreter
+
+
+def array(values: Values, node: Node) -> Array:
+    """Return a node's value."""
+    return np.asarray(values[node].detach().numpy())
 
 
 def _only_reader(node: Node) -> Node | None:
