@@ -17,6 +17,7 @@ Method = Literal["min-max", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = ("min-max", "percentile", "entropy")
 
 BINS = 4096
+TINY = float(np.finfo(np.float32).tiny)  # below it, a float32 histogram has no room for bins
 LEVELS = 128  # what int8 gives each side of zero
 
 
@@ -35,17 +36,26 @@ class Histogram:
 
     def add(self, values: Array) -> None:
         """Count the values of an array of any shape; those that are not finite are left out."""
-        flat = values.ravel()[np.isfinite(values.ravel())]
+        flat = self.note(values)
         if not flat.size:
             return
-        self.low, self.high = min(self.low, float(flat.min())), max(self.high, float(flat.max()))
         self._widen(max(-self.low, self.high))
         counted, _ = np.histogram(flat, BINS, (-self.reach, self.reach))
         self.counts += counted
 
+    def note(self, values: Array) -> Array:
+        """Note the extremes alone; return the values that are finite, flat."""
+        flat = values.ravel()[np.isfinite(values.ravel())]
+        if flat.size:
+            self.low, self.high = (
+                min(self.low, float(flat.min())),
+                max(self.high, float(flat.max())),
+            )
+        return flat
+
     def _widen(self, wanted: float) -> None:
         if not self.reach:
-            self.reach = wanted or 1.0
+            self.reach = max(wanted, TINY) if wanted else 1.0
         while self.reach < wanted:
             self.reach *= 2
             middle = self.counts.reshape(-1, 2).sum(1)
@@ -120,11 +130,13 @@ class Ranges:
             "entropy": entropy,
         }
         self._rule = rules[method]
+        # Counting costs more than running the network, so it is done where a rule needs counts.
+        self._count = Histogram.note if method == "min-max" else Histogram.add
         self._histograms: dict[str, Histogram] = {}
 
     def observe(self, name: str, values: Array) -> None:
         """Count the values of the tensor `name`."""
-        self._histograms.setdefault(name, Histogram()).add(values)
+        self._count(self._histograms.setdefault(name, Histogram()), values)
 
     def of(self, name: str) -> tuple[float, float]:
         """Return the range of a tensor; KeyError if it was never seen with a finite value."""
