@@ -31,6 +31,7 @@ WARM_UP_BLOCK_NS = 25e6
 # How many more rounds there must be before the interval is looked at again: looking after every
 # round would stop at the first lucky one.
 GROWTH = 1.1
+NEVER_TIMED = "proved (emulated), never timed: it ran in an interpreter, on no device"
 FORMAT_NAMES = {"onnx": "ONNX", "tflite": "TFLite", "coreml": "Core ML", "torch": "torch"}
 
 Stage = Literal["load", "prove", "warm up", "measure", "accuracy"]
@@ -82,7 +83,7 @@ class _Measurement:
             manifest=self.cell.artifact.manifest,
             device=self.cell.target.info,
             settings=self.cell.settings(ready),
-            load_ns=ready.load_ns if ready else None,
+            load_ns=ready.load_ns if ready and not ready.reference else None,
             first_ns=self.first_ns,
             warm_up=self.warm_up,
             rounds=tuple(self.rounds),
@@ -169,11 +170,15 @@ class _Group:
     def _prepare(self, m: _Measurement) -> None:
         self._tell(m, "load")
         m.session = _open(m.cell)
-        m.first_ns = m.session.measure(1)[0]
+        if not m.session.ready.reference:
+            m.first_ns = m.session.measure(1)[0]
         self._tell(m, "prove")
         m.proof = _prove(m)
         if m.proof.verified is False:
             raise _WrongAnswerError(m.proof.reason)
+        if m.session.ready.reference:
+            self._judge(m)
+            raise WorkerError("measure", "unsupported", NEVER_TIMED)
         self._tell(m, "warm up")
         _warm_up(m)
 
@@ -194,11 +199,15 @@ class _Group:
     def _finish(self, m: _Measurement) -> None:
         # Before the accuracy: classifying a batch of images takes memory of its own.
         m.memory = m.opened.memory()
+        self._judge(m)
+        m.close()
+        self._listener.record(m.cell, m.record())
+
+    def _judge(self, m: _Measurement) -> None:
+        """Measure the accuracy, where images are at hand that fit."""
         if self._accuracy and not self._accuracy.misfit(m.cell.artifact.manifest):
             self._tell(m, "accuracy")
             m.accuracy = self._accuracy.measure(m.opened, m.cell.artifact.manifest)
-        m.close()
-        self._listener.record(m.cell, m.record())
 
 
 def _open(cell: Cell) -> Session:
@@ -215,10 +224,16 @@ def _open(cell: Cell) -> Session:
 def _prove(m: _Measurement) -> Proof:
     """Compare what the device computes for the golden inputs with the original's outputs."""
     artifact, ready = m.cell.artifact, m.opened.ready
+    if not artifact.manifest.golden:
+        return Proof(verified=None, reason=artifact.manifest.proof.reason)
     _, expected = verify.golden(artifact.path, artifact.manifest)
-    proof = verify.prove(artifact.manifest, expected, m.opened.verify())
+    outputs = m.opened.verify()
+    proof = verify.prove(artifact.manifest, expected, outputs, m.opened.alarms)
     return msgspec.structs.replace(
-        proof, runtime=ready.runtime, runtime_version=ready.runtime_version
+        proof,
+        runtime=ready.runtime,
+        runtime_version=ready.runtime_version,
+        emulated=ready.reference,
     )
 
 

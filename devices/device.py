@@ -59,7 +59,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker said after loading. Times in nanoseconds.
 
-    `threads` is what the runtime reports to use, None where it cannot be asked.
+    `threads` is what the runtime reports to use, None where it cannot be asked. A `reference`
+    interprets the file on the host: it shows whether the file is right, and is never timed.
     """
 
     load_ns: int
@@ -68,6 +69,20 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     threads: int | None
     environment: dict[str, str]
+    reference: bool = False
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reference saw go wrong in an operator's numbers for a golden input, by its row.
+
+    `kind` is overflow, underflow or saturation, `share` that of the values concerned; see
+    `devices.mil.numerics.Alarm`.
+    """
+
+    row: int
+    kind: str
+    operator: str
+    share: float
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,9 +98,13 @@ class Session(Protocol):
     """A loaded artifact on a device: one worker process. Every call may raise `WorkerError`."""
 
     ready: Ready
+    alarms: tuple[Alarm, ...]
 
     def verify(self) -> dict[str, Any]:
-        """Run all golden inputs; return the outputs by name, float32 arrays, one row an input."""
+        """Run all golden inputs; return the outputs by name, float32 arrays, one row an input.
+
+        What went wrong in the numbers on the way is in `alarms` then, where the runtime can tell.
+        """
 
     def measure(self, runs: int) -> list[int]:
         """Run one golden input `runs` times; return each invocation's time in nanoseconds."""

@@ -20,17 +20,19 @@ from devices.session import WorkerSession
 
 WORKER = Path(__file__).with_name("worker.py")
 PROBE_TIMEOUT_S = 120.0
-# Which runtimes run a format, preferred first, and the packages either of which provides one.
+# Which runtimes run a format, preferred first, and the packages any of which provides one.
 RUNTIMES: dict[str, dict[str, tuple[str, ...]]] = {
     "tflite": {"litert": ("ai_edge_litert", "tflite_runtime", "tensorflow")},
     "onnx": {"onnxruntime": ("onnxruntime",)},
+    "coreml": {"coreml-reference": ("coremltools",)},
     "torch": {"torch": ("torch",)},
 }
 # What proves a format beside them, and is never timed.
 REFERENCES: dict[str, dict[str, tuple[str, ...]]] = {
     "tflite": {"litert-builtin": RUNTIMES["tflite"]["litert"]},
+    "onnx": {"onnx-reference": ("onnx",)},
 }
-PACKAGES = ("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "torch")
+PACKAGES = ("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "coremltools", "torch")
 # Tells, in another environment, which of the packages it is given are there.
 FIND = """
 import sys

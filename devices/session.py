@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from devices.device import Job, Memory, Ready, WorkerError
+from devices.device import Alarm, Job, Memory, Ready, WorkerError
 from devices.process import Child
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ class WorkerSession:
             WorkerError: it could not be loaded.
         """
         self._child, self._timeout_s = child, job.timeout_s
+        self.alarms: tuple[Alarm, ...] = ()
         try:
             settings = {"runtime": job.runtime, "threads": job.threads, "batch": job.batch}
             answer = self._ask("load", artifact=artifact, **settings)
@@ -41,9 +42,13 @@ class WorkerSession:
         event.pop("event", None)
         return event
 
-    def verify(self) -> dict[str, Any]:
-        """Run all golden inputs; return the outputs by name, float32 arrays, one row an input."""
-        outputs = self._ask("verify").get("outputs", {})
+    def verify(self, rows: int | None = None) -> dict[str, Any]:
+        """Run all golden inputs, or the first `rows`; return the outputs by name, float32 arrays
+        with a row for each.
+        """
+        answer = self._ask("verify", rows=rows)
+        self.alarms = _typed("verify", tuple[Alarm, ...], answer.get("alarms", ()))
+        outputs = answer.get("outputs", {})
         return {name: _array(data) for name, data in outputs.items()}
 
     def measure(self, runs: int) -> list[int]:

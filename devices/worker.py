@@ -6,14 +6,18 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
                                     -> {"event": "ready", "load_ns", "threads", "provider", ...}
-    {"op": "verify"}                -> {"event": "outputs", "outputs": {NAME: ARRAY}}
+    {"op": "verify", "rows": n | null}
+                                    -> {"event": "outputs", "outputs": {NAME: ARRAY}, "alarms"}
     {"op": "measure", "runs": n}    -> {"event": "samples", "ns": [...]}
     {"op": "predict", "images": FILE, "top": k}  -> {"event": "classes", "classes": [[...], ...]}
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
     {"op": "close"}                 -> {"event": "closed"}
     whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
 
-ARRAY is {"dtype", "shape", "data"}, base64. Inputs and outputs are float32 in the artifact's own
+Verify runs the first n golden inputs, or all. ARRAY is {"dtype", "shape", "data"}, base64.
+Alarms are what a reference saw go wrong in the numbers
+({"row", "kind", "operator", "share"}, see `devices.mil`); "reference" in the answer to `load` says
+that it is one, and that `measure` is refused. Inputs and outputs are float32 in the artifact's own
 layout: the worker quantizes and dequantizes by the manifest's scale and zero point.
 
 What is timed. `load_ns`: from the model file's path to a runtime ready to be invoked; importing the
@@ -48,7 +52,12 @@ from typing import Any, Callable
 
 import numpy as np
 
-MODEL_FILES = {"tflite": "model.tflite", "onnx": "model.onnx", "torch": "model.pt2"}
+MODEL_FILES = {
+    "tflite": "model.tflite",
+    "onnx": "model.onnx",
+    "coreml": "model.mlpackage",
+    "torch": "model.pt2",
+}
 OUT_OF_MEMORY = re.compile(
     r"bad_alloc|(can't|cannot|failed to|unable to) allocate|out of memory", re.IGNORECASE
 )
@@ -185,6 +194,37 @@ class OnnxRuntime:
         return list(self._binding.copy_outputs_to_cpu())
 
 
+class OnnxReference:
+    """ONNX files by the specification's own evaluator, in numpy: it proves, and is never timed."""
+
+    format = "onnx"
+    provider = "reference evaluator, CPU"
+    reference = True
+
+    def __init__(self) -> None:
+        _, self.version = import_first(("onnx",))
+        self._evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator
+        self.threads = None
+
+    def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
+        """Open the file; inputs and outputs go by the manifest's names."""
+        check_batch(contract, batch)
+        self._model = self._evaluator(path)
+        self._names = [[t["name"] for t in contract[side]] for side in ("inputs", "outputs")]
+
+    def set(self, arrays: list[Any]) -> None:
+        """Keep the inputs."""
+        self._inputs = dict(zip(self._names[0], arrays))
+
+    def invoke(self) -> None:
+        """Run once."""
+        self._outputs = self._model.run(self._names[1], self._inputs)
+
+    def get(self) -> list[Any]:
+        """Return the outputs as arrays."""
+        return list(self._outputs)
+
+
 class Torch:
     """``torch.export`` programs, run eagerly: for reference."""
 
@@ -219,10 +259,61 @@ class Torch:
         return [output.numpy() for output in several]
 
 
+class CoremlReference:
+    """Core ML packages by an interpreter on the host: it proves a file, and is never timed."""
+
+    format = "coreml"
+    reference = True
+    provider = "reference interpreter, CPU"
+
+    def __init__(self) -> None:
+        self._torch, self.version = import_first(("torch",))
+        # Beside this file where it was installed; on a device this file is all there is.
+        sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+        try:
+            self._mil = importlib.import_module("devices.mil")
+        except ModuleNotFoundError as error:
+            raise JobError("missing-runtime", f"the reference needs {error.name} here") from None
+
+    def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
+        """Open the package and unpack its weights."""
+        check_batch(contract, batch)
+        if threads:
+            self._torch.set_num_threads(threads)
+        self.threads = self._torch.get_num_threads()
+        self._names = [[t["name"] for t in contract[side]] for side in ("inputs", "outputs")]
+        self._program = self._told(self._mil.load, path)
+
+    def _told(self, do: Callable[..., Any], argument: Any) -> Any:
+        """Tell what the reference does not know from what is wrong with the file."""
+        try:
+            return do(argument)
+        except self._mil.UnknownError as error:
+            raise JobError("unsupported", f"the reference cannot run it: {error}") from None
+
+    def set(self, arrays: list[Any]) -> None:
+        """Keep the inputs."""
+        self._inputs = dict(zip(self._names[0], arrays))
+
+    def invoke(self) -> None:
+        """Run once."""
+        self._outputs = self._told(self._program.run, self._inputs)
+
+    def get(self) -> list[Any]:
+        """Return the outputs as arrays."""
+        return [self._outputs[name] for name in self._names[1]]
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """Return what went wrong in the numbers of the last run."""
+        return [vars(alarm) for alarm in self._program.alarms]
+
+
 RUNTIMES: dict[str, Any] = {
     "litert": Litert,
     "litert-builtin": LitertBuiltin,
     "onnxruntime": OnnxRuntime,
+    "onnx-reference": OnnxReference,
+    "coreml-reference": CoremlReference,
     "torch": Torch,
 }
 
@@ -331,7 +422,8 @@ class Worker:
         directory = Path(artifact)
         manifest = read_manifest(directory)
         self.contract, self.batch = manifest["contract"], batch
-        self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract)
+        known = manifest.get("golden") != []
+        self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract, known)
         opened = start_runtime(runtime)
         if manifest["format"] != opened.format:
             files = f"{runtime} runs {opened.format} files"
@@ -351,6 +443,7 @@ class Worker:
             "runtime_version": opened.version,
             "provider": opened.provider,
             "threads": opened.threads or (count_threads() - alone + 1 if alone else None),
+            "reference": getattr(opened, "reference", False),
             "environment": environment(),
         }
 
@@ -377,23 +470,29 @@ class Worker:
                 raise JobError("error", f"{found}, the manifest promises {expected}")
         return outputs
 
-    def _verify(self) -> dict[str, Any]:
-        """Run every golden input in every place of the batch; return the worst answer to each.
+    def _verify(self, rows: int | None = None) -> dict[str, Any]:
+        """Run every golden input, or the first `rows`, in every place of the batch.
 
-        Going round puts different rows beside each other, so that a row which leaks into another
-        shows, and so does a place in the batch that is wrong.
+        Returns the worst answer to each. Going round puts different rows beside each other, so that
+        a row which leaks into another shows, and so does a place in the batch that is wrong.
         """
         worst: list[dict[int, Any]] = [{} for _ in self.expected]
-        for start in range(len(self.inputs[0])):
+        alarms: list[dict[str, Any]] = []
+        for start in range(rows or len(self.inputs[0])):
             self._set(start)
             for output, kept, expected in zip(self._run(), worst, self.expected):
                 keep_worst(output, kept, expected, start)
+            if isinstance(self.runtime, CoremlReference):
+                alarms += [{"row": start, **alarm} for alarm in self.runtime.alarms()]
         self._note_peak("after_run")
         names = [tensor["name"] for tensor in self.contract["outputs"]]
-        arrays = [np.stack([kept[number] for number in sorted(kept)]) for kept in worst]
-        return {"event": "outputs", "outputs": dict(zip(names, map(as_data, arrays)))}
+        arrays = [np.stack([kept[number] for number in sorted(kept)[:rows]]) for kept in worst]
+        outputs = dict(zip(names, map(as_data, arrays)))
+        return {"event": "outputs", "outputs": outputs, "alarms": alarms}
 
     def _measure(self, runs: int) -> dict[str, Any]:
+        if getattr(self.runtime, "reference", False):
+            raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
         samples, clock, invoke = [0] * runs, time.perf_counter_ns, self.runtime.invoke
         gc.disable()
@@ -466,12 +565,13 @@ def sha256(path: Path) -> str:
     return hashed.hexdigest()
 
 
-def read_golden(path: Path, contract: dict[str, Any]) -> tuple[list[Any], list[Any]]:
-    """Return the golden rows of all inputs and of all outputs, float32."""
+def read_golden(path: Path, contract: dict[str, Any], known: bool) -> tuple[list[Any], list[Any]]:
+    """Return the golden rows of all inputs and, where they are known, of all outputs, float32."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             inputs = [arrays["in." + tensor["name"]] for tensor in contract["inputs"]]
-            return inputs, [arrays["out." + tensor["name"]] for tensor in contract["outputs"]]
+            outputs = contract["outputs"] if known else []
+            return inputs, [arrays["out." + tensor["name"]] for tensor in outputs]
     except (OSError, ValueError, KeyError) as error:
         raise JobError("error", f"{path}: {one_line(error)}; export it again") from None
 

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from export.computation import Computation
+from export.computation import doubts as doubts  # noqa: PLC0414  said of manifests
 from models.preprocess import Preprocessing as Preprocessing  # noqa: PLC0414  part of a manifest
 
 SCHEMA = 1
@@ -96,12 +98,16 @@ class Network(_Data, frozen=True, kw_only=True):
 
 
 class Calibration(_Data, frozen=True, kw_only=True):
-    """The images that set the activation ranges. `source` "random" means no images at all."""
+    """The images that set the activation ranges. `source` "random" means no images at all.
+
+    `doubts` are what speaks against them, each a sentence for the user (see `export.guard`).
+    """
 
     source: str
     images: int
     fingerprint: str
     method: str
+    doubts: tuple[str, ...] = ()
 
 
 class Quantization(_Data, frozen=True, kw_only=True):
@@ -154,13 +160,37 @@ class OutputError(_Data, frozen=True, kw_only=True):
 
 
 class OtherProof(_Data, frozen=True, kw_only=True):
-    """What a further runtime made of the same file and inputs; `psnr_db` is the worst output's."""
+    """What a further runtime made of the same file, on the first `inputs` golden inputs.
+
+    `psnr_db` is the worst output's; `verified` None: it was not run, for the reason given.
+    """
 
     runtime: str
     runtime_version: str | None = None
-    verified: bool
+    verified: bool | None
+    inputs: int = 0
     reason: str | None = None
     psnr_db: float | None = None
+
+
+class Alarm(_Data, frozen=True, kw_only=True):
+    """What went wrong in an operator's numbers: the largest share of values that one input lost.
+
+    `kind` is overflow (of float16), underflow (to its subnormal numbers or zero), or saturation
+    (values that a quantize operator clipped); `operator` is the name of its first output.
+    """
+
+    kind: str
+    operator: str
+    share: float
+
+
+class Check(_Data, frozen=True, kw_only=True):
+    """Something else that a file was held to when it was made, and what came out, in words."""
+
+    name: str
+    passed: bool
+    detail: str
 
 
 class Proof(_Data, frozen=True, kw_only=True):
@@ -168,6 +198,8 @@ class Proof(_Data, frozen=True, kw_only=True):
 
     The verdict is that of `runtime`, the one an application would use. `also` tells where else the
     file runs; a refusal there is no refutation, and is reported beside it.
+    `emulated`: a reference interpreter on the host ran it, no device's own runtime; then `alarms`
+    holds what it saw go wrong in the numbers.
     """
 
     verified: bool | None
@@ -176,18 +208,25 @@ class Proof(_Data, frozen=True, kw_only=True):
     runtime_version: str | None = None
     tolerance: Tolerance | None = None
     outputs: tuple[OutputError, ...] = ()
+    emulated: bool = False
+    alarms: tuple[Alarm, ...] = ()
+    checks: tuple[Check, ...] = ()
     also: tuple[OtherProof, ...] = ()
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):
-    """What golden input number i is: an `image`, `noise` or `zeros`, times `amplitude`."""
+    """What golden input number i is: an `image`, `noise` or `zeros`, times `amplitude`, or `given`
+    with a file that was not exported here.
+    """
 
-    kind: Literal["image", "noise", "zeros"]
+    kind: Literal["image", "noise", "zeros", "given"]
     amplitude: float
 
 
 class Manifest(_Data, frozen=True, kw_only=True):
-    """All that is known of an artifact. `size_bytes` counts the model's own files only."""
+    """All that is known of an artifact. `size_bytes` counts the model's own files only; no
+    `golden` row: what the file should answer is not known.
+    """
 
     schema: int
     created: str
@@ -201,6 +240,7 @@ class Manifest(_Data, frozen=True, kw_only=True):
     golden: tuple[GoldenRow, ...]
     tools: dict[str, str]
     proof: Proof
+    computation: Computation | None = None
 
     @property
     def key(self) -> str:

@@ -1,7 +1,7 @@
 """Where activation ranges and golden inputs come from: given images, or noise that says so."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from models.preprocess import Preprocessing
 
 Array = npt.NDArray[Any]
 Split = Literal["train", "test"]
+Guard = Callable[[Array, Array, str], tuple[str, ...]]
 
 # Images at other amplitudes catch what one amplitude hides: a clip, an overflow, a lost bias.
 NOISE_ROWS = (
@@ -46,8 +47,10 @@ def noise(shape: Sequence[int], count: int, seed: int) -> Array:
 
 def images(
     data: str, preprocessing: Preprocessing, count: int, seed: int, split: Split = "train"
-) -> tuple[Array, str]:
-    """Return `count` class-balanced images of a data set, ``(N, C, H, W)`` float32, and its name.
+) -> tuple[Array, Array, str]:
+    """Return `count` class-balanced images of a data set, their labels, and the set's name.
+
+    Images are ``(N, C, H, W)`` float32, labels ``(N,)``.
 
     Calibration takes them from the training split, so that the test split stays unseen; of the
     test split there are as many as it has.
@@ -57,7 +60,7 @@ def images(
     found = open_dataset(data, split)
     dataset = found.sample(min(count, len(found)) if split == "test" else count, seed)
     batches = [batch for batch, _ in dataset.batches(preprocessing, 64)]
-    return np.concatenate(batches), dataset.name
+    return np.concatenate(batches), dataset.labels, dataset.name
 
 
 def calibrate(
@@ -68,6 +71,7 @@ def calibrate(
     count: int,
     seed: int,
     method: Method,
+    guard: Guard,
 ) -> tuple[list[Array], Calibration]:
     """Return the inputs that set activation ranges, an array each, and their description.
 
@@ -78,34 +82,40 @@ def calibrate(
         count: images, or noise inputs.
         seed: of the choice of images, and of the noise.
         method: how ranges will be taken from them.
+        guard: says what speaks against images that were given: them, their labels, their name.
 
     Raises:
-        ExportError: images were asked for where the network has other inputs than one image.
+        ExportError: images were asked for where the network has other inputs than one image, or
+            the guard refuses them.
     """
     if data is None:
         arrays = [noise(shape[1:], count, seed + i + 1) for i, shape in enumerate(shapes)]
         source = "random"
+        doubts: tuple[str, ...] = ()
     else:
-        arrays, source = _given(data, preprocessing, count, seed)
+        array, labels, source = _given(data, preprocessing, count, seed)
+        arrays, doubts = [array], guard(array, labels, source)
     fingerprint = hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
     described = Calibration(
-        source=source, images=len(arrays[0]), fingerprint=fingerprint, method=method
+        source=source,
+        images=len(arrays[0]),
+        fingerprint=fingerprint,
+        method=method,
+        doubts=doubts,
     )
     return arrays, described
 
 
 def _given(
     data: str, preprocessing: Preprocessing | None, count: int, seed: int
-) -> tuple[list[Array], str]:
+) -> tuple[Array, Array, str]:
     if preprocessing is None:
         raise ExportError(
             "images can only calibrate a network with one image input; "
             "use --calibration random to measure speed only"
         )
-    array, name = images(data, preprocessing, count, seed)
-    if float(array.std()) == 0.0:
-        raise ExportError(f"all calibration images of {name} are one constant; give real images")
-    return [array], f"{name} (train)"
+    array, labels, name = images(data, preprocessing, count, seed)
+    return array, labels, f"{name} (train)"
 
 
 def golden(
@@ -122,7 +132,7 @@ def golden(
     room = int(np.clip(GOLDEN_BYTES // size, 8, 32)) - len(NOISE_ROWS)
     arrays = [_noise_rows(shape[1:], NOISE_ROWS, seed + 1000 + i) for i, shape in enumerate(shapes)]
     if data is not None and preprocessing is not None:
-        pictures, _ = images(data, preprocessing, room - 1, seed, split="test")
+        pictures, _, _ = images(data, preprocessing, room - 1, seed, split="test")
         rows = [GoldenRow(kind="image", amplitude=1.0)] * len(pictures)
         rows.append(GoldenRow(kind="image", amplitude=0.5))
         return [np.concatenate([pictures, 0.5 * pictures[:1], *arrays])], (*rows, *NOISE_ROWS)

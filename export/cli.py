@@ -1,11 +1,15 @@
 """``edgeworthy export``: export networks, prove each file, print what came of it."""
 
+import difflib
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from export.cli_diagnose import diagnose
+from export.cli_inspect import inspect
 
 if TYPE_CHECKING:
     from export.pipeline import Outcome, Request, Update
@@ -14,11 +18,34 @@ if TYPE_CHECKING:
 Reporter = Callable[["Update | Outcome"], None]
 
 
-@click.command("export", context_settings={"help_option_names": ["-h", "--help"]})
+class _Verbs(click.Group):
+    """Commands about files that are there, beside exporting itself, which needs no word."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the first word; tell the nearest where there is none."""
+        if args[0] not in self.commands:
+            near = difflib.get_close_matches(args[0], self.commands, 1)
+            meant = f"'{ctx.command_path} {near[0]}'" if near else f"'--model {args[0]}'"
+            raise click.UsageError(
+                f"no command '{args[0]}'; did you mean {meant}? "
+                f"(the commands are {', '.join(self.commands)})",
+                ctx,
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    "export",
+    cls=_Verbs,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--model",
     "models",
-    required=True,
     multiple=True,
     metavar="NAME[,NAME]",
     help="A network of the zoo (wild cards and 'all' work), FILE.py:FACTORY, or FILE.pt2.",
@@ -118,13 +145,18 @@ Reporter = Callable[["Update | Outcome"], None]
 )
 @click.option("--jobs", type=click.IntRange(1), help="Steps at once (default: as memory allows).")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")
-def command(**options: Any) -> None:
+@click.pass_context
+def command(context: click.Context, /, **options: Any) -> None:
     """Export networks and prove that each file is still the same function.
 
     Exit status: 0 every file made and none refuted; 1 a conversion or a proof failed; 2 wrong
-    usage or input. Core ML cannot run on this system, unless it is a Mac: such files are made,
-    and marked unproved.
+    usage or input. Core ML files are run by a reference interpreter, operator by operator, and
+    marked "verified (emulated)": only a Mac can show what a device makes of them.
     """
+    if context.invoked_subcommand is not None:
+        return _refuse_options(context)
+    if not options["models"]:
+        raise click.MissingParameter(param_hint="'--model'", param_type="option")
     from export import pipeline
     from export.cli_prove import prove
 
@@ -138,6 +170,19 @@ def command(**options: Any) -> None:
         sys.exit(130)
     _print(outcomes, as_json=options["as_json"])
     sys.exit(max((o.exit_code for o in outcomes), default=0))
+
+
+def _refuse_options(context: click.Context) -> None:
+    """Refuse an option of exporting itself before a command's name: it would be ignored."""
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name
+        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        name = context.invoked_subcommand
+        raise click.UsageError(f"write {given[0]} after '{name}', not before", context)
 
 
 def _request(options: dict[str, Any]) -> "Request":
@@ -224,3 +269,7 @@ def _print(outcomes: "list[Outcome]", *, as_json: bool) -> None:
     from export import progress
 
     click.echo(progress.as_json(outcomes) if as_json else progress.table(outcomes), nl=as_json)
+
+
+for _command in (diagnose, inspect):
+    command.add_command(_command)

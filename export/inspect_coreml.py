@@ -1,21 +1,17 @@
-"""Reads the operators of a Core ML program, by coremltools' protobuf schema alone.
+"""Reads the operators of a Core ML program, by coremltools' protobuf schema alone."""
 
-Importing coremltools itself takes seconds, loads torch and prints; its schema needs neither.
-"""
-
-import importlib
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from devices.mil import schema
+from devices.mil.tensors import tensor_type
+from export.artifact import Contract, Tensor
+from export.embed import KEY
+from export.inspection import Bytes, Graph, Operator, Value, merged, tensor_bytes
+from export.interface import bare, layout
 
-from export.inspection import Graph, Operator, tensor_bytes
-
-SCHEMA = "_coremltools_proto"
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
+
 ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "float64": 8}
 
 
@@ -26,44 +22,68 @@ def read(path: Path) -> Graph:
         ImportError: coremltools is not installed.
         ValueError: it is not an ML program.
     """
-    spec = _schema().Model()
-    try:
-        spec.ParseFromString((path / MODEL).read_bytes())
-    except DecodeError as error:
-        raise ValueError(str(error)) from None
-    if not spec.HasField("mlProgram"):
-        raise ValueError("it is not an ML program")
-    main = spec.mlProgram.functions["main"]
-    block = main.block_specializations[main.opset]
-    stored = [o for o in block.operations if _is_stored(o)]
+    main, block = schema.main_function(specification(path))
+    stored = [o for o in block.operations if is_stored(o)]
+    typed = [*main.inputs, *(output for o in block.operations for output in o.outputs)]
     return Graph(
-        operators=tuple(_operator(o) for o in block.operations if not _is_stored(o)),
+        operators=tuple(_operator(o) for o in block.operations if not is_stored(o)),
         inputs=frozenset(i.name for i in main.inputs),
         outputs=frozenset(block.outputs),
         constants={o.outputs[0].name: _stored_bytes(o) for o in stored},
+        values={t.name: Value(*_tensor(t.type)) for t in typed},
     )
 
 
-def _schema() -> Any:
-    found = importlib.util.find_spec("coremltools")
-    if found is None or not found.submodule_search_locations:
-        raise ImportError("No module named 'coremltools'", name="coremltools")
-    if SCHEMA not in sys.modules:
-        package = ModuleType(SCHEMA)
-        package.__path__ = [str(Path(p) / "proto") for p in found.submodule_search_locations]
-        sys.modules[SCHEMA] = package
-    return importlib.import_module(f"{SCHEMA}.Model_pb2")
+def embedded(path: Path) -> str | None:
+    """Return the text that `export.embed` put into a package; None if there is none."""
+    metadata = specification(path).description.metadata.userDefined
+    return str(metadata[KEY]) if KEY in metadata else None
 
 
-def _is_stored(operation: Any) -> bool:
-    """Constants, and what unpacks compressed ones when the file is loaded."""
+def interface(path: Path) -> Contract:
+    """Read what an application sees of a package: arrays only, as edgeworthy makes them.
+
+    Raises:
+        ImportError: coremltools is not installed.
+        ValueError: it is not an ML program, or takes images or another type.
+    """
+    described = specification(path).description
+    return bare(
+        inputs=[_port(f) for f in described.input],
+        outputs=[_port(f) for f in described.output],
+        dynamic_batch=False,
+    )
+
+
+def _port(feature: Any) -> Tensor:
+    kind = feature.type.WhichOneof("Type")
+    if kind != "multiArrayType":
+        raise ValueError(f"'{feature.name}' is of {kind}, not an array")
+    array = feature.type.multiArrayType
+    shape = tuple(map(int, array.shape))
+    dtype = array.ArrayDataType.Name(array.dataType).lower().replace("double", "float64")
+    return Tensor(name=feature.name, shape=shape, dtype=dtype, layout=layout(len(shape), False))
+
+
+def specification(path: Path) -> Any:
+    """Return a package's protobuf message.
+
+    Raises:
+        ImportError: coremltools is not installed.
+        ValueError: it is not an ML program.
+    """
+    return schema.read(path)[0]
+
+
+def is_stored(operation: Any) -> bool:
+    """Tell constants, and what unpacks compressed ones when the file is loaded."""
     return str(operation.type) == "const" or str(operation.type).startswith("constexpr_")
 
 
-def _stored_bytes(operation: Any) -> int:
+def _stored_bytes(operation: Any) -> Bytes:
     """Return the bytes of a constant as the file holds it."""
-    values = list(operation.attributes.items())
-    return sum(_type_bytes(v.type) for name, v in values if name != "name")
+    kinds = [value.type for name, value in operation.attributes.items() if name != "name"]
+    return merged({_tensor(kind)[1]: _type_bytes(kind)} for kind in kinds)
 
 
 def _operator(operation: Any) -> Operator:
@@ -77,14 +97,13 @@ def _operator(operation: Any) -> Operator:
         output_shape=shape,
         dtype=dtype,
         output_bytes=_type_bytes(kind),
+        name=operation.outputs[0].name,
     )
 
 
 def _tensor(kind: Any) -> tuple[tuple[int, ...], str]:
-    tensor = kind.tensorType
-    names = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
-    shape = tuple(int(d.constant.size) or 1 for d in tensor.dimensions)
-    return shape, names[tensor.dataType].name.lower()
+    shape, dtype = tensor_type(kind)
+    return tuple(max(size, 1) for size in shape), dtype
 
 
 def _type_bytes(kind: Any) -> int:

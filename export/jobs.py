@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from export.artifact import Calibration, Contract, GoldenRow, Network, Quantization
+from export.computation import Computation
 from export.layers import WeightedLayer
 from export.ranges import Method
 from export.source import Source
@@ -94,6 +95,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_code: int = 1
     contract: Contract | None = None
     quantization: Quantization | None = None
+    computation: Computation | None = None
     tools: dict[str, str] = {}
 
 

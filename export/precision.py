@@ -40,9 +40,9 @@ PRECISIONS = {
 }
 
 FORMATS = {
-    "onnx": ("fp32", "fp16", "int8"),
+    "onnx": ("fp32", "fp16", "int8", "int8-weights", "int4-weights"),
     "tflite": ("fp32", "fp16", "int8", "int8-weights", "int4-weights"),
-    "coreml": ("fp32", "fp16", "int8-weights"),
+    "coreml": ("fp32", "fp16", "int8", "int8-weights", "int4-weights"),
     "torch": ("fp32",),
 }
 # `all`: what goes to a device. The torch program is the reference, made when asked for by name.
@@ -69,8 +69,6 @@ def plan(
 ) -> list[Variant]:
     """Return the variants for the formats and precisions asked for, each once.
 
-    Core ML's ``int8`` is weight-only here: it becomes ``int8-weights``, and is named so.
-
     Raises:
         ExportError: an unknown name (near misses are listed) or a pair that cannot be made.
     """
@@ -85,8 +83,6 @@ def plan(
 
 
 def _variant(format: str, precision: str, io: str, batch: int) -> Variant:
-    if format == "coreml" and precision == "int8":
-        precision = "int8-weights"
     if precision not in FORMATS[format]:
         raise ExportError(
             f"{format} cannot be made at {precision}; it can at {', '.join(FORMATS[format])}"

@@ -15,9 +15,11 @@ import numpy.typing as npt
 import torch
 from torch.export import ExportedProgram
 
-from export import calibration, capture
+from export import calibration, capture, guard
 from export.artifact import Calibration, Network, Weights
 from export.child import steps
+from export.drift import first_norm
+from export.fold import fold
 from export.jobs import PROGRAM, PROGRAM_INFO, Event, Port, ProgramInfo, ProgramJob, unwritable
 from export.layers import WeightedLayer
 from export.precision import ExportError
@@ -64,6 +66,13 @@ def load(path: Path) -> ExportedProgram:
             f"{path} is not a program that this torch can load ({capture.blame(error)}); "
             "write it with torch.export.save, by torch 2.13 or older"
         ) from None
+
+
+def folded(path: Path) -> ExportedProgram:
+    """Read a `.pt2` file for a converter: as `load` does, with batch norms folded."""
+    program = load(path)
+    fold(program)
+    return program
 
 
 def static(program: ExportedProgram, shapes: Sequence[tuple[int, ...]]) -> ExportedProgram:
@@ -182,6 +191,7 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
     rows, golden = calibration.golden(job.data, preprocessing, shapes, job.source.seed)
     results = run_rows(made.program, rows, job.batch)
     inputs = _ports(_input_names(made.program), shapes)
+    told = results[0].shape[1] if len(results) == 1 and results[0].ndim == 2 else None
     meaning = made.output or _guess_output(results)
     names, sizes = _output_names(results, meaning), [(job.batch, *r.shape[1:]) for r in results]
     outputs = _ports(names, sizes)
@@ -198,13 +208,18 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
         postprocessing=POSTPROCESSING[meaning],
         classes=made.classes,
         golden=golden,
-        calibration=_calibrate(job, preprocessing, inputs),
+        calibration=_calibrate(
+            job, preprocessing, inputs, _guard(made.program, None if dynamic else job.batch, told)
+        ),
         layers=weighted_layers(made.program),
     )
 
 
 def _calibrate(
-    job: ProgramJob, preprocessing: Preprocessing | None, inputs: Sequence[Port]
+    job: ProgramJob,
+    preprocessing: Preprocessing | None,
+    inputs: Sequence[Port],
+    guarding: calibration.Guard,
 ) -> Calibration | None:
     if job.calibration is None:
         return None
@@ -215,10 +230,19 @@ def _calibrate(
         count=job.images,
         seed=job.source.seed,
         method=job.method,
+        guard=guarding,
     )
     named: dict[str, Any] = {p.name: a for p, a in zip(inputs, arrays, strict=True)}
     np.savez(job.directory / "calibration.npz", **named)
     return described
+
+
+def _guard(program: ExportedProgram, batch: int | None, classes: int | None) -> calibration.Guard:
+    def check(images: Array, labels: Array, source: str) -> tuple[str, ...]:
+        drift = first_norm(program, images, batch)
+        return guard.check(images, labels, source, classes, drift)
+
+    return check
 
 
 def weighted_layers(program: ExportedProgram) -> tuple[WeightedLayer, ...]:

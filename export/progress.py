@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from export.artifact import Manifest
+from export.artifact import Manifest, doubts
 from export.pipeline import Outcome, Update
 from export.verify import EXACT_DB
 
@@ -102,11 +102,12 @@ def proof(manifest: Manifest) -> str:
     level = "exact" if worst.psnr_db >= EXACT_DB else f"PSNR {worst.psnr_db:.0f} dB"
     agreed = "" if worst.top1 is None else f", top-1 {worst.top1:.0%} of {worst.decided}"
     weak = ", but the original hardly varies" if worst.cosine is None else ""
-    return f"proved: {level}{agreed}{weak}"
+    word = "verified (emulated)" if found.emulated else "proved"
+    return f"{word}: {level}{agreed}{weak}"
 
 
 def notes(manifests: list[Manifest]) -> list[str]:
-    """Return what a reader must know of these files: random weights or calibration, portability."""
+    """Return what a reader must know: random weights or calibration, int8 that does not pay."""
     random = sorted({m.network.name for m in manifests if m.network.weights.origin == "random"})
     noisy = [
         m.key
@@ -120,13 +121,24 @@ def notes(manifests: list[Manifest]) -> list[str]:
         )
     if noisy:
         lines.append(f"random calibration: {', '.join(noisy)} (right for size and speed; --data)")
-    return [*lines, *_portability(manifests)]
+    for doubt, keys in _calibration_doubts(manifests).items():
+        lines.append(f"calibration of {', '.join(keys)}: {doubt}")
+    return [*lines, *doubts(manifests), *_portability(manifests)]
+
+
+def _calibration_doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for manifest in manifests:
+        described = manifest.quantization.calibration
+        for doubt in described.doubts if described else ():
+            found.setdefault(doubt, []).append(manifest.key)
+    return found
 
 
 def _portability(manifests: list[Manifest]) -> Iterator[str]:
     for manifest in manifests:
         for other in manifest.proof.also:
-            if not other.verified:
+            if other.verified is False:
                 yield f"not portable: {manifest.key}: {other.runtime}: {other.reason}"
 
 

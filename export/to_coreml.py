@@ -1,21 +1,29 @@
-"""Core ML as an ML program for iOS 17 and later, with a float32 interface."""
+"""Core ML as an ML program with a float32 interface.
+
+Half precision, 8-bit weights and W8A8 need iOS 17 (macOS 14), 4-bit weights iOS 18 (macOS 15).
+"""
 
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import coremltools as ct
-import numpy as np
-from coremltools.optimize import coreml as compression
-
+from export import coreml_package
 from export.artifact import Quantization
-from export.convert import Interface, Variant, plain
+from export.convert import Interface, Variant, calibration_inputs, plain
+from export.coreml_calibration import observed
+from export.coreml_program import (
+    CLEANUP,
+    HALF,
+    from_torch,
+    lower,
+    name_layers,
+    reload,
+    weighted,
+)
+from export.coreml_quantization import GRANULARITY, TARGETS, Configured, activations, weights
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import Precision
-from export.program import load, static
-
-TARGET = "iOS17"
-COMPUTE = {"fp32": "float32", "fp16": "float16", "int8-weights": "float16"}
+from export.program import folded, static
 
 
 class Converter:
@@ -28,44 +36,71 @@ class Converter:
         self._job, self._info = job, info
 
     def write(self, precision: Precision, io: str, target: Path) -> Variant:
-        """Write `model.mlpackage`."""
-        compute = COMPUTE[precision.name]
-        model = self._float16 if compute == "float16" else self._convert(compute)
-        recipe: dict[str, Any] = {"minimum_deployment_target": TARGET, "compute_precision": compute}
-        if precision.weights == "int8":
-            linear = {"mode": "linear_symmetric", "dtype": "int8", "granularity": "per_channel"}
-            config = compression.OptimizationConfig(compression.OpLinearQuantizerConfig(**linear))
-            model = compression.linear_quantize_weights(model, config)
-            recipe["linear_quantize_weights"] = linear
-        model.save(str(target))
+        """Write `model.mlpackage`.
+
+        Raises:
+            ExportError: a layer that is to stay float cannot be found in the program.
+        """
+        steps: tuple[Configured, ...] = ()
+        if precision.name == "fp32":
+            model = self._float32
+        elif precision.name == "fp16":
+            model = self._float16
+        else:
+            model, steps = self._compressed(precision)
+        coreml_package.write(model.get_spec(), Path(model.weights_dir), target)
         return Variant(
             interface=Interface(
                 inputs=tuple(plain(p.name, p.shape) for p in self._info.inputs),
                 outputs=tuple(plain(p.name, p.shape) for p in self._info.outputs),
             ),
-            quantization=Quantization(
-                weights=precision.weights,
-                activations=compute,
-                granularity="per-channel" if precision.weights == "int8" else None,
-                recipe=recipe,
-            ),
+            quantization=self._described(precision, steps),
             dynamic_batch=False,
         )
 
     @cached_property
-    def _float16(self) -> Any:
-        """The float16 program, which the weights' compression starts from too."""
-        return self._convert("float16")
+    def _float32(self) -> Any:
+        """The float32 model, converted once."""
+        shapes = [port.shape for port in self._info.inputs]
+        program = static(folded(self._job.directory / PROGRAM), shapes)
+        decomposed = program.run_decompositions({})
+        made = from_torch(decomposed, self._info.inputs, self._info.outputs)
+        name_layers(made, self._info.layers)
+        return lower(made, TARGETS["fp32"])
 
-    def _convert(self, compute: str) -> Any:
-        program = static(load(self._job.directory / PROGRAM), [p.shape for p in self._info.inputs])
-        precision = ct.precision.FLOAT16 if compute == "float16" else ct.precision.FLOAT32
-        ports = self._info.inputs
-        return ct.convert(
-            program.run_decompositions({}),
-            inputs=[ct.TensorType(name=p.name, shape=p.shape, dtype=np.float32) for p in ports],
-            outputs=[ct.TensorType(name=p.name, dtype=np.float32) for p in self._info.outputs],
-            minimum_deployment_target=ct.target.iOS17,
-            compute_precision=precision,
-            skip_model_load=True,
+    @cached_property
+    def _float16(self) -> Any:
+        """The float16 model, from the float32 one."""
+        return lower(reload(self._float32, TARGETS["fp16"]), TARGETS["fp16"], HALF)
+
+    def _compressed(self, precision: Precision) -> tuple[Any, tuple[Configured, ...]]:
+        """Return a model with integers in it, from the float16 one, and what was done to it."""
+        target = TARGETS[precision.name]
+        program = reload(self._float16, target)
+        kept = self._job.quantizing.keep_float
+        operators = [op for name in kept for op in weighted(program, self._info.layers)[name]]
+        steps: list[Configured] = []
+        if precision.calibrated:
+            inputs = calibration_inputs(self._job, self._info)
+            stats = observed(
+                Path(self._float16.package_path), program, inputs, self._job.quantizing
+            )
+            steps.append(activations(stats, operators))
+        steps.append(weights(precision, program, operators))
+        passes = [done for step in steps for done in step.passes]
+        return lower(program, target, (*passes, *CLEANUP)), tuple(steps)
+
+    def _described(self, precision: Precision, steps: tuple[Configured, ...]) -> Quantization:
+        compute = "float32" if precision.name == "fp32" else "float16"
+        recipe: dict[str, Any] = {
+            "minimum_deployment_target": TARGETS[precision.name].name,
+            "compute_precision": compute,
+        }
+        return Quantization(
+            weights=precision.weights,
+            activations=precision.activations if precision.calibrated else compute,
+            granularity=GRANULARITY.get(precision.name),
+            calibration=self._info.calibration if precision.calibrated else None,
+            kept_float=self._job.quantizing.keep_float if steps else (),
+            recipe=recipe | {step.name: step.options for step in steps},
         )

@@ -3,13 +3,15 @@
 Needs numpy only: the same judgement is made after export and on every device.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from export.artifact import GOLDEN, ArtifactError, Manifest, OutputError, Proof, Tolerance
+from export.artifact import GOLDEN, Alarm, ArtifactError, Manifest, OutputError, Proof, Tolerance
 from export.precision import PRECISIONS
 
 Array = npt.NDArray[Any]
@@ -49,13 +51,20 @@ def comparable_rows(manifest: Manifest) -> list[int]:
     ]
 
 
-def prove(manifest: Manifest, expected: dict[str, Array], got: dict[str, Array]) -> Proof:
+def prove(
+    manifest: Manifest,
+    expected: dict[str, Array],
+    got: dict[str, Array],
+    alarms: Sequence[Any] = (),
+) -> Proof:
     """Compare what a runtime computed with the original's outputs, row by row.
 
     Args:
         manifest: names the precision, the outputs, and what the golden inputs are.
         expected: the float original's outputs by name, shape (rows, ...).
         got: the artifact's outputs by name, same shapes.
+        alarms: what a reference saw go wrong in the numbers on the way, each as
+            `devices.device.Alarm`. An overflow refutes the file, whatever its outputs are.
 
     Returns:
         A proof with `verified` True or False and, if False, the reason; the runtime is not set.
@@ -63,12 +72,34 @@ def prove(manifest: Manifest, expected: dict[str, Array], got: dict[str, Array])
     tolerance = PRECISIONS[manifest.precision].tolerance
     rows = comparable_rows(manifest)
     names = [tensor.name for tensor in manifest.contract.outputs]
+    worst = _worst(alarms, rows)
     wrong = next((m for n in names if (m := _misfit(n, expected[n], got.get(n)))), None)
     if wrong:
-        return Proof(verified=False, reason=wrong, tolerance=tolerance)
+        why = _overflowed(worst) or wrong
+        return Proof(verified=False, reason=why, tolerance=tolerance, alarms=worst)
     errors = tuple(compare(n, expected[n][rows], got[n][rows], tolerance) for n in names)
-    reason = next((r for e in errors if (r := _missed(e, tolerance))), None)
-    return Proof(verified=reason is None, reason=reason, tolerance=tolerance, outputs=errors)
+    missed = next((r for e in errors if (r := _missed(e, tolerance))), None)
+    reason = _overflowed(worst) or missed
+    return Proof(
+        verified=reason is None, reason=reason, tolerance=tolerance, outputs=errors, alarms=worst
+    )
+
+
+def _worst(alarms: Sequence[Any], rows: list[int]) -> tuple[Alarm, ...]:
+    """Return the worst alarm of each kind and operator over the golden inputs compared."""
+    found: dict[tuple[str, str], Alarm] = {}
+    for alarm in sorted(alarms, key=lambda a: -a.share):
+        if alarm.row in rows:
+            key = (alarm.kind, alarm.operator)
+            found.setdefault(key, msgspec.convert(alarm, Alarm, from_attributes=True))
+    return tuple(found.values())
+
+
+def _overflowed(alarms: tuple[Alarm, ...]) -> str | None:
+    first = next((alarm for alarm in alarms if alarm.kind == "overflow"), None)
+    if first is None:
+        return None
+    return f"'{first.operator}' overflows: {first.share:.2g} of its values are no finite numbers"
 
 
 def _misfit(name: str, expected: Array, got: Array | None) -> str | None:

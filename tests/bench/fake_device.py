@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.device import DeviceInfo, Job, Memory, Ready
+from devices.device import Alarm, DeviceInfo, Job, Memory, Ready
 from export.artifact import load
 from export.verify import golden
 
@@ -40,6 +40,7 @@ class FakeSession:
         self._invocations = 0
         self._random = np.random.default_rng([*self._name.encode(), device.seed])
         self._closed = False
+        self.alarms: tuple[Alarm, ...] = ()
         self._request("load")
         self.ready = Ready(
             load_ns=2_000_000,

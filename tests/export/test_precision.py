@@ -13,12 +13,13 @@ def test_all_is_the_three_formats_that_ship_at_three_precisions() -> None:
     assert len(names(["all"], ["all"])) == 9
 
 
-def test_core_ml_int8_is_named_for_what_it_is() -> None:
-    assert names(["coreml"], ["int8"]) == ["coreml-int8-weights"]
+def test_int8_and_int8_weights_are_two_files() -> None:
+    asked = ["int8", "int8-weights"]
+    assert names(["coreml"], asked) == ["coreml-int8", "coreml-int8-weights"]
 
 
 def test_a_variant_asked_for_twice_is_made_once() -> None:
-    assert names(["coreml", "all"], ["int8"]).count("coreml-int8-weights") == 1
+    assert names(["coreml", "all"], ["int8"]).count("coreml-int8") == 1
 
 
 def test_the_name_tells_batch_and_interface_apart() -> None:
