@@ -4,6 +4,7 @@ The tool's own calibration takes a moving average, which cuts the extremes; here
 those of `export.ranges`, as in every other format.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ def activation_ranges(
     Returns:
         By tensor name ``min`` and ``max``, float32 of the tensor's rank and size 1.
     """
-    interpreter = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
+    with warnings.catch_warnings(category=UserWarning, action="ignore"):  # "for debugging only"
+        interpreter = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     computed = _computed(interpreter)
     runner = interpreter.get_signature_runner(SIGNATURE)
