@@ -25,14 +25,15 @@ def prove(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
     if not runtimes:
         return Proof(verified=None, reason=_unproved(manifest.format)), None
     main, *others = runtimes
-    proof, outputs = _run(device, main, directory, manifest)
+    proof, outputs = run(device, main, directory, manifest)
     also = tuple(_other(device, name, directory, manifest) for name in others)
     return msgspec.structs.replace(proof, also=also), outputs
 
 
-def _run(
+def run(
     device: LocalDevice, runtime: str, directory: Path, manifest: Manifest, rows: int | None = None
 ) -> tuple[Proof, Outputs | None]:
+    """Prove an artifact with one runtime of a device, by its first `rows` golden inputs or all."""
     batch = manifest.contract.inputs[0].shape[0]
     try:
         session = device.open(Job(artifact=directory, runtime=runtime, threads=1, batch=batch))
@@ -64,7 +65,7 @@ def _other(device: LocalDevice, runtime: str, directory: Path, manifest: Manifes
         if manifest.network.macs > 4 * SLOW_MACS:
             reason = f"not run: it would take minutes for {manifest.network.macs / 1e9:.1f} G MACs"
             return OtherProof(runtime=runtime, verified=None, reason=reason)
-    proof, _ = _run(device, runtime, directory, manifest, rows)
+    proof, _ = run(device, runtime, directory, manifest, rows)
     return OtherProof(
         runtime=runtime,
         runtime_version=proof.runtime_version,
