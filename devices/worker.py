@@ -82,7 +82,11 @@ class Litert:
     """
 
     format = "tflite"
-    modules = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
+    modules = (
+        "ai_edge_litert.interpreter",
+        "tflite_runtime.interpreter",
+        "tensorflow.lite.python.interpreter",  # what `tensorflow.lite` gives as an attribute only
+    )
 
     def __init__(self) -> None:
         self._module, self.version = import_first(self.modules)
@@ -146,8 +150,7 @@ class LitertBuiltin(Litert):
     """TFLite files by the interpreter's own kernels: what runs where XNNPACK is not built in."""
 
     def _open(self, **settings: Any) -> Any:
-        kinds = getattr(self._module, "experimental", self._module).OpResolverType
-        kind = kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        kind = self._module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         return self._module.Interpreter(experimental_op_resolver_type=kind, **settings)
 
 

@@ -33,12 +33,13 @@ def prove_once(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | No
     runtimes = device.runtimes(manifest.format)
     if not runtimes:
         return Proof(verified=None, reason=_unproved(manifest.format)), None
-    return _run(device, runtimes[0], directory, manifest)
+    return run(device, runtimes[0], directory, manifest)
 
 
-def _run(
+def run(
     device: LocalDevice, runtime: str, directory: Path, manifest: Manifest, rows: int | None = None
 ) -> tuple[Proof, Outputs | None]:
+    """Prove an artifact with one runtime of a device, by its first `rows` golden inputs or all."""
     batch = manifest.contract.inputs[0].shape[0]
     try:
         session = device.open(Job(artifact=directory, runtime=runtime, threads=1, batch=batch))
@@ -70,7 +71,7 @@ def _other(device: LocalDevice, runtime: str, directory: Path, manifest: Manifes
         if manifest.network.macs > 4 * SLOW_MACS:
             reason = f"not run: it would take minutes for {manifest.network.macs / 1e9:.1f} G MACs"
             return OtherProof(runtime=runtime, verified=None, reason=reason)
-    proof, _ = _run(device, runtime, directory, manifest, rows)
+    proof, _ = run(device, runtime, directory, manifest, rows)
     return OtherProof(
         runtime=runtime,
         runtime_version=proof.runtime_version,

@@ -104,12 +104,27 @@ def rename(model: Any, found: Mapping[int, WeightedLayer]) -> dict[str, tuple[st
         if layer := found.get(number):
             names.give(inputs[1], layer.weight)
             names.give_all(outputs, layer.name)
-            names.give_all(inputs, f"{layer.name}.bias")
+            names.give_all(inputs[2:], f"{layer.name}.bias")
+            names.give_all(inputs[:1], f"{layer.name}.const")
             made[layer.name] = (*made.get(layer.name, ()), *(t.name.decode() for t in outputs))
         else:
             names.give_all(outputs, kind(model, operator))
             names.give_all(inputs, f"{kind(model, operator)}.const")
     return made
+
+
+def name_interface(model: Any) -> None:
+    """Give the inputs and outputs the signature's names again, which a quantizer has moved inside.
+
+    Clients that know no signatures go by the tensors' names.
+    """
+    graph = model.subgraphs[0]
+    for signature in model.signatureDefs:
+        for port in (*signature.inputs, *signature.outputs):
+            for tensor in graph.tensors:
+                if tensor.name == port.name:
+                    tensor.name += b"_quantized"
+            graph.tensors[port.tensorIndex].name = port.name
 
 
 def _tensors(graph: Any, indices: Sequence[int]) -> list[Any]:

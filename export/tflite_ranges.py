@@ -4,7 +4,8 @@ The tool's own calibration takes a moving average, which cuts the extremes; here
 those of `export.ranges`, as in every other format.
 """
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def activation_ranges(
     Returns:
         By tensor name ``min`` and ``max``, float32 of the tensor's rank and size 1.
     """
-    interpreter = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
+    with warnings.catch_warnings(category=UserWarning, action="ignore"):  # "for debugging only"
+        interpreter = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     computed = _computed(interpreter)
     runner = interpreter.get_signature_runner(SIGNATURE)
@@ -39,7 +41,9 @@ def activation_ranges(
         runner(**arrays)
         for tensor in computed:
             ranges.observe(tensor["name"], interpreter.get_tensor(tensor["index"]))
-    return {tensor["name"]: _bounds(ranges, tensor) for tensor in computed}
+    found = {tensor["name"]: ranges.of(tensor["name"]) for tensor in computed}
+    usual = _usual(list(found.values()))
+    return {t["name"]: _bounds(found[t["name"]], usual, len(t["shape"])) for t in computed}
 
 
 def _computed(interpreter: Any) -> list[dict[str, Any]]:
@@ -51,7 +55,17 @@ def _computed(interpreter: Any) -> list[dict[str, Any]]:
     return [d for d in details if d["index"] in numbers and d["dtype"] == np.float32 and d["name"]]
 
 
-def _bounds(ranges: Ranges, tensor: dict[str, Any]) -> dict[str, Array]:
-    low, high = ranges.of(tensor["name"])
-    shape = (1,) * len(tensor["shape"])
+def _usual(bounds: Sequence[tuple[float, float]]) -> float:
+    """Return the median width of the ranges that have one."""
+    widths = [high - low for low, high in bounds if high > low]
+    return float(np.median(widths)) if widths else 1.0
+
+
+def _bounds(found: tuple[float, float], usual: float, rank: int) -> dict[str, Array]:
+    """Return a range in the tool's form; a tensor that is always zero gets the usual width.
+
+    A scale near zero, which its own range would give, overflows every runtime's arithmetic.
+    """
+    low, high = found if any(found) else (0.0, usual)
+    shape = (1,) * rank
     return {"min": np.full(shape, low, np.float32), "max": np.full(shape, high, np.float32)}

@@ -23,7 +23,7 @@ from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import ExportError, Precision
 from export.program import folded, static
 from export.ranges import Ranges
-from export.tflite_names import align, rename
+from export.tflite_names import align, name_interface, rename
 from export.tflite_ranges import SIGNATURE, activation_ranges
 from export.tflite_recipe import recipe
 
@@ -120,7 +120,9 @@ class Converter:
         # A copy: the tool writes into the ranges that it is given.
         ranges = copy.deepcopy(self._ranges) if tool.need_calibration else None
         quantized = tool.quantize(ranges, enable_progress_report=False).quantized_model
-        target.write_bytes(tflite_pack.pack(tflite_pack.read(bytes(quantized))))
+        model = tflite_pack.read(bytes(quantized))
+        name_interface(model)
+        target.write_bytes(tflite_pack.pack(model))
 
     @cached_property
     def _ranges(self) -> dict[str, Any]:
