@@ -2,9 +2,30 @@
 
 from collections.abc import Callable, Sequence
 
+from export.diagnose import Diagnosis
+from export.reference import readers
+
 Kept = tuple[str, ...]
 # Up to so many layers each is tried again without the others, the least important first.
 TRIED_ALONE = 8
+
+
+def by_noise(diagnosis: Diagnosis) -> list[str]:
+    """Return the modules with weights, those first whose own error does most to the output.
+
+    Each is followed by those that read it, since its output is stored in integers as long as one of
+    them computes in integers; what has no weights stands for what it reads. All but the last: with
+    every layer in float it were no int8 file.
+    """
+    layers = [found.pair.layer for found in diagnosis.layers]
+    weighted = [layer.name for layer in layers if layer.weight is not None]
+    order: list[str] = []
+    for found in diagnosis.ranked:
+        layer = found.pair.layer
+        own = {layer.name} if layer.weight is not None else layer.feeds
+        order += [name for name in weighted if name in own] + readers(layer, layers)
+    # The second run of a module is called NAME#2 in a diagnosis.
+    return list(dict.fromkeys(name.partition("#")[0] for name in [*order, *weighted]))[:-1]
 
 
 def fewest(order: Sequence[str], good: Callable[[Kept], bool]) -> Kept | None:

@@ -19,7 +19,7 @@ from devices.device import Job, WorkerError
 from devices.local import LocalDevice
 from export import artifact, original, pipeline, trace, verify
 from export.artifact import Manifest, Retained
-from export.auto import fewest
+from export.auto import by_noise, fewest
 from export.cli_prove import prove, prove_once
 from export.diagnose import Diagnoser
 from export.pipeline import Outcome, Request, Update
@@ -121,15 +121,14 @@ class Budgeting:
         tried: dict[tuple[str, ...], tuple[Outcome, Retained]] = {}
 
         def good(kept: tuple[str, ...]) -> bool:
-            self.report(Update(outcome.key, f"trying {len(kept)} of {len(order)} layers in float"))
+            self.report(Update(outcome.key, f"trying {len(kept)} layers in float"))
             again = self._export(self._source(name), variant, kept, self._place())
             if again.manifest is None or again.path is None:
                 raise ExportError(f"with {', '.join(kept)} in float: {again.error}")
-            if again.error:  # its proof failed
-                return False
             retained = self._retained(again.path, again.manifest)
             tried[kept] = again, retained
-            return retained.drop <= self.budget.drop
+            self._tell(again.key, kept, again, retained)
+            return not again.error and retained.drop <= self.budget.drop
 
         kept = fewest(order, good)
         if kept is None:
@@ -146,31 +145,23 @@ class Budgeting:
         mended = replace(outcome, manifest=manifest, path=final, error=None)
         return self._kept(mended, manifest, final, retained)
 
-    def _order(self, name: str, path: Path, made: Manifest) -> list[str]:
-        """Return the layers by the share of the output's noise that is theirs, largest first.
+    def _tell(self, key: str, kept: tuple[str, ...], again: Outcome, retained: Retained) -> None:
+        proof = ", proof failed" if again.error else ""
+        text = f"{', '.join(kept)} in float: top-1 {100 * retained.top1:.2f} %{proof}"
+        self.report(Update(key, text, lasting=True))
 
-        Each is followed by those that read it: its output is an integer as long as one of them
-        computes in integers. All but one: with every layer in float it were no int8 file.
-        """
+    def _order(self, name: str, path: Path, made: Manifest) -> list[str]:
+        """Diagnose the file, and return its layers as `by_noise` orders them."""
         beside = self.scratch / "float" / name / made.variant
         shutil.copytree(path, beside)
-        program = original.find(beside, made).program
-        reference, batch = Reference(program), made.contract.inputs[0].shape[0]
+        reference = Reference(original.find(beside, made).program)
+        batch = made.contract.inputs[0].shape[0]
         diagnoser = Diagnoser(reference, trace.load(beside, made), batch)
         given, _ = verify.golden(beside, made)
         rows = verify.comparable_rows(made)
         inputs = [original.relaid(given[t.name][rows], t) for t in made.contract.inputs]
-        layers = [layer for layer in reference.layers if layer.weight is not None]
-        shares = diagnoser.relief(
-            [np.asarray(array) for array in inputs], [layer.name for layer in layers]
-        )
-        ranked = sorted(layers, key=lambda layer: -shares.get(layer.name, 0.0))
-        spread = [
-            module(other.name)
-            for layer in ranked
-            for other in (layer, *(o for o in layers if layer.name in o.feeds))
-        ]
-        return list(dict.fromkeys(spread))[:-1]
+        diagnosis = diagnoser.run([np.asarray(array) for array in inputs], lambda *_: None)
+        return by_noise(diagnosis)
 
     def _kept(self, outcome: Outcome, made: Manifest, path: Path, retained: Retained) -> Outcome:
         """Write the accuracy into the manifest, and say if the budget was missed."""
@@ -210,8 +201,3 @@ class Budgeting:
     def _place(self) -> Path:
         self._made += 1
         return self.scratch / str(self._made)
-
-
-def module(layer: str) -> str:
-    """Return the module of a layer: the second run of one is called ``NAME#2`` in a diagnosis."""
-    return layer.partition("#")[0]

@@ -9,7 +9,7 @@ import numpy as np
 from export.artifact import Manifest
 from export.causes import SOUND_DB, Cause, Setting, find, is_sound
 from export.diagnose import Diagnosis, Found
-from export.reference import Layer
+from export.reference import readers
 from export.verify import EXACT_DB
 from models.table import table
 
@@ -39,14 +39,8 @@ class Report:
 
     def causes(self, found: Found) -> list[Cause]:
         """Return why a layer is weak."""
-        return find(found, self.setting, self._readers(found.pair.layer))
-
-    def _readers(self, layer: Layer) -> list[str]:
-        """Return the layers with weights that read a layer, through others without."""
-        layers = [found.pair.layer for found in self.diagnosis.layers]
-        after = layers[layers.index(layer) + 1 :] if layer in layers else layers
-        wanted = {layer.name} if layer.weight is not None else layer.feeds
-        return [other.name for other in after if other.weight is not None and wanted <= other.feeds]
+        layers = [other.pair.layer for other in self.diagnosis.layers]
+        return find(found, self.setting, readers(found.pair.layer, layers))
 
 
 def as_data(report: Report) -> dict[str, Any]:

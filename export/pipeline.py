@@ -81,10 +81,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Update:
-    """A step of one artifact, or of a network (``name/*``): a line of progress."""
+    """A step of one artifact, or of a network (``name/*``): a line of progress.
+
+    `lasting`: it tells something that a log should keep.
+    """
 
     key: str
     stage: str
+    lasting: bool = False
 
 
 @dataclass

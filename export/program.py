@@ -4,6 +4,7 @@ Runs as a process (``python -m export.program job.json``); every converter start
 """
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,9 @@ def load(path: Path) -> ExportedProgram:
         ExportError: it is damaged or something else.
     """
     try:
-        return torch.export.load(path)
+        with warnings.catch_warnings():  # torch's own, of its own format
+            warnings.simplefilter("ignore", FutureWarning)
+            return torch.export.load(path)
     except Exception as error:
         raise ExportError(
             f"{path} is not a program that this torch can load ({capture.blame(error)}); "

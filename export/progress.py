@@ -23,7 +23,7 @@ Sizes = dict[tuple[str, str], int]
 
 
 class Lines:
-    """A plain line for each finished file on stderr, for logs."""
+    """A plain line on stderr for each finished file, and what else should last, for logs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,10 +35,15 @@ class Lines:
         return None
 
     def __call__(self, event: Update | Outcome) -> None:
-        """Print an outcome; steps are passed over."""
+        """Print an outcome; steps that do not last are passed over."""
         if isinstance(event, Outcome):
-            with self._lock:
-                print(f"{event.key}: {ending(event)} ({event.seconds:.0f} s)", file=sys.stderr)  # noqa: T201
+            text = f"{ending(event)} ({event.seconds:.0f} s)"
+        elif event.lasting:
+            text = event.stage
+        else:
+            return
+        with self._lock:
+            print(f"{event.key}: {text}", file=sys.stderr)  # noqa: T201
 
 
 class Live:

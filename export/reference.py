@@ -242,6 +242,16 @@ def array(values: Values, node: Node) -> Array:
     return np.asarray(values[node].detach().numpy())
 
 
+def readers(layer: Layer, layers: Sequence[Layer]) -> list[str]:
+    """Return those of the layers, in the program's order, that read a layer and have weights.
+
+    They may read it through layers that have none.
+    """
+    after = layers[layers.index(layer) + 1 :] if layer in layers else layers
+    wanted = {layer.name} if layer.weight is not None else layer.feeds
+    return [other.name for other in after if other.weight is not None and wanted <= other.feeds]
+
+
 def _only_reader(node: Node) -> Node | None:
     readers = list(node.users)
     return readers[0] if len(readers) == 1 and readers[0].op == "call_function" else None
