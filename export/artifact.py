@@ -169,11 +169,23 @@ class Alarm(_Data, frozen=True, kw_only=True):
     share: float
 
 
+class Constants(_Data, frozen=True, kw_only=True):
+    """The file's weights and biases against the network's, number by number.
+
+    `worst` is the largest difference, that of `where`, as a multiple of what rounding allows.
+    """
+
+    layers: int
+    numbers: int
+    worst: float
+    where: str
+
+
 class Proof(_Data, frozen=True, kw_only=True):
     """What running the artifact on its golden inputs showed; `verified` None: it was not run.
 
     `emulated`: a reference interpreter on the host ran it, no device's own runtime; then `alarms`
-    holds what it saw go wrong in the numbers.
+    holds what it saw go wrong in the numbers. `constants` None: the weights were not compared.
     """
 
     verified: bool | None
@@ -184,6 +196,7 @@ class Proof(_Data, frozen=True, kw_only=True):
     outputs: tuple[OutputError, ...] = ()
     emulated: bool = False
     alarms: tuple[Alarm, ...] = ()
+    constants: Constants | None = None
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):

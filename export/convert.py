@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from export.artifact import GOLDEN, MODEL_FILES, Contract, Quantization, Tensor
+from export.artifact import GOLDEN, MODEL_FILES, Constants, Contract, Quantization, Tensor
 from export.capture import blame
 from export.child import steps
 from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, VariantJob, unwritable
@@ -111,6 +111,7 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
         send(Event(event="stage", variant=name, stage="converting"))
         try:
             made, contract = _write(job, info, converter, variant)
+            constants = _compared(job, variant, made.quantization.weights)
         except OSError as error:
             send(unwritable(error, name))
             continue
@@ -125,8 +126,18 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
                 contract=contract,
                 quantization=made.quantization,
                 tools=tools,
+                constants=constants,
             )
         )
+
+
+def _compared(job: ConvertJob, variant: VariantJob, weights: str) -> Constants | None:
+    """Compare the file's weights with the program's, where the format can be read so far."""
+    if job.format != "coreml":
+        return None
+    from export import constants
+
+    return constants.check(variant.directory / MODEL_FILES[job.format], job.directory, weights)
 
 
 def _write(

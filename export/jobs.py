@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from export.artifact import Calibration, Contract, GoldenRow, Network, Quantization
+from export.artifact import Calibration, Constants, Contract, GoldenRow, Network, Quantization
 from export.layers import WeightedLayer
 from export.ranges import Method
 from export.source import Source
@@ -95,6 +95,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     contract: Contract | None = None
     quantization: Quantization | None = None
     tools: dict[str, str] = {}
+    constants: Constants | None = None
 
 
 def unwritable(problem: OSError, variant: str = "") -> Event:

@@ -11,7 +11,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from export.artifact import GOLDEN, Alarm, ArtifactError, Manifest, OutputError, Proof, Tolerance
+from export.artifact import (
+    GOLDEN,
+    Alarm,
+    ArtifactError,
+    Constants,
+    Manifest,
+    OutputError,
+    Proof,
+    Tolerance,
+)
 from export.precision import PRECISIONS
 
 Array = npt.NDArray[Any]
@@ -110,6 +119,16 @@ def _misfit(name: str, expected: Array, got: Array | None) -> str | None:
     if not np.isfinite(got).all():
         return f"output '{name}' holds values that are not finite"
     return None
+
+
+def judged(proof: Proof, constants: Constants | None) -> Proof:
+    """Return a proof with the comparison of weights in it, refuted by a weight that is wrong."""
+    proof = msgspec.structs.replace(proof, constants=constants)
+    if constants is None or constants.worst <= 1:
+        return proof
+    off = f"'{constants.where}' is off by {constants.worst:.3g} times what rounding allows"
+    reason = f"{proof.reason}; {off}" if proof.verified is False else off
+    return msgspec.structs.replace(proof, verified=False, reason=reason)
 
 
 def compare(name: str, expected: Array, got: Array, tolerance: Tolerance) -> OutputError:
