@@ -75,12 +75,16 @@ def _certain(node: Node) -> bool:
     """Tell whether nothing after it can be folded in, and its weight is output channels first."""
     matrix = operator_name(node) in {"addmm", "bmm", "matmul", "mm"}
     turned = operator_name(node.all_input_nodes[-1]) in {"t", "transpose", "permute"}
-    return (turned or not matrix) and not any(_folds(user) for user in node.users)
+    return (turned or not matrix) and not _folds(node)
 
 
-def _folds(node: Node) -> bool:
+def _folds(layer: Node) -> bool:
+    """Tell whether the one reader of a layer's output, through views, combines it with constants."""
+    if len(layer.users) != 1:
+        return False
+    [node] = layer.users
     if is_view(node):
-        return any(_folds(user) for user in node.users)
+        return _folds(node)
     computed = [n for n in node.all_input_nodes if _source(n).op == "call_function"]
     return kind_of(node) in FOLDED and len(computed) < 2
 
