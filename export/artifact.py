@@ -173,12 +173,15 @@ class Constants(_Data, frozen=True, kw_only=True):
     """The file's weights and biases against the network's, number by number.
 
     `worst` is the largest difference, that of `where`, as a multiple of what rounding allows.
+    `structure_db` is the PSNR of the file with the network's weights in it and nothing rounded:
+    whether all but the weights is right.
     """
 
     layers: int
     numbers: int
     worst: float
     where: str
+    structure_db: float = 0.0
 
 
 class Proof(_Data, frozen=True, kw_only=True):

@@ -12,13 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from torch.export import ExportedProgram
 from torch.fx import Node
 
 from devices import mil
-from export.artifact import Constants
+from export import verify
+from export.artifact import GOLDEN, Constants
 from export.jobs import PROGRAM
 from export.program import folded, weighted_layers
 from models.operators import is_view, kind_of, operator_name
@@ -33,6 +35,7 @@ ROUNDINGS = 3
 # A converter may fold these into the layer before them.
 FOLDED = {"add", "batch_norm", "div", "mul", "sub"}
 ENORMOUS = 1e9
+ROWS = 8
 BIASED = {"conv", "depthwise conv", "linear"}
 
 
@@ -40,13 +43,15 @@ BIASED = {"conv", "depthwise conv", "linear"}
 class Layer:
     """A layer's weight, ``(O, I / groups, ...)`` or ``(O, I)``, and bias ``(O,)``, or zeros.
 
-    `certain` is false where a converter may rightly store other numbers.
+    `certain` is false where a converter may rightly store other numbers. `stored` are the names of
+    a package's constants that hold the two.
     """
 
     name: str
     weight: Array
     bias: Array
     certain: bool = True
+    stored: tuple[str, str] = ("", "")
 
 
 @lru_cache(maxsize=1)
@@ -79,7 +84,7 @@ def _certain(node: Node) -> bool:
 
 
 def _folds(layer: Node) -> bool:
-    """Tell whether the one reader of a layer's output, through views, combines it with constants."""
+    """Tell whether the one reader of the output, through views, joins it with constants."""
     if len(layer.users) != 1:
         return False
     [node] = layer.users
@@ -97,7 +102,10 @@ def _source(node: Node) -> Node:
 
 def of_package(path: Path) -> list[Layer]:
     """Return the layers of a Core ML package in its order, compressed weights unpacked."""
-    program = mil.load(path)
+    return _of_package(mil.load(path))
+
+
+def _of_package(program: mil.Program) -> list[Layer]:
     return [layer for operator in program.operators for layer in _layer(program, operator)]
 
 
@@ -110,7 +118,8 @@ def _layer(program: mil.Program, operator: mil.Operator) -> Iterator[Layer]:
     if operator.kind == "matmul" and not _is_set(program, names.get("transpose_y")):
         weight = np.swapaxes(weight, -1, -2)
     bias = program.constant(names["bias"]) if "bias" in names else np.zeros(len(weight))
-    yield Layer(operator.name, weight, bias)
+    stored = (names[key], names.get("bias", ""))
+    yield Layer(operator.name, weight, bias, operator.kind != "matmul", stored)
 
 
 def _is_set(program: mil.Program, name: str | None) -> bool:
@@ -130,10 +139,54 @@ def check(path: Path, directory: Path, weights: str) -> Constants | None:
         proof will tell), or its layers are not the network's one by one.
     """
     try:
-        file = of_package(path)
+        program = mil.load(path)
+        file = _of_package(program)
+        network = of_network(directory)
+        found = compare(network, file, weights)
+        return found and msgspec.structs.replace(
+            found, structure_db=structure(program, file, network, directory)
+        )
     except mil.MilError:
         return None
-    return compare(of_network(directory), file, weights)
+
+
+def structure(
+    program: mil.Program, file: Sequence[Layer], network: Sequence[Layer], directory: Path
+) -> float:
+    """Return the PSNR in dB of the file with the network's own weights in it and nothing rounded.
+
+    What is left to be wrong is all but the weights: how layers are joined, their strides, paddings
+    and axes, and constants like the bounds of a clip; nothing of it hides below rounding.
+    """
+    instead = dict(_instead(file, network))
+    with np.load(directory / GOLDEN, allow_pickle=False) as arrays:
+        golden = dict(arrays)
+    inputs = {p.name: golden[f"in.{p.name}"] for p in program.inputs}
+    rows = _rows(next(iter(inputs.values())))
+    outputs: list[dict[str, Array]] = []
+    for row in rows:
+        fed = {p.name: np.repeat(inputs[p.name][[row]], (p.shape or (1,))[0], 0)
+               for p in program.inputs}  # fmt: skip
+        outputs.append(program.run(fed, linear=True, instead=instead))
+    figures = [
+        verify.psnr(golden[f"out.{p.name}"][rows], np.concatenate([o[p.name][:1] for o in outputs]))
+        for p in program.outputs
+    ]
+    return round(float(np.nan_to_num(min(figures))), 2)
+
+
+def _instead(file: Sequence[Layer], network: Sequence[Layer]) -> Iterator[tuple[str, Array]]:
+    for own, other in zip(network, file, strict=True):
+        if own.certain and other.certain:
+            yield other.stored[0], own.weight.reshape(other.weight.shape)
+            if other.stored[1] and own.bias.shape == other.bias.shape:
+                yield other.stored[1], own.bias
+
+
+def _rows(inputs: Array) -> list[int]:
+    """Return a few golden inputs, from the smallest to the largest."""
+    order = np.abs(inputs).reshape(len(inputs), -1).max(axis=1).argsort()
+    return [int(order[i]) for i in np.linspace(0, len(order) - 1, ROWS).astype(int)]
 
 
 def compare(network: Sequence[Layer], file: Sequence[Layer], weights: str) -> Constants | None:

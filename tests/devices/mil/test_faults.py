@@ -10,6 +10,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,11 +23,12 @@ from torch import nn
 from devices import mil
 from devices.mil.blob import ENTRY
 from devices.mil.schema import main_function, read
+from devices.mil.tensors import tensor_type
 from export import artifact, constants, pipeline, source, verify
 from export.artifact import Manifest, Proof
 from export.capture import capture
 from export.cli import prove
-from export.fold import fold
+from export.jobs import PROGRAM
 from export.precision import plan
 from models.layers import LocalResponseNorm
 from tests.export.test_zoo import here
@@ -72,11 +74,11 @@ def network() -> nn.Module:
 
 @dataclass(frozen=True)
 class Exported:
-    """The packages by precision with their manifests, and the network's layers."""
+    """The packages by precision with their manifests, and what an export keeps of the network."""
 
     directories: dict[str, Path]
     manifests: dict[str, Manifest]
-    layers: list[constants.Layer]
+    scratch: Path
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -93,7 +95,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     out = tmp_path_factory.mktemp("faults")
     program = capture(network(), [(1, 3, 32, 32)])
     torch.export.save(program, out / "net.pt2")
-    fold(program)
     request = pipeline.Request(
         sources=tuple(
             source.find([str(out / "net.pt2")], weights=None, shapes=[], seed=0, name=None)
@@ -108,7 +109,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     assert [o.error for o in outcomes if o.error] == []
     directories = {p: out / "net" / f"coreml-{p}" for p in PRECISIONS}
     manifests = {p: artifact.load(d) for p, d in directories.items()}
-    return Exported(directories, manifests, constants.of_program(program))
+    scratch = tmp_path_factory.mktemp("scratch")
+    shutil.copyfile(out / "net.pt2", scratch / PROGRAM)
+    shutil.copyfile(directories["fp32"] / artifact.GOLDEN, scratch / artifact.GOLDEN)
+    return Exported(directories, manifests, scratch)
 
 
 def proof_of(exported: Exported, precision: str, package: Path) -> Proof:
@@ -124,9 +128,7 @@ def proof_of(exported: Exported, precision: str, package: Path) -> Proof:
     except mil.MilError as error:
         return Proof(verified=False, reason=str(error))
     got = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
-    found = constants.compare(
-        exported.layers, constants.of_package(package), manifest.quantization.weights
-    )
+    found = constants.check(package, exported.scratch, manifest.quantization.weights)
     return verify.judged(verify.prove(manifest, expected, got, alarms), found)
 
 
@@ -154,17 +156,9 @@ class Package:
 
     def value(self, operator: Any, key: str) -> Any:
         """Return what a constant argument is bound to: it can be changed in place."""
-        if key in operator.attributes:
-            return operator.attributes[key]
         name = operator.inputs[key].arguments[0].name
-        found = next(
-            o
-            for o in self.operators("const", "constexpr_affine_dequantize")
-            if o.outputs[0].name == name
-        )
-        return (
-            found.attributes["val"] if found.type == "const" else found.attributes["quantized_data"]
-        )
+        found = next(o for o in self.operators("const") if o.outputs[0].name == name)
+        return found.attributes["val"]
 
     def stored(self, value: Any) -> tuple[int, int]:
         """Return where a value's bytes are in the weight file, and how many."""
@@ -172,8 +166,15 @@ class Package:
         _, _, size, start, _ = ENTRY.unpack_from(self.blob, offset)
         return start, size
 
+    def weight_value(self, kind: str, number: int) -> Any:
+        """Return the stored weight of an operator, compressed or not."""
+        name = self.operator(kind, number).inputs["weight"].arguments[0].name
+        stored = self.operators("const", "constexpr_affine_dequantize")
+        maker = next(o for o in stored if o.outputs[0].name == name)
+        return maker.attributes["val" if maker.type == "const" else "quantized_data"]
+
     def weight(self, kind: str, number: int = 0) -> tuple[int, int]:
-        return self.stored(self.value(self.operator(kind, number), "weight"))
+        return self.stored(self.weight_value(kind, number))
 
     def numbers(self, value: Any) -> np.ndarray[Any, Any]:
         """Return an immediate constant's numbers."""
@@ -199,7 +200,8 @@ def flip(kind: str, number: int, place: float, bit: int) -> Callable[[Package], 
 
     def plant(package: Package) -> None:
         start, size = package.weight(kind, number)
-        count = {"float32": 4, "float16": 2}.get(package.path.parent.name, 1)
+        shape, _ = tensor_type(package.weight_value(kind, number).type)
+        count = size // prod(shape)
         index = start + int(place * (size // count - 1)) * count
         stored = int.from_bytes(package.blob[index : index + count], "little")
         changed = stored ^ (1 << (8 * count - 1 - bit))
