@@ -137,7 +137,8 @@ def test_runtimes_are_found_by_format_without_importing_them():
     device = LocalDevice()
     assert device.runtimes("tflite") == ["litert"]
     assert device.runtimes("onnx") == ["onnxruntime"]
-    assert device.runtimes("coreml") == []
+    assert device.runtimes("coreml") == ["coreml-reference"]
+    assert device.runtimes("caffe") == []
     program = (
         "import sys; from devices.local import LocalDevice; LocalDevice().runtimes('tflite'); "
         "LocalDevice().runtimes('torch'); "

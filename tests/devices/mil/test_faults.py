@@ -204,7 +204,7 @@ def flip(kind: str, number: int, place: float, bit: int) -> Callable[[Package], 
         count = size // prod(shape)
         index = start + int(place * (size // count - 1)) * count
         stored = int.from_bytes(package.blob[index : index + count], "little")
-        changed = stored ^ (1 << (8 * count - 1 - bit))
+        changed = stored ^ (1 << max(8 * count - 1 - bit, 0))
         package.blob[index : index + count] = changed.to_bytes(count, "little")
 
     return plant
@@ -258,17 +258,18 @@ def kernel_of_another(package: Package) -> None:
 def channel_scale(package: Package) -> None:
     """One channel of one compressed weight is scaled two per cent too much."""
     value = package.operator("constexpr_affine_dequantize").attributes["scale"]
-    numbers = package.numbers(value).copy()
-    numbers[3] *= 1.02
-    package.put(value, numbers)
+    start, size = package.stored(value)
+    scales = np.frombuffer(package.blob[start : start + size], np.float16).copy()
+    scales[3] *= 1.02
+    package.blob[start : start + size] = scales.tobytes()
 
 
 def zero_point(package: Package) -> None:
+    """The zero point of one channel is 1 in place of 0."""
     value = package.operator("constexpr_affine_dequantize").attributes["zero_point"]
-    tensor = value.immediateValue.tensor
-    changed = bytearray(tensor.bytes.values)
-    changed[0] = 1
-    tensor.bytes.values = bytes(changed)
+    start, _ = package.stored(value)
+    assert package.blob[start] == 0
+    package.blob[start] = 1
 
 
 FAULTS: dict[str, Callable[[Package], None]] = {
