@@ -193,13 +193,28 @@ class Check(_Data, frozen=True, kw_only=True):
     detail: str
 
 
+class Constants(_Data, frozen=True, kw_only=True):
+    """The file's weights and biases against the network's, number by number.
+
+    `worst` is the largest difference, that of `where`, as a multiple of what rounding allows.
+    `structure_db` is the PSNR of the file with the network's weights in it and nothing rounded:
+    whether all but the weights is right.
+    """
+
+    layers: int
+    numbers: int
+    worst: float
+    where: str
+    structure_db: float = 0.0
+
+
 class Proof(_Data, frozen=True, kw_only=True):
     """What running the artifact on its golden inputs showed; `verified` None: it was not run.
 
     The verdict is that of `runtime`, the one an application would use. `also` tells where else the
     file runs; a refusal there is no refutation, and is reported beside it.
     `emulated`: a reference interpreter on the host ran it, no device's own runtime; then `alarms`
-    holds what it saw go wrong in the numbers.
+    holds what it saw go wrong in the numbers. `constants` None: the weights were not compared.
     """
 
     verified: bool | None
@@ -212,6 +227,7 @@ class Proof(_Data, frozen=True, kw_only=True):
     alarms: tuple[Alarm, ...] = ()
     checks: tuple[Check, ...] = ()
     also: tuple[OtherProof, ...] = ()
+    constants: Constants | None = None
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from export import arithmetic, embed
-from export.artifact import GOLDEN, MODEL_FILES, Contract, Quantization, Tensor
+from export.artifact import GOLDEN, MODEL_FILES, Constants, Contract, Quantization, Tensor
 from export.capture import blame
 from export.child import steps
 from export.computation import Computation
@@ -108,6 +108,7 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
         try:
             made, contract = _write(job, info, converter, variant, tools)
             counted = _computation(job, variant)
+            constants = _compared(job, variant, made.quantization.weights)
         except OSError as error:
             send(unwritable(error, name))
             continue
@@ -123,8 +124,18 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
                 quantization=made.quantization,
                 computation=counted,
                 tools=tools,
+                constants=constants,
             )
         )
+
+
+def _compared(job: ConvertJob, variant: VariantJob, weights: str) -> Constants | None:
+    """Compare the file's weights with the program's, where the format can be read so far."""
+    if job.format != "coreml":
+        return None
+    from export import constants
+
+    return constants.check(variant.directory / MODEL_FILES[job.format], job.directory, weights)
 
 
 def _write(

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from export.artifact import Calibration, Contract, GoldenRow, Network, Quantization
+from export.artifact import Calibration, Constants, Contract, GoldenRow, Network, Quantization
 from export.computation import Computation
 from export.layers import WeightedLayer
 from export.ranges import Method
@@ -97,6 +97,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quantization: Quantization | None = None
     computation: Computation | None = None
     tools: dict[str, str] = {}
+    constants: Constants | None = None
 
 
 def unwritable(problem: OSError, variant: str = "") -> Event:

@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 import psutil
 
-from export import artifact, child
-from export.artifact import ArtifactError, Manifest, Proof
+from export import artifact, child, verify
+from export.artifact import ArtifactError, Constants, Manifest, Proof
 from export.capturing import capture_file
 from export.child import Children
 from export.jobs import (
@@ -322,7 +322,8 @@ def _finish(step: _Step, info: ProgramInfo, variant: Variant, event: Event) -> O
     run.report(Update(f"{step.network}/{variant.name}", "proving"))
     directory = run.scratch / step.network / variant.format / variant.name
     try:
-        manifest = _prove(run, _manifest(info, variant, event, directory), directory)
+        made = _manifest(info, variant, event, directory)
+        manifest = _prove(run, made, event.constants, directory)
         final = _place(run.request.out, manifest, directory)
     except OSError as problem:
         reason = f"cannot write to {run.request.out}: {problem.strerror}"
@@ -353,12 +354,12 @@ def _manifest(info: ProgramInfo, variant: Variant, event: Event, directory: Path
     )
 
 
-def _prove(run: _Run, manifest: Manifest, directory: Path) -> Manifest:
+def _prove(run: _Run, manifest: Manifest, constants: Constants | None, directory: Path) -> Manifest:
     artifact.write_manifest(directory, manifest)
     proof, outputs = run.prove(directory, manifest)
     if proof.verified is False and outputs is not None:
         np.savez_compressed(directory / "outputs.npz", **outputs)  # type: ignore[arg-type]
-    proved = msgspec.structs.replace(manifest, proof=proof)
+    proved = msgspec.structs.replace(manifest, proof=verify.judged(proof, constants))
     artifact.write_manifest(directory, proved)
     return proved
 

@@ -148,6 +148,26 @@ def tflite_bytes() -> bytes:
         return path.read_bytes()
 
 
+def tiny_coreml(directory: Path, *, name: str = "tiny", wrong: bool = False) -> Path:
+    """Write ``directory/NAME/coreml-fp32``, batch 1."""
+    target = _folder(directory, name, "coreml")
+    with quiet():
+        import coremltools as ct
+        import torch
+
+        program = torch.export.export(torch_module(), (torch.zeros(1, 1, 8, 8),))
+        model = ct.convert(
+            program.run_decompositions({}),
+            inputs=[ct.TensorType(name="image", shape=(1, 1, 8, 8), dtype=np.float32)],
+            outputs=[ct.TensorType(name="logits", dtype=np.float32)],
+            minimum_deployment_target=ct.target.iOS17,
+            compute_precision=ct.precision.FLOAT32,
+            skip_model_load=True,
+        )
+        model.save(str(target / MODEL_FILES["coreml"]))
+    return _finish(target, "coreml", name=name, wrong=wrong, dynamic_batch=False)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Let the converters' own warnings pass: under pytest every warning is an error."""
@@ -164,7 +184,7 @@ def _folder(directory: Path, name: str, format: str) -> Path:
 
 def _finish(
     target: Path,
-    format: Literal["onnx", "tflite", "torch"],
+    format: Literal["onnx", "tflite", "coreml", "torch"],
     *,
     name: str,
     dynamic_batch: bool,
@@ -192,7 +212,7 @@ def _finish(
 
 def finish(
     target: Path,
-    format: Literal["onnx", "tflite", "torch"],
+    format: Literal["onnx", "tflite", "coreml", "torch"],
     contract: Contract,
     golden: dict[str, Array],
     *,

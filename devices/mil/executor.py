@@ -17,7 +17,7 @@ from devices.mil.program import Array, Keep, Operator
 from devices.mil.tensors import HELD, Port, port
 from devices.mil.values import Values
 
-# What an argument is: a constant, or the name of what an operator or an input gives.
+# What an argument is: a value in place, or the name of a constant or of what was computed.
 Source = Value | str
 # Arguments that are several tensors, even where there is only one.
 LISTS = {"values"}
@@ -59,7 +59,7 @@ class Executor:
         except MilError as error:
             raise type(error)(f"{operation.type} '{name}': {error}") from None
         if operation.type.startswith("constexpr_"):
-            self.constants.update(_perform(step, {}, self._loaded, linear=False))
+            self.constants.update(_perform(step, self.constants, self._loaded, linear=False))
             return
         self.steps.append(step)
         self._known |= {o.name for o in step.operator.outputs}
@@ -91,9 +91,7 @@ class Executor:
         if binding.WhichOneof("binding") == "value":
             return self._constant(binding.value)
         name = str(binding.name)
-        if name in self.constants:
-            return self.constants[name]
-        if name not in self._known:
+        if name not in self._known and name not in self.constants:
             raise MilError(f"nothing before it gives its input '{name}'")
         return name
 
@@ -104,13 +102,15 @@ class Executor:
         keep: Keep | None,
         *,
         linear: bool,
+        instead: Mapping[str, Array],
     ) -> dict[str, Array]:
         """Compute `outputs`; see `devices.mil.program.Program.run`."""
         self.alarms = list(self._loaded)
-        given = {name: _given(self._inputs[name], array) for name, array in inputs.items()}
-        found: dict[str, Value] = given | {
-            n: self.constants[n] for n in outputs if n in self.constants
-        }
+        found = dict(self.constants)
+        for name, array in instead.items():
+            found[name] = Value(hold(array, "float32"), found[name].dtype)
+        for name, array in inputs.items():
+            found[name] = _given(self._inputs[name], array, linear=linear)
         last = self._last_uses(outputs)
         with torch.inference_mode():
             for number, step in enumerate(self.steps):
@@ -149,9 +149,10 @@ def _names(step: Step) -> Iterator[str]:
                 yield one
 
 
-def _given(wanted: Port, array: Array) -> Value:
+def _given(wanted: Port, array: Array, *, linear: bool) -> Value:
     tensor = hold(array, wanted.dtype)
-    return Value(halved(tensor) if wanted.dtype == "float16" else tensor, wanted.dtype)
+    rounds = wanted.dtype == "float16" and not linear
+    return Value(halved(tensor) if rounds else tensor, wanted.dtype)
 
 
 def _array(value: Value) -> Array:
@@ -223,7 +224,7 @@ def _checked(
     if linear and declared.dtype in {"int8", "uint8"}:
         return Value(result, declared.dtype)
     _check_dtype(expected or "float32", declared.dtype, declared)
-    rounded = halved(result) if declared.dtype == "float16" else result
+    rounded = halved(result) if declared.dtype == "float16" and not linear else result
     if found := alarm(declared.name, result, rounded):
         alarms.append(found)
     return Value(rounded, declared.dtype)

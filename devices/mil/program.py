@@ -71,15 +71,21 @@ class Program:
         return frozenset(self._executor.constants)
 
     def run(
-        self, inputs: Mapping[str, Array], keep: Keep | None = None, *, linear: bool = False
+        self,
+        inputs: Mapping[str, Array],
+        keep: Keep | None = None,
+        *,
+        linear: bool = False,
+        instead: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
         """Compute the outputs; half precision is rounded after every operator.
 
         Args:
             inputs: an array for each input, of its shape; converted to its type.
             keep: called with the name and value of every operator's output, float16 as float32.
-            linear: leave rounding and clipping out of quantize operators, so that what remains is
-                whether their scales and zero points are consistent.
+            linear: round nothing, neither to half precision nor in quantize operators, and clip
+                nothing in those: what remains is the structure, its constants and its scales.
+            instead: constants by name to use in place of the file's own.
 
         Returns:
             The outputs by name; a classifier's scores in the order of its classes.
@@ -90,7 +96,7 @@ class Program:
         """
         fed = {p.name: _fed(p, inputs) for p in self.inputs}
         outputs = [p.name for p in self.outputs]
-        return self._executor.run(fed, outputs, keep, linear=linear)
+        return self._executor.run(fed, outputs, keep, linear=linear, instead=instead or {})
 
 
 def _fed(wanted: Port, given: Mapping[str, Array]) -> Array:

@@ -15,7 +15,7 @@ from PIL import Image
 from bench.cli_run import counts, share
 from bench.record import BenchError, append, read
 from export.artifact import GOLDEN, list_files, load, read_manifest, write_manifest
-from tests.tiny import tiny_onnx
+from tests.tiny import tiny_coreml, tiny_onnx
 
 EDGEWORTHY = Path(__file__).resolve().parents[2] / "edgeworthy.py"
 QUICK = ("--max-seconds", "1", "--precision-target", "50%")
@@ -107,16 +107,22 @@ def test_a_wrong_answer_exits_1_and_has_no_times(here):
     assert [bool(r.rounds) for r in records(here) if r.manifest.network.name == "wrong"] == [False]
 
 
-def test_a_format_without_a_runtime_is_shown_as_unmeasured(here):
-    path = here / "artifacts" / "tiny" / "coreml-fp32"
-    shutil.copytree(here / "artifacts" / "tiny" / "onnx-fp32", path)
-    (path / "model.onnx").rename(path / "model.mlpackage")
-    manifest = read_manifest(path)
-    write_manifest(path, msgspec.structs.replace(manifest, format="coreml", files=list_files(path)))
+def test_a_core_ml_file_is_proved_and_never_timed(here):
+    tiny_coreml(here / "artifacts")
     code, out, _ = bench_run(here, *QUICK)
     assert code == 0
-    assert "no Core ML runtime on this system" in out
+    assert "tiny/coreml-fp32: unmeasured: measure: unsupported: proved (emulated), never" in out
+    [record] = [r for r in records(here) if r.manifest.format == "coreml"]
+    assert (record.proof.verified, record.proof.emulated) == (True, True)
+    assert (record.rounds, record.load_ns, record.first_ns, record.memory) == ((), None, None, None)
     assert bench_run(here, "--artifact", "coreml-fp32", *QUICK)[0] == 3
+
+
+def test_a_core_ml_file_that_is_wrong_exits_1(here):
+    tiny_coreml(here / "artifacts", name="wrong", wrong=True)
+    code, out, _ = bench_run(here, "--artifact", "wrong/*", *QUICK)
+    assert code == 1
+    assert "wrong/coreml-fp32: wrong: output 'logits' has PSNR" in out
 
 
 def test_resume_measures_only_what_is_missing_and_says_so(here):

@@ -140,6 +140,7 @@ def test_runtimes_are_found_by_format_without_importing_them():
     assert device.runtimes("coreml") == ["coreml-reference"]
     assert device.references("tflite") == ["litert-builtin"]
     assert device.references("onnx") == ["onnx-reference"]
+    assert device.runtimes("caffe") == []
     program = (
         "import sys; from devices.local import LocalDevice; LocalDevice().runtimes('tflite'); "
         "LocalDevice().runtimes('torch'); "

@@ -320,3 +320,13 @@ def test_several_inputs_and_outputs_of_a_tflite_file(tmp_path, open_session):
     outputs = open_session(target, "litert").verify()
     np.testing.assert_array_equal(outputs["sum"], 11 * A)
     np.testing.assert_array_equal(outputs["difference"], -9 * A)
+
+
+def test_the_reference_proves_a_core_ml_file_and_refuses_to_be_timed(tmp_path, open_session):
+    session = open_session(tiny.tiny_coreml(tmp_path), "coreml-reference", threads=1)
+    assert session.ready.reference
+    expect_the_logits(session)
+    assert session.alarms == ()
+    with pytest.raises(WorkerError) as caught:
+        session.measure(1)
+    assert (caught.value.stage, caught.value.cause) == ("measure", "unsupported")

@@ -4,8 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from devices.device import Alarm
 from export import artifact, verify
-from export.artifact import Calibration, GoldenRow, Manifest, Tolerance
+from export.artifact import Calibration, Constants, GoldenRow, Manifest, Tolerance
 from export.precision import PRECISIONS
 from tests.tiny import tiny_onnx
 
@@ -120,3 +121,41 @@ def test_golden_data_that_do_not_fit_the_manifest_are_refused(tmp_path, manifest
     np.savez(tmp_path / "golden.npz", something=np.zeros(3))
     with pytest.raises(artifact.ArtifactError, match=r"golden\.npz"):
         verify.golden(tmp_path, manifest)
+
+
+def alarm(row: int, kind: str = "overflow", share: float = 0.5) -> Alarm:
+    return Alarm(row=row, kind=kind, operator="conv_1", share=share)
+
+
+def test_an_overflow_refutes_a_file_whose_outputs_are_right(manifest: Manifest) -> None:
+    right = {"logits": outputs(manifest)}
+    proof = verify.prove(manifest, right, right, [alarm(1, share=0.1), alarm(0)])
+    assert proof.verified is False
+    assert proof.reason == "'conv_1' overflows: 0.5 of its values are no finite numbers"
+    assert [a.share for a in proof.alarms] == [0.5]
+
+
+def test_other_alarms_are_told_and_refute_nothing(manifest: Manifest) -> None:
+    right = {"logits": outputs(manifest)}
+    proof = verify.prove(manifest, right, right, [alarm(0, "underflow"), alarm(0, "saturation")])
+    assert proof.verified is True
+    assert {a.kind for a in proof.alarms} == {"underflow", "saturation"}
+
+
+@pytest.mark.parametrize(
+    ("worst", "structure", "verified", "words"),
+    [
+        (0.99, 80.0, True, ""),
+        (13.0, 80.0, False, "'head.weight' is off by 13 times what rounding allows"),
+        (0.5, 30.0, False, "something other than a weight is wrong"),
+    ],
+)
+def test_weights_and_structure_count_beside_the_outputs(
+    manifest: Manifest, worst: float, structure: float, verified: bool, words: str
+) -> None:
+    right = outputs(manifest)
+    found = Constants(layers=1, numbers=9, worst=worst, where="head.weight", structure_db=structure)
+    proof = verify.judged(proof_of(manifest, right, right), found)
+    assert proof.verified is verified
+    assert words in (proof.reason or "")
+    assert proof.constants == found

@@ -72,7 +72,9 @@ class Kernel:
             source = arguments[self.result]
             assert isinstance(source, Value)
             return SHORT.get(source.data, source.data) if _is_text(source) else source.dtype
-        several = [v if isinstance(v, list) else [v] for v in arguments.values()]
+        tensors = [name for name, kind in self.parameters.items() if kind in (Tensor, Tensors)]
+        given = [arguments[name] for name in tensors if name in arguments]
+        several = [v if isinstance(v, list) else [v] for v in given]
         floats = [v.dtype for values in several for v in values if v.dtype.startswith("float")]
         return floats[0] if floats else None
 
