@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from export.artifact import GOLDEN, MODEL_FILES, Contract, Quantization, Tensor
+from export.artifact import GOLDEN, MODEL_FILES, Check, Contract, Quantization, Tensor
 from export.capture import blame
 from export.child import steps
 from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, VariantJob, unwritable
@@ -29,11 +29,12 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """What a converter says of a file it wrote."""
+    """What a converter says of a file it wrote; `checks` is what it held it to itself."""
 
     interface: Interface
     quantization: Quantization
     dynamic_batch: bool
+    checks: tuple[Check, ...] = ()
 
 
 class Converter(Protocol):
@@ -124,6 +125,7 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
                 variant=name,
                 contract=contract,
                 quantization=made.quantization,
+                checks=made.checks,
                 tools=tools,
             )
         )

@@ -11,7 +11,7 @@ from typing import Any
 import coremltools as ct
 import numpy as np
 from coremltools.converters.mil.frontend.milproto.load import load as from_spec
-from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import Builder
 from torch.export import ExportedProgram
 
 from export.jobs import Port
@@ -91,7 +91,7 @@ def _restore_relu6(main: Any) -> None:
             continue
         (old,) = op.outputs
         with main:
-            new = mb.relu6(x=op.x, name=op.name, before_op=op)
+            new = Builder.relu6(x=op.x, name=op.name, before_op=op)
         new.op.scopes = op.scopes
         main.replace_uses_of_var_after_op(anchor_op=op, old_var=old, new_var=new)
         main.remove_ops([op])
@@ -123,7 +123,11 @@ def weight(op: Any) -> Any | None:
     """Return the constant that holds an operator's weight; None where it has none."""
     argument = WEIGHTED.get(op.op_type)
     found = getattr(op, argument) if argument else None
-    return found.op if found is not None and found.op is not None and found.op.op_type == "const" else None
+    return (
+        found.op
+        if found is not None and found.op is not None and found.op.op_type == "const"
+        else None
+    )
 
 
 def _weight_shape(op: Any) -> tuple[int, ...]:

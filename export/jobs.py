@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from export.artifact import Calibration, Contract, GoldenRow, Network, Quantization
+from export.artifact import Calibration, Check, Contract, GoldenRow, Network, Quantization
 from export.layers import WeightedLayer
 from export.ranges import Method
 from export.source import Source
@@ -94,6 +94,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_code: int = 1
     contract: Contract | None = None
     quantization: Quantization | None = None
+    checks: tuple[Check, ...] = ()
     tools: dict[str, str] = {}
 
 

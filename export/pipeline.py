@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 import psutil
 
-from export import artifact, child
-from export.artifact import ArtifactError, Manifest, Proof
+from export import artifact, child, verify
+from export.artifact import ArtifactError, Check, Manifest, Proof
 from export.capturing import capture_file
 from export.child import Children
 from export.jobs import (
@@ -318,7 +318,8 @@ def _finish(step: _Step, info: ProgramInfo, variant: Variant, event: Event) -> O
     run.report(Update(f"{step.network}/{variant.name}", "proving"))
     directory = run.scratch / step.network / variant.format / variant.name
     try:
-        manifest = _prove(run, _manifest(info, variant, event, directory), directory)
+        manifest = _manifest(info, variant, event, directory)
+        manifest = _prove(run, manifest, event.checks, directory)
         final = _place(run.request.out, manifest, directory)
     except OSError as problem:
         reason = f"cannot write to {run.request.out}: {problem.strerror}"
@@ -348,9 +349,10 @@ def _manifest(info: ProgramInfo, variant: Variant, event: Event, directory: Path
     )
 
 
-def _prove(run: _Run, manifest: Manifest, directory: Path) -> Manifest:
+def _prove(run: _Run, manifest: Manifest, checks: tuple[Check, ...], directory: Path) -> Manifest:
     artifact.write_manifest(directory, manifest)
     proof, outputs = run.prove(directory, manifest)
+    proof = verify.checked(proof, checks)
     if proof.verified is False and outputs is not None:
         np.savez_compressed(directory / "outputs.npz", **outputs)  # type: ignore[arg-type]
     proved = msgspec.structs.replace(manifest, proof=proof)

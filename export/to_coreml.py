@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import coremltools as ct
+import numpy as np
 
-from export import coreml_package
-from export.artifact import Quantization
+from export import coreml_check, coreml_package
+from export.artifact import Check, Quantization
 from export.convert import Interface, Variant, calibration_inputs, plain
-from export.coreml_calibration import observed
+from export.coreml_calibration import Stats, observed
 from export.coreml_program import (
     CLEANUP,
     HALF,
@@ -26,6 +26,7 @@ from export.coreml_quantization import GRANULARITY, TARGETS, Configured, activat
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import Precision
 from export.program import folded, static
+from export.verify import calibrated_rows
 
 
 class Converter:
@@ -58,6 +59,7 @@ class Converter:
             ),
             quantization=self._described(precision, steps),
             dynamic_batch=False,
+            checks=self._checks(target) if precision.calibrated else (),
         )
 
     @cached_property
@@ -84,11 +86,27 @@ class Converter:
         steps: list[Configured] = []
         if precision.calibrated:
             inputs = calibration_inputs(self._job, self._info)
-            stats = observed(Path(self._float16.package_path), program, inputs, self._job.quantizing)
+            stats = observed(
+                Path(self._float16.package_path), program, inputs, self._job.quantizing
+            )
             steps.append(activations(stats, operators))
         steps.append(weights(precision, program, operators))
         passes = [done for step in steps for done in step.passes]
         return lower(program, target, (*passes, *CLEANUP)), tuple(steps)
+
+    def _ranges(self, program: Any) -> Stats:
+        inputs = calibration_inputs(self._job, self._info)
+        package = Path(self._float16.package_path)
+        return observed(package, program, inputs, self._job.quantizing)
+
+    def _checks(self, package: Path) -> tuple[Check, ...]:
+        rows = calibrated_rows(self._info.golden, self._info.calibration)[: coreml_check.ROWS]
+        with np.load(self._job.directory / "golden.npz", allow_pickle=False) as arrays:
+            given = {port.name: arrays[f"in.{port.name}"] for port in self._info.inputs}
+            expected = {port.name: arrays[f"out.{port.name}"] for port in self._info.outputs}
+        batch = self._info.inputs[0].shape[0]
+        inputs = [{k: np.repeat(a[i : i + 1], batch, 0) for k, a in given.items()} for i in rows]
+        return coreml_check.check(package, inputs, {k: a[rows] for k, a in expected.items()})
 
     def _described(self, precision: Precision, steps: tuple[Configured, ...]) -> Quantization:
         compute = "float32" if precision.name == "fp32" else "float16"
