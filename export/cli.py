@@ -112,6 +112,20 @@ Reporter = Callable[["Update | Outcome"], None]
     show_default=True,
     help="Number type of an int8 TFLite file's inputs and outputs.",
 )
+@click.option(
+    "--coreml-input",
+    type=click.Choice(["tensor", "image"]),
+    default="tensor",
+    show_default=True,
+    help="'image': an app gives a Core ML file a picture, which the file itself normalises.",
+)
+@click.option(
+    "--coreml-output",
+    type=click.Choice(["scores", "classes"]),
+    default="scores",
+    show_default=True,
+    help="'classes': a Core ML file answers with a class's name and all probabilities.",
+)
 @click.option("--mean", metavar="M,M,M", help="Preprocessing of a network of your own: mean.")
 @click.option("--std", metavar="S,S,S", help="Preprocessing of a network of your own: deviation.")
 @click.option(
@@ -143,7 +157,7 @@ def command(**options: Any) -> None:
 def _request(options: dict[str, Any]) -> "Request":
     """Check everything that can be checked before a process starts."""
     from export import precision, source
-    from export.jobs import Quantizing
+    from export.jobs import CoremlInterface, Quantizing
     from export.pipeline import Request
 
     sources = source.find(
@@ -172,6 +186,10 @@ def _request(options: dict[str, Any]) -> "Request":
             method=options["method"], percentile=options["percentile"], keep_float=kept
         ),
         preprocessing=_preprocessing(options),
+        coreml=CoremlInterface(
+            image=options["coreml_input"] == "image",
+            classes=options["coreml_output"] == "classes",
+        ),
         jobs=options["jobs"],
     )
 

@@ -18,6 +18,8 @@ from export.jobs import Port
 from export.layers import WeightedLayer
 from export.precision import ExportError
 
+# What programs without integers need: iOS 17, macOS 14.
+FLOAT = ct.target.iOS17
 # A pass's name, and its options.
 Pass = tuple[str, Mapping[str, Any]]
 CLEANUP: tuple[Pass, ...] = tuple(
@@ -42,7 +44,7 @@ def from_torch(program: ExportedProgram, inputs: Sequence[Port], outputs: Sequen
         program,
         inputs=[ct.TensorType(name=p.name, shape=p.shape, dtype=np.float32) for p in inputs],
         outputs=[ct.TensorType(name=p.name, dtype=np.float32) for p in outputs],
-        minimum_deployment_target=ct.target.iOS17,
+        minimum_deployment_target=FLOAT,
         compute_precision=ct.precision.FLOAT32,
         convert_to="milinternal",
     )
@@ -63,8 +65,11 @@ def reload(model: Any, target: Any) -> Any:
     return program
 
 
-def lower(program: Any, target: Any, passes: Sequence[Pass] = ()) -> Any:
-    """Return a MIL program after these passes as a model, with its weight file on the disk."""
+def lower(program: Any, target: Any, passes: Sequence[Pass] = (), **interface: Any) -> Any:
+    """Return a MIL program after these passes as a model, with its weight file on the disk.
+
+    `interface` is what coremltools is told besides of inputs and outputs.
+    """
     names = [name for name, _ in passes]
     pipeline = ct.PassPipeline(names, "edgeworthy")
     for name, options in passes:
@@ -77,6 +82,7 @@ def lower(program: Any, target: Any, passes: Sequence[Pass] = ()) -> Any:
         minimum_deployment_target=target,
         pass_pipeline=pipeline,
         skip_model_load=True,
+        **interface,
     )
 
 

@@ -8,15 +8,11 @@ import coremltools as ct
 from coremltools.optimize.coreml import OpLinearQuantizerConfig, OptimizationConfig
 
 from export.coreml_calibration import Stats
-from export.coreml_program import Pass, weight
+from export.coreml_program import FLOAT, Pass, weight
 from export.precision import Precision
 
-TARGETS = {
-    "fp32": ct.target.iOS17,
-    "fp16": ct.target.iOS17,
-    "int8": ct.target.iOS17,
-    "int8-weights": ct.target.iOS17,
-    "int4-weights": ct.target.iOS18,
+TARGETS = {"fp32": FLOAT, "fp16": FLOAT, "int8": FLOAT, "int8-weights": FLOAT} | {
+    "int4-weights": ct.target.iOS18
 }
 GRANULARITY = {"int8": "per-channel", "int8-weights": "per-channel", "int4-weights": "per-block"}
 # Input channels that share a 4-bit scale.

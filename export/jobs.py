@@ -69,6 +69,15 @@ class Quantizing(msgspec.Struct, frozen=True, kw_only=True):
     keep_float: tuple[str, ...] = ()
 
 
+class CoremlInterface(msgspec.Struct, frozen=True, kw_only=True):
+    """How an app calls a Core ML file: it gives a picture instead of prepared numbers; it takes a
+    class's name with all probabilities instead of scores.
+    """
+
+    image: bool = False
+    classes: bool = False
+
+
 class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
     """The conversion step's task. `directory` holds the program step's files; `scratch` is the
     format's own.
@@ -79,6 +88,7 @@ class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
     scratch: Path
     variants: tuple[VariantJob, ...]
     quantizing: Quantizing = Quantizing()
+    coreml: CoremlInterface = CoremlInterface()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

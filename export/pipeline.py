@@ -27,6 +27,7 @@ from export.child import Children
 from export.jobs import (
     PROGRAM_INFO,
     ConvertJob,
+    CoremlInterface,
     Event,
     ProgramInfo,
     ProgramJob,
@@ -64,6 +65,7 @@ class Request:
     images: int = 128
     quantizing: Quantizing = field(default_factory=Quantizing)
     preprocessing: Preprocessing | None = None
+    coreml: CoremlInterface = field(default_factory=CoremlInterface)
     jobs: int | None = None
 
 
@@ -286,7 +288,7 @@ def _format(
     need = CONVERTER_BYTES + WEIGHT_COPIES * 4 * info.network.parameters
     with run.budget.take(need):
         try:
-            job = _convert_job(directory, scratch, variants, quantizing)
+            job = _convert_job(directory, scratch, variants, quantizing, run.request.coreml)
             written = _write_job(scratch / "job.json", job)
             run.step("export.convert", written, step.log, listen)
         except ArtifactError as error:
@@ -295,7 +297,11 @@ def _format(
 
 
 def _convert_job(
-    directory: Path, scratch: Path, variants: list[Variant], quantizing: Quantizing
+    directory: Path,
+    scratch: Path,
+    variants: list[Variant],
+    quantizing: Quantizing,
+    coreml: CoremlInterface,
 ) -> ConvertJob:
     jobs = tuple(
         VariantJob(precision=v.precision.name, io=v.io, directory=scratch / v.name)
@@ -307,6 +313,7 @@ def _convert_job(
         scratch=scratch,
         variants=jobs,
         quantizing=quantizing,
+        coreml=coreml,
     )
 
 
