@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from export.artifact import Tensor as Described
 from export.convert import Interface, plain
 from export.jobs import CoremlInterface, ProgramInfo
 from export.precision import ExportError
@@ -36,6 +35,9 @@ class Wrapper(nn.Module):
             the input is prepared.
         softmax: whether the scores become probabilities.
     """
+
+    gain: Tensor
+    shift: Tensor
 
     def __init__(
         self, network: nn.Module, preprocessing: Preprocessing | None, *, softmax: bool
@@ -106,9 +108,7 @@ class Application:
         outputs = [plain(p.name, p.shape) for p in self.info.outputs]
         if self.classes:
             (port,) = self.info.outputs
-            outputs = [
-                Described(name=PROBABILITIES, shape=port.shape, dtype="float32", layout="NC")
-            ]
+            outputs = [plain(PROBABILITIES, port.shape)]
         inputs = tuple(plain(p.name, p.shape) for p in self.info.inputs)
         return Interface(inputs=inputs, outputs=tuple(outputs))
 

@@ -108,11 +108,7 @@ class Converter:
         operators = [op for name in kept for op in weighted(program, self._info.layers)[name]]
         steps: list[Configured] = []
         if precision.calibrated:
-            inputs = calibration_inputs(self._job, self._info)
-            stats = observed(
-                Path(self._float16.package_path), program, inputs, self._job.quantizing
-            )
-            steps.append(activations(stats, operators))
+            steps.append(activations(self._ranges(program), operators))
         steps.append(weights(precision, program, operators))
         passes = [done for step in steps for done in step.passes]
         return lower(program, target, (*passes, *CLEANUP), **self._app.types()), tuple(steps)
