@@ -4,8 +4,10 @@ The float32 program is converted and simplified once. Every other precision star
 is there already and runs only the passes that it needs.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, count
 from typing import Any
 
 import coremltools as ct
@@ -151,15 +153,25 @@ def name_layers(program: Any, layers: Sequence[WeightedLayer]) -> None:
 
     An output of the program keeps its own name.
     """
-    outputs = {output.name for output in program.functions["main"].outputs}
+    main = program.functions["main"]
+    outputs = {output.name for output in main.outputs}
+    taken = {*main.inputs, *(output.name for op in main.operations for output in op.outputs)}
     with suppress(ExportError):
         for name, ops in weighted(program, layers).items():
             for op in ops:
-                op.name = _identifier(name)
+                op.name = _free(_identifier(name), taken)
                 if op.outputs[0].name not in outputs:
                     op.outputs[0].set_name(op.name)
 
 
 def _identifier(name: str) -> str:
-    plain = "".join(c if c.isalnum() else "_" for c in name)
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII)
     return plain if plain[0].isalpha() else f"layer_{plain}"
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return a name that is not taken, and take it."""
+    numbered = (f"{name}_{number}" for number in count(1))
+    free = next(n for n in chain([name], numbered) if n not in taken)
+    taken.add(free)
+    return free
