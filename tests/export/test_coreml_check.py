@@ -42,7 +42,7 @@ def test_a_right_scale_passes_both(package) -> None:
 
 
 def test_a_scale_that_differs_on_the_way_back_fails_the_scales(package) -> None:
-    assert not verdicts(package(5 / 127, back=6 / 127))["scales"]
+    assert not verdicts(package(5 / 127, back=10 / 127))["scales"]
 
 
 def test_a_range_that_is_far_too_small_fails_the_rounding_only(package) -> None:

@@ -113,10 +113,8 @@ def test_4_bits_say_that_they_need_ios_18_and_which_weights_have_them(write) -> 
 
 
 def test_a_layer_that_is_kept_float_has_the_original_s_weights(write) -> None:
-    weight = {
-        o.name: o.inputs["weight"][0] for o in write("fp16")[1].operators if "weight" in o.inputs
-    }
     _, whole = write("fp16")
+    weight = {o.name: o.inputs["weight"][0] for o in whole.operators if "weight" in o.inputs}
     _, rounded = write("int8")
     made, mixed = write("int8", keep_float=("classifier.0",))
     assert made.quantization.kept_float == ("classifier.0",)
