@@ -39,8 +39,8 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     "patterns",
     multiple=True,
     metavar="GLOB",
-    help="Artifacts to measure: a model, a variant, MODEL/VARIANT, with wild cards, or a path "
-    "(repeatable; default: all).",
+    help="Artifacts to measure: a model, a variant, MODEL/VARIANT, with wild cards, or a path, "
+    "that of a bare .onnx or .tflite too (repeatable; default: all).",
 )
 @click.option(
     "--artifacts-dir",
@@ -137,9 +137,9 @@ def run_command(
         )
         effort = Effort(precision_target=share(precision), max_seconds=max_seconds, seed=seed)
         targets = describe(_find(devices))
-        cells = plan(select(root, patterns), targets, choice, effort)
         check_writable(out)
-        with _accuracy_test(data, images, seed) as accuracy:
+        with _adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:
+            cells = plan(select(root, found), targets, choice, effort)
             records = _measure(cells, accuracy, out, resume)
         _print(records, as_json)
     except KeyboardInterrupt:
@@ -185,6 +185,24 @@ def share(text: str) -> float:
             "write it as 2% or 0.02"
         )
     return value
+
+
+@contextmanager
+def _adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
+    """Put an artifact made for the occasion in the place of every model file among the patterns."""
+    from glob import glob
+
+    from export.bare import adopt, is_bare
+
+    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
+        found: list[str] = []
+        for pattern in patterns:
+            files = sorted(glob(pattern)) or [pattern]  # noqa: PTH207  it may be absolute
+            names = files if is_bare(pattern) else []
+            places = [Path(scratch) / str(len(found) + number) for number in range(len(names))]
+            made = [adopt(Path(n), place) for n, place in zip(names, places, strict=True)]
+            found += [str(path) for path in made] or [pattern]
+        yield found
 
 
 def _find(names: Sequence[str]) -> "list[Device]":

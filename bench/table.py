@@ -7,9 +7,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import units
+from bench.quantized import not_faster
 from bench.record import Record
 from bench.rows import Row, rows
 from bench.stats import CONFIDENCE
+from export.artifact import doubts
 
 UNMEASURED = "-"
 STYLES = {"valid": "green", "wrong": "bold red", "failed": "red", "unmeasured": "dim"}
@@ -41,7 +43,15 @@ def table(records: Sequence[Record]) -> Table:
 def notes(records: Sequence[Record]) -> list[str]:
     """Return what must be known to read the table, one line each."""
     figures = rows(records)
-    return [*_definitions(figures), *_runtimes(figures), *_machines(records), *_doubts(figures)]
+    files = {record.manifest.key: record.manifest for record in records}.values()
+    return [
+        *_definitions(figures),
+        *_runtimes(figures),
+        *_machines(records),
+        *_doubts(figures),
+        *doubts(files),
+        *not_faster(records),
+    ]
 
 
 def _headings(accuracy: bool) -> list[str]:

@@ -174,13 +174,17 @@ def _once(session: Session) -> str:
 @click.argument("name")
 @click.option("--kind", default="local", show_default=True, help="What kind of device it is.")
 @click.option("--cpus", metavar="LIST", help="The cores to run on, as 0-1 or 0,2.")
+@click.option("--python", metavar="PATH", help="Another environment's interpreter to measure with.")
 @click.option("--label", "labels", multiple=True, help="A label that also finds it; repeatable.")
-def add(name: str, kind: str, cpus: str | None, labels: tuple[str, ...]) -> None:
+def add(
+    name: str, kind: str, cpus: str | None, python: str | None, labels: tuple[str, ...]
+) -> None:
     """Add the device NAME to devices.toml in this directory."""
     from devices import registry
 
     path = Path(registry.FILE)
-    registry.add(name, {"kind": kind, "cpus": _cpus(cpus), "labels": list(labels)}, path)
+    table = {"kind": kind, "cpus": _cpus(cpus), "python": python, "labels": list(labels)}
+    registry.add(name, table, path)
     click.echo(f"added '{name}' to {path}; try it with: edgeworthy devices check {name}", err=True)
 
 

@@ -1,9 +1,12 @@
 """This machine as a device: a worker process on its CPU, on all cores or on some of them."""
 
 import os
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -24,12 +27,25 @@ RUNTIMES: dict[str, dict[str, tuple[str, ...]]] = {
     "coreml": {"coreml-reference": ("coremltools",)},
     "torch": {"torch": ("torch",)},
 }
+# What proves a format beside them, and is never timed.
+REFERENCES: dict[str, dict[str, tuple[str, ...]]] = {
+    "tflite": {"litert-builtin": RUNTIMES["tflite"]["litert"]},
+    "onnx": {"onnx-reference": ("onnx",)},
+}
+PACKAGES = ("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "coremltools", "torch")
+# Tells, in another environment, which of the packages it is given are there.
+FIND = """
+import sys
+from importlib.util import find_spec
+print(*(name for name in sys.argv[1:] if getattr(find_spec(name), "origin", None)))
+"""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of a ``[devices.NAME]`` table with ``kind = "local"``."""
 
     cpus: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] | None = None
+    python: Annotated[str, msgspec.Meta(min_length=1)] | None = None
 
 
 class LocalDevice:
@@ -41,6 +57,7 @@ class LocalDevice:
         cpus: Sequence[int] | None = None,
         *,
         limit_bytes: int | None = None,
+        python: str | None = None,
     ) -> None:
         """Describe the device; nothing is started.
 
@@ -48,18 +65,22 @@ class LocalDevice:
             name: what records call it.
             cpus: the cores that workers are bound to, all their threads included; None for all.
             limit_bytes: the largest address space of a worker (RLIMIT_AS), None for no limit.
+            python: the interpreter of another environment, whose runtimes workers use; None for
+                this one.
         """
         self.name, self.kind = name, "local"
         self.cpus = None if cpus is None else tuple(sorted(set(cpus)))
         self._limit_bytes = limit_bytes
+        self._python = None if python is None else str(Path(python).expanduser())
 
     def info(self) -> DeviceInfo:
         """Describe this machine as it is now.
 
         Raises:
-            DeviceError: it has not the cores that the device is bound to.
+            DeviceError: it has not the cores that the device is bound to, or not its Python.
         """
         self._check_cpus()
+        self._check_python()
         found = facts.facts(self.cpus)
         return DeviceInfo(
             name=self.name,
@@ -84,11 +105,31 @@ class LocalDevice:
 
     def runtimes(self, format: str) -> list[str]:
         """Return the runtimes able to run `format` that are installed here, preferred first."""
-        return [
-            name
-            for name, packages in RUNTIMES.get(format, {}).items()
-            if any(_installed(package) for package in packages)
-        ]
+        return self._present(RUNTIMES.get(format, {}))
+
+    def references(self, format: str) -> list[str]:
+        """Return the runtimes that can only prove `format`, among those installed here."""
+        return self._present(REFERENCES.get(format, {}))
+
+    def _present(self, runtimes: dict[str, tuple[str, ...]]) -> list[str]:
+        return [name for name, packages in runtimes.items() if self._packages & {*packages}]
+
+    @cached_property
+    def _packages(self) -> frozenset[str]:
+        """The runtimes' packages that are installed."""
+        if self._python is None:
+            return frozenset(filter(_installed, PACKAGES))
+        self._check_python()
+        command = [self._python, "-c", FIND, *PACKAGES]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        return frozenset(found.stdout.split())
+
+    def _check_python(self) -> None:
+        if self._python is not None and shutil.which(self._python) is None:
+            raise DeviceError(
+                f"device '{self.name}': {self._python} is no program; set its python in "
+                "devices.toml to an environment's interpreter, as /opt/board/bin/python"
+            )
 
     def probe(self, runtime: str) -> str:
         """Start a worker, import `runtime` in it, and return the runtime's version.
@@ -114,10 +155,10 @@ class LocalDevice:
     def _start(self) -> Child:
         try:
             self._check_cpus()
+            self._check_python()
         except DeviceError as error:
             raise WorkerError("start", "error", str(error)) from None
-        # -P: the worker's own directory, with modules of ours in it, stays out of its path.
-        command = [sys.executable, "-u", "-P", str(WORKER)]
+        command = [self._python or sys.executable, "-u", str(WORKER)]
         if self.cpus is not None:
             command += ["--cpus", ",".join(map(str, self.cpus))]
         if self._limit_bytes is not None:
@@ -130,7 +171,7 @@ class LocalDevice:
 
 def make(name: str, settings: Settings) -> LocalDevice:
     """Return the device that a ``[devices.NAME]`` table describes."""
-    return LocalDevice(name, settings.cpus)
+    return LocalDevice(name, settings.cpus, python=settings.python)
 
 
 def _installed(package: str) -> bool:
@@ -142,11 +183,14 @@ def _installed(package: str) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment, without our own packages on Python's path."""
+    """Return this process's environment, without our own packages on Python's path.
+
+    The worker's own directory, with modules of ours in it, is kept out too (from Python 3.11 on).
+    """
     ours = WORKER.parent.parent
     kept = [
         entry
         for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)
         if entry and Path(entry).resolve() != ours
     ]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(kept)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(kept), "PYTHONSAFEPATH": "1"}

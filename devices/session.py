@@ -42,9 +42,11 @@ class WorkerSession:
         event.pop("event", None)
         return event
 
-    def verify(self) -> dict[str, Any]:
-        """Run all golden inputs; return the outputs by name, float32 arrays, one row an input."""
-        answer = self._ask("verify")
+    def verify(self, rows: int | None = None) -> dict[str, Any]:
+        """Run all golden inputs, or the first `rows`; return the outputs by name, float32 arrays
+        with a row for each.
+        """
+        answer = self._ask("verify", rows=rows)
         self.alarms = _typed("verify", tuple[Alarm, ...], answer.get("alarms", ()))
         outputs = answer.get("outputs", {})
         return {name: _array(data) for name, data in outputs.items()}

@@ -6,14 +6,16 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
                                     -> {"event": "ready", "load_ns", "threads", "provider", ...}
-    {"op": "verify"}                -> {"event": "outputs", "outputs": {NAME: ARRAY}, "alarms"}
+    {"op": "verify", "rows": n | null}
+                                    -> {"event": "outputs", "outputs": {NAME: ARRAY}, "alarms"}
     {"op": "measure", "runs": n}    -> {"event": "samples", "ns": [...]}
     {"op": "predict", "images": FILE, "top": k}  -> {"event": "classes", "classes": [[...], ...]}
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
     {"op": "close"}                 -> {"event": "closed"}
     whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
 
-ARRAY is {"dtype", "shape", "data"}, base64. Alarms are what a reference saw go wrong in the numbers
+Verify runs the first n golden inputs, or all. ARRAY is {"dtype", "shape", "data"}, base64.
+Alarms are what a reference saw go wrong in the numbers
 ({"row", "kind", "operator", "share"}, see `devices.mil`); "reference" in the answer to `load` says
 that it is one, and that `measure` is refused. Inputs and outputs are float32 in the artifact's own
 layout: the worker quantizes and dequantizes by the manifest's scale and zero point.
@@ -83,13 +85,12 @@ class Litert:
     modules = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
 
     def __init__(self) -> None:
-        module, self.version = import_first(self.modules)
-        self._interpreter = module.Interpreter
+        self._module, self.version = import_first(self.modules)
         self.threads = None
 
     def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
         """Open the file; put it to another batch than it was made for, if it can be."""
-        self._model = self._interpreter(model_path=path, num_threads=threads)
+        self._model = self._open(model_path=path, num_threads=threads)
         self._model.allocate_tensors()
         inputs, outputs = self._details()
         self._inputs = [d["index"] for d in in_order(inputs, contract["inputs"])]
@@ -100,6 +101,9 @@ class Litert:
         partitions = sum(op["op_name"] == "DELEGATE" for op in self._operations())
         several = f" in {partitions} partitions" if partitions > 1 else ""
         self.provider = f"XNNPACK{several}" if partitions else "built-in kernels"
+
+    def _open(self, **settings: Any) -> Any:
+        return self._module.Interpreter(**settings)
 
     def _operations(self) -> list[dict[str, Any]]:
         listing: Any = getattr(self._model, "_get_ops_details", list)
@@ -136,6 +140,15 @@ class Litert:
     def get(self) -> list[Any]:
         """Copy the outputs out."""
         return [self._model.get_tensor(index) for index in self._outputs]
+
+
+class LitertBuiltin(Litert):
+    """TFLite files by the interpreter's own kernels: what runs where XNNPACK is not built in."""
+
+    def _open(self, **settings: Any) -> Any:
+        kinds = getattr(self._module, "experimental", self._module).OpResolverType
+        kind = kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return self._module.Interpreter(experimental_op_resolver_type=kind, **settings)
 
 
 class OnnxRuntime:
@@ -178,6 +191,37 @@ class OnnxRuntime:
         return list(self._binding.copy_outputs_to_cpu())
 
 
+class OnnxReference:
+    """ONNX files by the specification's own evaluator, in numpy: it proves, and is never timed."""
+
+    format = "onnx"
+    provider = "reference evaluator, CPU"
+    reference = True
+
+    def __init__(self) -> None:
+        _, self.version = import_first(("onnx",))
+        self._evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator
+        self.threads = None
+
+    def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
+        """Open the file; inputs and outputs go by the manifest's names."""
+        check_batch(contract, batch)
+        self._model = self._evaluator(path)
+        self._names = [[t["name"] for t in contract[side]] for side in ("inputs", "outputs")]
+
+    def set(self, arrays: list[Any]) -> None:
+        """Keep the inputs."""
+        self._inputs = dict(zip(self._names[0], arrays))
+
+    def invoke(self) -> None:
+        """Run once."""
+        self._outputs = self._model.run(self._names[1], self._inputs)
+
+    def get(self) -> list[Any]:
+        """Return the outputs as arrays."""
+        return list(self._outputs)
+
+
 class Torch:
     """``torch.export`` programs, run eagerly: for reference."""
 
@@ -216,6 +260,7 @@ class CoremlReference:
     """Core ML packages by an interpreter on the host: it proves a file, and is never timed."""
 
     format = "coreml"
+    reference = True
     provider = "reference interpreter, CPU"
 
     def __init__(self) -> None:
@@ -262,7 +307,9 @@ class CoremlReference:
 
 RUNTIMES: dict[str, Any] = {
     "litert": Litert,
+    "litert-builtin": LitertBuiltin,
     "onnxruntime": OnnxRuntime,
+    "onnx-reference": OnnxReference,
     "coreml-reference": CoremlReference,
     "torch": Torch,
 }
@@ -372,7 +419,8 @@ class Worker:
         directory = Path(artifact)
         manifest = read_manifest(directory)
         self.contract, self.batch = manifest["contract"], batch
-        self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract)
+        known = manifest.get("golden") != []
+        self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract, known)
         opened = start_runtime(runtime)
         if manifest["format"] != opened.format:
             files = f"{runtime} runs {opened.format} files"
@@ -392,7 +440,7 @@ class Worker:
             "runtime_version": opened.version,
             "provider": opened.provider,
             "threads": opened.threads or (count_threads() - alone + 1 if alone else None),
-            "reference": isinstance(opened, CoremlReference),
+            "reference": getattr(opened, "reference", False),
             "environment": environment(),
         }
 
@@ -419,15 +467,15 @@ class Worker:
                 raise JobError("error", f"{found}, the manifest promises {expected}")
         return outputs
 
-    def _verify(self) -> dict[str, Any]:
-        """Run every golden input in every place of the batch; return the worst answer to each.
+    def _verify(self, rows: int | None = None) -> dict[str, Any]:
+        """Run every golden input, or the first `rows`, in every place of the batch.
 
-        Going round puts different rows beside each other, so that a row which leaks into another
-        shows, and so does a place in the batch that is wrong.
+        Returns the worst answer to each. Going round puts different rows beside each other, so that
+        a row which leaks into another shows, and so does a place in the batch that is wrong.
         """
         worst: list[dict[int, Any]] = [{} for _ in self.expected]
         alarms: list[dict[str, Any]] = []
-        for start in range(len(self.inputs[0])):
+        for start in range(rows or len(self.inputs[0])):
             self._set(start)
             for output, kept, expected in zip(self._run(), worst, self.expected):
                 keep_worst(output, kept, expected, start)
@@ -435,12 +483,12 @@ class Worker:
                 alarms += [{"row": start, **alarm} for alarm in self.runtime.alarms()]
         self._note_peak("after_run")
         names = [tensor["name"] for tensor in self.contract["outputs"]]
-        arrays = [np.stack([kept[number] for number in sorted(kept)]) for kept in worst]
+        arrays = [np.stack([kept[number] for number in sorted(kept)[:rows]]) for kept in worst]
         outputs = dict(zip(names, map(as_data, arrays)))
         return {"event": "outputs", "outputs": outputs, "alarms": alarms}
 
     def _measure(self, runs: int) -> dict[str, Any]:
-        if isinstance(self.runtime, CoremlReference):
+        if getattr(self.runtime, "reference", False):
             raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
         samples, clock, invoke = [0] * runs, time.perf_counter_ns, self.runtime.invoke
@@ -514,12 +562,13 @@ def sha256(path: Path) -> str:
     return hashed.hexdigest()
 
 
-def read_golden(path: Path, contract: dict[str, Any]) -> tuple[list[Any], list[Any]]:
-    """Return the golden rows of all inputs and of all outputs, float32."""
+def read_golden(path: Path, contract: dict[str, Any], known: bool) -> tuple[list[Any], list[Any]]:
+    """Return the golden rows of all inputs and, where they are known, of all outputs, float32."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             inputs = [arrays["in." + tensor["name"]] for tensor in contract["inputs"]]
-            return inputs, [arrays["out." + tensor["name"]] for tensor in contract["outputs"]]
+            outputs = contract["outputs"] if known else []
+            return inputs, [arrays["out." + tensor["name"]] for tensor in outputs]
     except (OSError, ValueError, KeyError) as error:
         raise JobError("error", f"{path}: {one_line(error)}; export it again") from None
 

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from export.computation import Computation
+from export.computation import doubts as doubts  # noqa: PLC0414  said of manifests
 from models.preprocess import Preprocessing as Preprocessing  # noqa: PLC0414  part of a manifest
 
 SCHEMA = 1
@@ -157,6 +159,20 @@ class OutputError(_Data, frozen=True, kw_only=True):
     inputs: int
 
 
+class OtherProof(_Data, frozen=True, kw_only=True):
+    """What a further runtime made of the same file, on the first `inputs` golden inputs.
+
+    `psnr_db` is the worst output's; `verified` None: it was not run, for the reason given.
+    """
+
+    runtime: str
+    runtime_version: str | None = None
+    verified: bool | None
+    inputs: int = 0
+    reason: str | None = None
+    psnr_db: float | None = None
+
+
 class Alarm(_Data, frozen=True, kw_only=True):
     """What went wrong in an operator's numbers: the largest share of values that one input lost.
 
@@ -180,6 +196,8 @@ class Check(_Data, frozen=True, kw_only=True):
 class Proof(_Data, frozen=True, kw_only=True):
     """What running the artifact on its golden inputs showed; `verified` None: it was not run.
 
+    The verdict is that of `runtime`, the one an application would use. `also` tells where else the
+    file runs; a refusal there is no refutation, and is reported beside it.
     `emulated`: a reference interpreter on the host ran it, no device's own runtime; then `alarms`
     holds what it saw go wrong in the numbers.
     """
@@ -193,17 +211,37 @@ class Proof(_Data, frozen=True, kw_only=True):
     emulated: bool = False
     alarms: tuple[Alarm, ...] = ()
     checks: tuple[Check, ...] = ()
+    also: tuple[OtherProof, ...] = ()
 
 
 class GoldenRow(_Data, frozen=True, kw_only=True):
-    """What golden input number i is: an `image`, `noise` or `zeros`, times `amplitude`."""
+    """What golden input number i is: an `image`, `noise` or `zeros`, times `amplitude`, or `given`
+    with a file that was not exported here.
+    """
 
-    kind: Literal["image", "noise", "zeros"]
+    kind: Literal["image", "noise", "zeros", "given"]
     amplitude: float
 
 
+class Retained(_Data, frozen=True, kw_only=True):
+    """Top-1 of a file and of its float network on the same images; `budget` is in points."""
+
+    dataset: str
+    images: int
+    top1: float
+    float_top1: float
+    budget: float
+
+    @property
+    def drop(self) -> float:
+        """The points (of 100) that the file lost."""
+        return 100 * (self.float_top1 - self.top1)
+
+
 class Manifest(_Data, frozen=True, kw_only=True):
-    """All that is known of an artifact. `size_bytes` counts the model's own files only."""
+    """All that is known of an artifact. `size_bytes` counts the model's own files only; no
+    `golden` row: what the file should answer is not known.
+    """
 
     schema: int
     created: str
@@ -217,6 +255,8 @@ class Manifest(_Data, frozen=True, kw_only=True):
     golden: tuple[GoldenRow, ...]
     tools: dict[str, str]
     proof: Proof
+    computation: Computation | None = None
+    retained: Retained | None = None
 
     @property
     def key(self) -> str:

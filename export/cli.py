@@ -1,5 +1,6 @@
 """``edgeworthy export``: export networks, prove each file, print what came of it."""
 
+import difflib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,19 +8,45 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from export.cli_diagnose import diagnose
+from export.cli_inspect import inspect
+
 if TYPE_CHECKING:
-    from export.artifact import Manifest, Proof
-    from export.pipeline import Outcome, Outputs, Request, Update
+    from export.pipeline import Outcome, Request, Update
     from models.preprocess import Preprocessing
 
 Reporter = Callable[["Update | Outcome"], None]
+AUTO_DROP = 0.5
 
 
-@click.command("export", context_settings={"help_option_names": ["-h", "--help"]})
+class _Verbs(click.Group):
+    """Commands about files that are there, beside exporting itself, which needs no word."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the first word; tell the nearest where there is none."""
+        if args[0] not in self.commands:
+            near = difflib.get_close_matches(args[0], self.commands, 1)
+            meant = f"'{ctx.command_path} {near[0]}'" if near else f"'--model {args[0]}'"
+            raise click.UsageError(
+                f"no command '{args[0]}'; did you mean {meant}? "
+                f"(the commands are {', '.join(self.commands)})",
+                ctx,
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    "export",
+    cls=_Verbs,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--model",
     "models",
-    required=True,
     multiple=True,
     metavar="NAME[,NAME]",
     help="A network of the zoo (wild cards and 'all' work), FILE.py:FACTORY, or FILE.pt2.",
@@ -106,6 +133,26 @@ Reporter = Callable[["Update | Outcome"], None]
     help="Layers of an int8 file that stay float, as 'models show' names them; wild cards work.",
 )
 @click.option(
+    "--max-accuracy-drop",
+    "drop",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="Top-1 that a file may lose against the float network on test images of --data; more "
+    "fails the export.",
+)
+@click.option(
+    "--auto",
+    is_flag=True,
+    help="Mend int8 files that lose more: the fewest layers stay float (default: 0.5 points).",
+)
+@click.option(
+    "--test-images",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="How many test images the accuracy is measured on.",
+)
+@click.option(
     "--io",
     type=click.Choice(["float32", "int8"]),
     default="float32",
@@ -133,25 +180,59 @@ Reporter = Callable[["Update | Outcome"], None]
 )
 @click.option("--jobs", type=click.IntRange(1), help="Steps at once (default: as memory allows).")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")
-def command(**options: Any) -> None:
+@click.pass_context
+def command(context: click.Context, /, **options: Any) -> None:
     """Export networks and prove that each file is still the same function.
 
     Exit status: 0 every file made and none refuted; 1 a conversion or a proof failed; 2 wrong
     usage or input. Core ML files are run by a reference interpreter, operator by operator, and
     marked "verified (emulated)": only a Mac can show what a device makes of them.
     """
+    if context.invoked_subcommand is not None:
+        return _refuse_options(context)
+    if not options["models"]:
+        raise click.MissingParameter(param_hint="'--model'", param_type="option")
     from export import pipeline
+    from export.cli_prove import prove
 
     request = _request(options)
     keys = [f"{s.name}/{v.name}" for s in request.sources for v in request.variants]
     try:
         with _progress(keys) as report:
             outcomes = pipeline.export_all(request, prove, report)
+            outcomes = _budgeted(request, options, outcomes, report)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what was finished is in {request.out}", err=True)
         sys.exit(130)
     _print(outcomes, as_json=options["as_json"])
     sys.exit(max((o.exit_code for o in outcomes), default=0))
+
+
+def _budgeted(
+    request: "Request", options: dict[str, Any], outcomes: "list[Outcome]", report: Reporter
+) -> "list[Outcome]":
+    """Hold the files to the accuracy budget, if there is one."""
+    if options["drop"] is None and not options["auto"]:
+        return outcomes
+    from export.cli_auto import Budget, budgeting
+
+    drop = AUTO_DROP if options["drop"] is None else options["drop"]
+    budget = Budget(drop, options["test_images"], options["auto"])
+    with budgeting(request, budget, report) as held:
+        return [held.hold(outcome) for outcome in outcomes]
+
+
+def _refuse_options(context: click.Context) -> None:
+    """Refuse an option of exporting itself before a command's name: it would be ignored."""
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name
+        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        name = context.invoked_subcommand
+        raise click.UsageError(f"write {given[0]} after '{name}', not before", context)
 
 
 def _request(options: dict[str, Any]) -> "Request":
@@ -173,6 +254,11 @@ def _request(options: dict[str, Any]) -> "Request":
     )
     calibrated = any(v.precision.calibrated for v in variants)
     kept = tuple(name for text in options["keep_float"] for name in _split(text))
+    if options["data"] is None and (options["auto"] or options["drop"] is not None):
+        raise precision.ExportError(
+            "accuracy is measured on images: add --data DIR (a folder of images by class, or "
+            "fashion-mnist)"
+        )
     precision.require_images(calibrated, options["calibration"], options["data"])
     return Request(
         sources=tuple(sources),
@@ -232,48 +318,6 @@ def _preprocessing(options: dict[str, Any]) -> "Preprocessing | None":
         ) from None
 
 
-def prove(directory: Path, manifest: "Manifest") -> "tuple[Proof, Outputs | None]":
-    """Run an artifact on its golden inputs in a worker on this machine, and judge the outputs."""
-    import msgspec
-
-    from devices.device import Job, WorkerError
-    from devices.local import LocalDevice
-    from export import verify
-    from export.artifact import Proof
-
-    device = LocalDevice()
-    runtimes = device.runtimes(manifest.format)
-    if not runtimes:
-        return Proof(verified=None, reason=_unproved(manifest.format)), None
-    batch = manifest.contract.inputs[0].shape[0]
-    job = Job(artifact=directory, runtime=runtimes[0], threads=1, batch=batch)
-    try:
-        session = device.open(job)
-        try:
-            outputs = session.verify()
-            ready, alarms = session.ready, session.alarms
-        finally:
-            session.close()
-    except WorkerError as error:
-        refuted = None if error.cause == "unsupported" else False
-        reason = f"{runtimes[0]} could not run it: {error.detail}"
-        return Proof(verified=refuted, reason=reason, runtime=runtimes[0]), None
-    _, expected = verify.golden(directory, manifest)
-    proof = verify.prove(manifest, expected, outputs, alarms)
-    return msgspec.structs.replace(
-        proof,
-        runtime=ready.runtime,
-        runtime_version=ready.runtime_version,
-        emulated=ready.reference,
-    ), outputs
-
-
-def _unproved(format: str) -> str:
-    if format == "coreml":
-        return "the reference interpreter needs coremltools: pip install 'edgeworthy[coreml]'"
-    return f"no runtime for {format} is installed here: pip install 'edgeworthy[bench]'"
-
-
 def _progress(keys: list[str]) -> Any:
     from export.progress import Lines, Live
 
@@ -284,3 +328,7 @@ def _print(outcomes: "list[Outcome]", *, as_json: bool) -> None:
     from export import progress
 
     click.echo(progress.as_json(outcomes) if as_json else progress.table(outcomes), nl=as_json)
+
+
+for _command in (diagnose, inspect):
+    command.add_command(_command)

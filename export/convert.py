@@ -14,9 +14,12 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from export import arithmetic, embed
 from export.artifact import GOLDEN, MODEL_FILES, Check, Contract, Quantization, Tensor
 from export.capture import blame
 from export.child import steps
+from export.computation import Computation
+from export.interface import layout as layout  # noqa: PLC0414  for the converters
 from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, VariantJob, unwritable
 from export.precision import PRECISIONS, Precision
 
@@ -73,13 +76,6 @@ CONVERTERS = {
 }
 
 
-def layout(rank: int, channels_last: bool) -> str:
-    """Return the usual letters for a tensor of this rank: NC, NCHW, NHWC, or N and dots."""
-    if rank == 4:
-        return "NHWC" if channels_last else "NCHW"
-    return "NC" if rank == 2 else "N" + "." * (rank - 1)
-
-
 def plain(name: str, shape: tuple[int, ...]) -> Tensor:
     """Return a float32 tensor in torch's layout."""
     return Tensor(name=name, shape=shape, dtype="float32", layout=layout(len(shape), False))
@@ -134,7 +130,8 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
         name = variant.directory.name
         send(Event(event="stage", variant=name, stage="converting"))
         try:
-            made, contract = _write(job, info, converter, variant)
+            made, contract = _write(job, info, converter, variant, tools)
+            counted = _computation(job, variant)
         except OSError as error:
             send(unwritable(error, name))
             continue
@@ -151,13 +148,18 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
                 contract=contract,
                 quantization=made.quantization,
                 checks=made.checks,
+                computation=counted,
                 tools=tools,
             )
         )
 
 
 def _write(
-    job: ConvertJob, info: ProgramInfo, converter: Converter, variant: VariantJob
+    job: ConvertJob,
+    info: ProgramInfo,
+    converter: Converter,
+    variant: VariantJob,
+    tools: dict[str, str],
 ) -> tuple[Variant, Contract]:
     variant.directory.mkdir(parents=True)
     target = variant.directory / MODEL_FILES[job.format]
@@ -173,7 +175,18 @@ def _write(
         postprocessing=info.postprocessing,
         classes=info.classes,
     )
+    described = embed.described(
+        info.network.name, variant.precision, contract, made.quantization, tools
+    )
+    embed.write(target, job.format, described)
     return made, contract
+
+
+def _computation(job: ConvertJob, variant: VariantJob) -> Computation | None:
+    """Count what was written, where its format can be read back."""
+    if job.format not in embed.FORMATS:
+        return None
+    return arithmetic.computation(variant.directory / MODEL_FILES[job.format], job.format)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,22 @@
 """Reads the operators of a Core ML program, by coremltools' protobuf schema alone."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from devices.mil import schema
 from devices.mil.tensors import tensor_type
-from export.inspection import Graph, Operator, tensor_bytes
+from export.artifact import Contract, Tensor
+from export.embed import KEY
+from export.inspection import Bytes, Graph, Operator, Value, merged, tensor_bytes
+from export.interface import bare, layout
 
+# What operators call the tensor that they compute on.
+DATA = {"x", "input", "data"}
+MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
+
+# Types that are packed: bits of a value.
+BITS = {"int4": 4, "uint1": 1, "uint2": 2, "uint3": 3, "uint4": 4, "uint6": 6}
 ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "float64": 8}
 
 
@@ -17,32 +27,85 @@ def read(path: Path) -> Graph:
         ImportError: coremltools is not installed.
         ValueError: it is not an ML program.
     """
-    spec, _ = schema.read(path)
-    main, block = schema.main_function(spec)
-    stored = [o for o in block.operations if _is_stored(o)]
+    main, block = schema.main_function(specification(path))
+    stored = [o for o in block.operations if is_stored(o)]
+    typed = [*main.inputs, *(output for o in block.operations for output in o.outputs)]
     return Graph(
-        operators=tuple(_operator(o) for o in block.operations if not _is_stored(o)),
+        operators=tuple(_operator(o) for o in block.operations if not is_stored(o)),
         inputs=frozenset(i.name for i in main.inputs),
         outputs=frozenset(block.outputs),
         constants={o.outputs[0].name: _stored_bytes(o) for o in stored},
+        values={t.name: Value(*_tensor(t.type)) for t in typed},
     )
 
 
-def _is_stored(operation: Any) -> bool:
-    """Constants, and what unpacks compressed ones when the file is loaded."""
+def embedded(path: Path) -> str | None:
+    """Return the text that `export.embed` put into a package; None if there is none."""
+    metadata = specification(path).description.metadata.userDefined
+    return str(metadata[KEY]) if KEY in metadata else None
+
+
+def interface(path: Path) -> Contract:
+    """Read what an application sees of a package: arrays only, as edgeworthy makes them.
+
+    Raises:
+        ImportError: coremltools is not installed.
+        ValueError: it is not an ML program, or takes images or another type.
+    """
+    described = specification(path).description
+    return bare(
+        inputs=[_port(f) for f in described.input],
+        outputs=[_port(f) for f in described.output],
+        dynamic_batch=False,
+    )
+
+
+def _port(feature: Any) -> Tensor:
+    kind = feature.type.WhichOneof("Type")
+    if kind != "multiArrayType":
+        raise ValueError(f"'{feature.name}' is of {kind}, not an array")
+    array = feature.type.multiArrayType
+    shape = tuple(map(int, array.shape))
+    dtype = array.ArrayDataType.Name(array.dataType).lower().replace("double", "float64")
+    return Tensor(name=feature.name, shape=shape, dtype=dtype, layout=layout(len(shape), False))
+
+
+def specification(path: Path) -> Any:
+    """Return a package's protobuf message.
+
+    Raises:
+        ImportError: coremltools is not installed.
+        ValueError: it is not an ML program.
+    """
+    return schema.read(path)[0]
+
+
+def is_stored(operation: Any) -> bool:
+    """Tell constants, and what unpacks compressed ones when the file is loaded."""
     return str(operation.type) == "const" or str(operation.type).startswith("constexpr_")
 
 
-def _stored_bytes(operation: Any) -> int:
+def stored_values(operation: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a constant holds, by name: older operators have attributes, newer ones inputs."""
+    for name, value in operation.attributes.items():
+        if name != "name":
+            yield name, value
+    for name, argument in operation.inputs.items():
+        yield from ((name, a.value) for a in argument.arguments if a.HasField("value"))
+
+
+def _stored_bytes(operation: Any) -> Bytes:
     """Return the bytes of a constant as the file holds it."""
-    values = list(operation.attributes.items())
-    return sum(_type_bytes(v.type) for name, v in values if name != "name")
+    kinds = [value.type for _, value in stored_values(operation)]
+    return merged({_tensor(kind)[1]: _type_bytes(kind)} for kind in kinds)
 
 
 def _operator(operation: Any) -> Operator:
     kind = operation.outputs[0].type
     shape, dtype = _tensor(kind)
-    named = [b.name for argument in operation.inputs.values() for b in argument.arguments]
+    # The map has no order of its own: what is computed on comes first, as in other formats.
+    arguments = sorted(operation.inputs, key=lambda name: (name not in DATA, name))
+    named = [bound.name for name in arguments for bound in operation.inputs[name].arguments]
     return Operator(
         kind=operation.type,
         inputs=tuple(filter(None, named)),
@@ -50,6 +113,7 @@ def _operator(operation: Any) -> Operator:
         output_shape=shape,
         dtype=dtype,
         output_bytes=_type_bytes(kind),
+        name=operation.outputs[0].name,
     )
 
 
@@ -60,4 +124,6 @@ def _tensor(kind: Any) -> tuple[tuple[int, ...], str]:
 
 def _type_bytes(kind: Any) -> int:
     shape, dtype = _tensor(kind)
+    if dtype in BITS:
+        return -(-tensor_bytes(shape, BITS[dtype]) // 8)
     return tensor_bytes(shape, 0 if dtype == "string" else ITEM_BYTES.get(dtype, 4))

@@ -5,15 +5,17 @@ fused, and what was not, is told from that alone.
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from export.artifact import MODEL_FILES, ArtifactError, Manifest
 
 Place = Literal["interface", "weights", "inside"]
+# Bytes by number type.
+Bytes = dict[str, int]
 
 # Each kind as the formats write it, in lower case without underscores.
 BATCH_NORMS = {"batchnorm", "batchnormalization"}
@@ -30,7 +32,7 @@ PADDING = {"pad", "padv2"}
 class Operator:
     """One operator of a file. `inputs` and `outputs` name tensors; shape and type are the first
     output's, an open dimension counted as 1; `weight_bytes` is what it reads of the file; `fused`
-    is the activation that the file says it applies.
+    is the activation that the file says it applies; `name` is the file's own, where it has one.
     """
 
     kind: str
@@ -42,16 +44,33 @@ class Operator:
     weight_bytes: int = 0
     fused: str = ""
     place: Place = "inside"
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a tensor of a graph; an open dimension is counted as 1. `name` is the file's
+    own where its operators go by numbers.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A file's operators in order, its own inputs and outputs, and its constants' bytes by name."""
+    """A file's operators in order, and its own inputs and outputs.
+
+    `constants` holds the bytes that the file stores for a tensor, by number type: a compressed one
+    has several. `values` describes every tensor whose type the file tells.
+    """
 
     operators: tuple[Operator, ...]
     inputs: frozenset[str]
     outputs: frozenset[str]
-    constants: dict[str, int]
+    constants: dict[str, Bytes]
+    values: dict[str, Value]
 
 
 def inspect(directory: Path, manifest: Manifest) -> list[Operator]:
@@ -60,31 +79,67 @@ def inspect(directory: Path, manifest: Manifest) -> list[Operator]:
     Raises:
         ArtifactError: the format's package is not installed, or the file cannot be read.
     """
-    path = directory / MODEL_FILES[manifest.format]
+    return list(placed(read(directory / MODEL_FILES[manifest.format], manifest.format)))
+
+
+def read(path: Path, format: str) -> Graph:
+    """Read a model file's graph.
+
+    Raises:
+        ArtifactError: the format's package is not installed, or the file cannot be read.
+    """
+    graph: Graph = reading(path, format, "read")
+    return graph
+
+
+def reading(path: Path, format: str, what: str) -> Any:
+    """Return what a function of the format's reader, by name, gives for a model file.
+
+    Raises:
+        ArtifactError: the format's package is not installed, or the file cannot be read.
+    """
     try:
-        reader = importlib.import_module(f"export.inspect_{manifest.format}")
-        graph: Graph = reader.read(path)
+        return getattr(importlib.import_module(f"export.inspect_{format}"), what)(path)
     except ImportError as error:
         raise ArtifactError(
-            f"reading {path} needs {error.name}: pip install 'edgeworthy[{manifest.format}]'"
+            f"reading {path} needs {error.name}: pip install 'edgeworthy[{format}]'"
         ) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        missing = f"{error.strerror}: {error.filename}"
+        raise ArtifactError(f"cannot read {path}: {missing}; export it again") from None
+    except ValueError as error:
         raise ArtifactError(f"cannot read {path}: {error}; export it again") from None
-    return list(_placed(graph))
 
 
-def _placed(graph: Graph) -> Iterator[Operator]:
-    """Follow the weights through what converts them to the operators that use them."""
-    weights = dict(graph.constants)
+def stored(graph: Graph) -> dict[str, Bytes]:
+    """Return the bytes behind each tensor that is a constant, or is made from constants alone."""
+    found = dict(graph.constants)
     for operator in graph.operators:
-        size = sum(weights.get(name, 0) for name in operator.inputs)
+        if all(name in found for name in operator.inputs):
+            found[operator.outputs[0]] = merged(found[name] for name in operator.inputs)
+    return found
+
+
+def merged(parts: Iterable[Bytes]) -> Bytes:
+    """Return the sums by number type."""
+    total: Bytes = {}
+    for part in parts:
+        for dtype, size in part.items():
+            total[dtype] = total.get(dtype, 0) + size
+    return total
+
+
+def placed(graph: Graph) -> Iterator[Operator]:
+    """Follow the weights through what converts them to the operators that use them."""
+    weights = stored(graph)
+    for operator in graph.operators:
+        read = merged(weights[name] for name in operator.inputs if name in weights)
         place: Place = "inside"
         if all(name in weights for name in operator.inputs):
             place = "weights"
-            weights[operator.outputs[0]] = size
         elif graph.inputs & {*operator.inputs} or graph.outputs & {*operator.outputs}:
             place = "interface"
-        yield replace(operator, weight_bytes=size, place=place)
+        yield replace(operator, weight_bytes=sum(read.values()), place=place)
 
 
 def plain(kind: str) -> str:

@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from export.artifact import Calibration, Check, Contract, GoldenRow, Network, Quantization
+from export.computation import Computation
 from export.layers import WeightedLayer
 from export.ranges import Method
 from export.source import Source
@@ -105,6 +106,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     contract: Contract | None = None
     quantization: Quantization | None = None
     checks: tuple[Check, ...] = ()
+    computation: Computation | None = None
     tools: dict[str, str] = {}
 
 

@@ -32,7 +32,7 @@ def choose(patterns: Sequence[str], layers: Sequence[WeightedLayer]) -> tuple[st
     """Return the names of the layers that fit any pattern (wild cards), in the program's order.
 
     Raises:
-        ExportError: a pattern fits none; names near misses.
+        ExportError: a pattern fits none, near misses are named; or all layers are chosen.
     """
     names = list(dict.fromkeys(layer.name for layer in layers))
     for pattern in patterns:
@@ -43,4 +43,10 @@ def choose(patterns: Sequence[str], layers: Sequence[WeightedLayer]) -> tuple[st
                 f"--keep-float {pattern} fits no layer with weights; {hint} "
                 "(models show NAME lists them)"
             )
-    return tuple(n for n in names if any(fnmatchcase(n, pattern) for pattern in patterns))
+    chosen = tuple(n for n in names if any(fnmatchcase(n, pattern) for pattern in patterns))
+    if names and len(chosen) == len(names):
+        raise ExportError(
+            f"--keep-float {','.join(patterns)} leaves no layer of the {len(names)} to quantize; "
+            "use --precision fp16 or fp32"
+        )
+    return chosen

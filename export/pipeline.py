@@ -347,6 +347,7 @@ def _manifest(info: ProgramInfo, variant: Variant, event: Event, directory: Path
         format=variant.format,  # type: ignore[arg-type]
         precision=variant.precision.name,  # type: ignore[arg-type]
         quantization=event.quantization,
+        computation=event.computation,
         contract=event.contract,
         size_bytes=artifact.model_bytes(files),
         files=files,

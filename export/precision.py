@@ -40,8 +40,8 @@ PRECISIONS = {
 }
 
 FORMATS = {
-    "onnx": ("fp32", "fp16", "int8"),
-    "tflite": ("fp32", "fp16", "int8", "int8-weights"),
+    "onnx": ("fp32", "fp16", "int8", "int8-weights", "int4-weights"),
+    "tflite": ("fp32", "fp16", "int8", "int8-weights", "int4-weights"),
     "coreml": ("fp32", "fp16", "int8", "int8-weights", "int4-weights"),
     "torch": ("fp32",),
 }

@@ -5,6 +5,7 @@ import io
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from export.artifact import Manifest
+from export.artifact import Manifest, doubts
 from export.pipeline import Outcome, Update
 from export.verify import EXACT_DB
 
@@ -106,7 +107,7 @@ def proof(manifest: Manifest) -> str:
 
 
 def notes(manifests: list[Manifest]) -> list[str]:
-    """Return what a reader must know of these files: random weights, random calibration."""
+    """Return what a reader must know: random weights or calibration, int8 that does not pay."""
     random = sorted({m.network.name for m in manifests if m.network.weights.origin == "random"})
     noisy = [
         m.key
@@ -120,18 +121,39 @@ def notes(manifests: list[Manifest]) -> list[str]:
         )
     if noisy:
         lines.append(f"random calibration: {', '.join(noisy)} (right for size and speed; --data)")
-    for doubt, keys in _doubts(manifests).items():
+    for doubt, keys in _calibration_doubts(manifests).items():
         lines.append(f"calibration of {', '.join(keys)}: {doubt}")
-    return lines
+    return [*lines, *_retained(manifests), *doubts(manifests), *_portability(manifests)]
 
 
-def _doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
+def _retained(manifests: list[Manifest]) -> Iterator[str]:
+    """Say how much accuracy is left, and which layers stay float."""
+    for manifest in manifests:
+        kept, found = manifest.quantization.kept_float, manifest.retained
+        said = [f"{', '.join(kept)} in float"] if kept else []
+        if found:
+            said.append(
+                f"top-1 {100 * found.top1:.2f} %, the float network's {100 * found.float_top1:.2f} "
+                f"%, on {found.images:,} test images of {found.dataset}"
+            )
+        if said:
+            yield f"{manifest.key}: {'; '.join(said)}"
+
+
+def _calibration_doubts(manifests: list[Manifest]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for manifest in manifests:
         described = manifest.quantization.calibration
         for doubt in described.doubts if described else ():
             found.setdefault(doubt, []).append(manifest.key)
     return found
+
+
+def _portability(manifests: list[Manifest]) -> Iterator[str]:
+    for manifest in manifests:
+        for other in manifest.proof.also:
+            if other.verified is False:
+                yield f"not portable: {manifest.key}: {other.runtime}: {other.reason}"
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -4,25 +4,35 @@ Images are channel-last, as every TFLite client expects. The file keeps the prog
 its inputs and outputs.
 """
 
+import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import litert_torch
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from ai_edge_quantizer import calibrator, qtyping, quantizer, recipe_manager
-from ai_edge_quantizer.utils import qsv_utils
+from ai_edge_quantizer import quantizer
+from ai_edge_quantizer.recipe_manager import RecipeManager
 
+from export import tflite_pack
 from export.artifact import Quantization, Tensor
 from export.convert import Interface, Variant, calibration_inputs, layout
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
-from export.precision import Precision
+from export.precision import ExportError, Precision
 from export.program import folded, static
+from export.ranges import Ranges
+from export.tflite_names import align, rename
+from export.tflite_ranges import SIGNATURE, activation_ranges
+from export.tflite_recipe import recipe
 
-SIGNATURE = "serving_default"
-ALL = qtyping.TFLOperationName.ALL_SUPPORTED
+
+class FloatFile(NamedTuple):
+    """The converted file, and each layer's output tensors in it."""
+
+    path: Path
+    layers: dict[str, tuple[str, ...]]
 
 
 class _ChannelsLast(torch.nn.Module):
@@ -57,28 +67,30 @@ class Converter:
 
     def write(self, precision: Precision, io: str, target: Path) -> Variant:
         """Write `model.tflite`; `io` is the number type of inputs and outputs."""
-        recipe = None if precision.name == "fp32" else _RECIPES[precision.name]()
-        if recipe is None:
-            target.write_bytes(self._path.read_bytes())
+        integer = precision.weights.startswith("int")
+        kept = self._job.quantizing.keep_float if integer else ()
+        made = None
+        if precision.name == "fp32":
+            target.write_bytes(self._float.path.read_bytes())
         else:
-            if precision.calibrated and io == "float32":
-                _float_interface(recipe)
-            self._quantize(recipe, target)
+            made = recipe(precision.name, self._outputs(kept), io=io)
+            self._quantize(made, target)
         described = Quantization(
             weights=precision.weights,
             activations=precision.activations,
-            granularity="per-channel" if precision.weights == "int8" else None,
+            granularity="per-channel" if integer else None,
             io=io,
             calibration=self._info.calibration if precision.calibrated else None,
-            recipe={"ai-edge-quantizer": recipe.get_quantization_recipe()} if recipe else {},
+            kept_float=kept,
+            recipe={"ai-edge-quantizer": made.get_quantization_recipe()} if made else {},
         )
         return Variant(
             interface=self._interface(target), quantization=described, dynamic_batch=False
         )
 
     @cached_property
-    def _path(self) -> Path:
-        """The float32 file, converted once."""
+    def _float(self) -> FloatFile:
+        """The float32 file, converted once, with its tensors named after the layers."""
         program = static(
             folded(self._job.directory / PROGRAM), [p.shape for p in self._info.inputs]
         )
@@ -86,22 +98,38 @@ class Converter:
         samples = {p.name: _moved(torch.zeros(p.shape), 1, 3) for p in self._info.inputs}
         path = self._job.scratch / "float.tflite"
         litert_torch.convert(wrapped, sample_kwargs=samples).export(str(path))
-        return path
+        model = tflite_pack.read(path.read_bytes())
+        parameters = {name: p.detach().numpy() for name, p in program.state_dict.items()}
+        layers = rename(model, align(model, self._info.layers, parameters))
+        path.write_bytes(tflite_pack.pack(model))
+        return FloatFile(path, layers)
 
-    def _quantize(self, recipe: recipe_manager.RecipeManager, target: Path) -> None:
-        tool = quantizer.Quantizer(str(self._path))
-        tool.load_quantization_recipe(recipe.get_quantization_recipe())
-        ranges = None
-        if tool.need_calibration:
-            inputs = calibration_inputs(self._job, self._info)
-            relaid = [{name: _relaid(array) for name, array in one.items()} for one in inputs]
-            # Not the tool's own `calibrate`: that takes a moving average, which cuts the extremes.
-            calibration = calibrator.Calibrator(
-                str(self._path), num_threads=1, qsv_update_func=qsv_utils.min_max_update
-            )
-            calibration.calibrate({SIGNATURE: relaid}, recipe)
-            ranges = calibration.get_model_qsvs()
-        tool.quantize(ranges, enable_progress_report=False).export_model(str(target))
+    def _outputs(self, kept: tuple[str, ...]) -> list[str]:
+        """Return the output tensors of the operators that compute some layers."""
+        for name in kept:
+            if name not in self._float.layers:
+                raise ExportError(
+                    f"--keep-float {name}: no operator of the TFLite file has this layer's "
+                    "weights, which were merged with others; leave it out"
+                )
+        return [output for name in kept for output in self._float.layers[name]]
+
+    def _quantize(self, made: RecipeManager, target: Path) -> None:
+        tool = quantizer.Quantizer(str(self._float.path))
+        tool.load_quantization_recipe(made.get_quantization_recipe())
+        # A copy: the tool writes into the ranges that it is given.
+        ranges = copy.deepcopy(self._ranges) if tool.need_calibration else None
+        quantized = tool.quantize(ranges, enable_progress_report=False).quantized_model
+        target.write_bytes(tflite_pack.pack(tflite_pack.read(bytes(quantized))))
+
+    @cached_property
+    def _ranges(self) -> dict[str, Any]:
+        """The activations' ranges in the tool's form, over the calibration inputs."""
+        quantizing = self._job.quantizing
+        inputs = calibration_inputs(self._job, self._info)
+        relaid = [{name: _relaid(array) for name, array in one.items()} for one in inputs]
+        found = Ranges(quantizing.method, quantizing.percentile)
+        return activation_ranges(self._float.path, relaid, found)
 
     def _interface(self, path: Path) -> Interface:
         """Read the names, shapes and scales back from the file that was written."""
@@ -130,43 +158,3 @@ def _tensor(name: str, details: dict[str, Any]) -> Tensor:
         scale=float(scale) if integer else None,
         zero_point=int(zero_point) if integer else None,
     )
-
-
-def _half() -> recipe_manager.RecipeManager:
-    """Weights cast to float16 and restored on loading; arithmetic as the runtime likes."""
-    recipe = recipe_manager.RecipeManager()
-    cast = qtyping.OpQuantizationConfig(
-        weight_tensor_config=qtyping.TensorQuantizationConfig(
-            num_bits=16, dtype=qtyping.TensorDataType.FLOAT
-        ),
-        compute_precision=qtyping.ComputePrecision.FLOAT,
-        explicit_dequantize=True,
-    )
-    recipe.add_quantization_config(
-        regex=".*", operation_name=ALL, algorithm_key="float_casting", op_config=cast
-    )
-    return recipe
-
-
-def _int8() -> recipe_manager.RecipeManager:
-    """Weights int8 symmetric per channel, activations int8 with a zero point per tensor."""
-    recipe = recipe_manager.RecipeManager()
-    recipe.add_static_config(
-        regex=".*", operation_name=ALL, activation_num_bits=8, weight_num_bits=8
-    )
-    return recipe
-
-
-def _int8_weights() -> recipe_manager.RecipeManager:
-    """Weights int8 symmetric per channel, restored on loading; arithmetic in float32."""
-    recipe = recipe_manager.RecipeManager()
-    recipe.add_weight_only_config(regex=".*", operation_name=ALL, num_bits=8)
-    return recipe
-
-
-def _float_interface(recipe: recipe_manager.RecipeManager) -> None:
-    for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
-        recipe.add_quantization_config(regex=".*", operation_name=end, algorithm_key="no_quantize")
-
-
-_RECIPES = {"fp16": _half, "int8": _int8, "int8-weights": _int8_weights}

@@ -94,7 +94,7 @@ def _export(block: "Block", format: str, directory: Path, say: Say) -> None:
     import torch
 
     from export.capture import capture, save
-    from export.cli import prove
+    from export.cli_prove import prove
     from export.pipeline import Request, Update, export_all
     from export.precision import plan
     from export.source import Source

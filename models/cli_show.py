@@ -63,7 +63,8 @@ def show(
     """Show where the parameters, arithmetic and memory of NAME go.
 
     NAME is a network of the zoo, one of your own (FILE.py:FACTORY with --input, or FILE.pt2), or
-    an exported artifact's directory, whose operators are then listed.
+    an exported artifact's directory or a bare FILE.onnx, FILE.tflite, FILE.mlpackage, whose
+    operators are then listed.
     """
     from models import cli_show_artifact, cli_show_diff
     from models.cli_source import is_artifact, subject

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,19 @@ MOST_ROWS = 60
 
 
 def show(directory: Path, form: str, *, every: bool) -> None:
-    """Print an artifact's operators, and what was fused in it."""
+    """Print the operators of an artifact or of a bare model file, and what was fused in it."""
+    from models.cli_source import is_model_file
+
+    if not is_model_file(directory.name):
+        _show(directory, form, every=every)
+        return
+    from export.bare import adopt
+
+    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
+        _show(adopt(directory, Path(scratch)), form, every=every)
+
+
+def _show(directory: Path, form: str, *, every: bool) -> None:
     from export.artifact import load
     from export.inspection import findings, inspect
     from models.cli_show import as_csv_text

@@ -27,7 +27,14 @@ def is_artifact(name: str) -> bool:
     """
     if _is_file(name) or _reference(name).is_file():
         return False
-    return Path(name).is_dir() or "/" in name
+    return is_model_file(name) or Path(name).is_dir() or "/" in name
+
+
+def is_model_file(name: str) -> bool:
+    """Tell whether a name is an exported file without its artifact's directory."""
+    from export.bare import is_bare
+
+    return is_bare(name)
 
 
 def _reference(name: str) -> Path:

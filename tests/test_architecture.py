@@ -20,10 +20,10 @@ HEAVY = (
     "tensorflow", "PIL", "rich.table", "numpy",
 )  # fmt: skip
 HELP = [
-    [], ["export"], ["bench"], ["bench", "run"], ["bench", "compare"], ["bench", "baseline"],
-    ["bench", "check"], ["bench", "report"], ["models"], ["models", "list"], ["models", "show"],
-    ["models", "train"], ["models", "explain"], ["devices"], ["devices", "list"],
-    ["devices", "check"], ["devices", "add"],
+    [], ["export"], ["export", "diagnose"], ["export", "inspect"], ["bench"], ["bench", "run"],
+    ["bench", "compare"], ["bench", "baseline"], ["bench", "check"], ["bench", "report"],
+    ["models"], ["models", "list"], ["models", "show"], ["models", "train"], ["models", "explain"],
+    ["devices"], ["devices", "list"], ["devices", "check"], ["devices", "add"],
 ]  # fmt: skip
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 
+from bench.quantized import not_faster
 from bench.report.document import EMPTY
 from bench.report.material import Line, Material
 from bench.stats import CONFIDENCE
-from export.artifact import Manifest
+from export.artifact import Manifest, doubts
 
 
 def notes(material: Material) -> Iterator[str]:
     """Yield one line for each definition and each doubt."""
     yield from _definitions(material)
     yield from _artifacts(material)
+    yield from doubts(material.manifests.values())
+    yield from not_faster(line.record for line in material.lines if not line.outdated)
     yield from _doubts(material)
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from bench.baseline import build
 from bench.budget import LIMITS, Rule, quantity
 from bench.finding import exit_code
 from bench.gate import judge
+from models.preprocess import Preprocessing
 from tests.bench.factory import manifest, proved, record, unproved
 
 NET = manifest()
@@ -308,3 +311,34 @@ def test_nothing_passes_unmeasured_and_every_rule_speaks(names, there, made, kno
 def test_the_exit_code_is_that_of_the_worst_finding(verdicts, code):
     like = one("max-size", "1 MB")
     assert exit_code([replace(like, verdict=verdict) for verdict in verdicts]) == code
+
+
+CONTRACT = NET.contract
+IMAGE = CONTRACT.inputs[0]
+STEPS = Preprocessing(channels=1, size=(224, 224), mean=(0.5,), std=(0.5,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"inputs": (replace(IMAGE, name="picture"),)}, "input picture"),
+        ({"inputs": (replace(IMAGE, shape=(1, 192, 192, 3)),)}, "1x192x192x3"),
+        ({"inputs": (replace(IMAGE, layout="NCHW"),)}, "NCHW"),
+        ({"inputs": (replace(IMAGE, dtype="int8"),)}, "int8"),
+        ({"inputs": (replace(IMAGE, scale=0.25, zero_point=3),)}, "scale 0.25, zero 3"),
+        ({"inputs": (replace(IMAGE, scale=0.5, zero_point=4),)}, "scale 0.5, zero 4"),
+        ({"preprocessing": dataclasses.replace(STEPS, mean=(0.25,))}, "0.25"),
+        ({"postprocessing": "none"}, "postprocessing"),
+        ({"classes": ("cat", "dog")}, "classes"),
+        ({"dynamic_batch": False}, "batch"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_whatever_an_application_relies_on_is_judged(changes, word):
+    before = replace(
+        CONTRACT, inputs=(replace(IMAGE, scale=0.5, zero_point=3),), preprocessing=STEPS
+    )
+    known = build([manifest(contract=before)], [])
+    now = manifest(contract=replace(before, **changes))
+    found = one("contract", "unchanged", artifacts=[now], baseline=known)
+    assert (found.verdict, word in found.reason) == ("fail", True)

@@ -12,7 +12,7 @@ import pytest
 
 from devices import facts
 from devices.device import DeviceError, WorkerError
-from devices.local import LocalDevice
+from devices.local import PACKAGES, REFERENCES, RUNTIMES, LocalDevice
 from tests.devices.conftest import expect_the_logits, refused
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ HOST = """
 import sys, threading
 from pathlib import Path
 from devices.device import Job
-from devices.local import LocalDevice
+from devices.local import PACKAGES, REFERENCES, RUNTIMES, LocalDevice
 
 def work():
     session = LocalDevice().open(Job(artifact=Path(sys.argv[1]), runtime="onnxruntime", threads=1))
@@ -137,7 +137,8 @@ def test_runtimes_are_found_by_format_without_importing_them():
     device = LocalDevice()
     assert device.runtimes("tflite") == ["litert"]
     assert device.runtimes("onnx") == ["onnxruntime"]
-    assert device.runtimes("coreml") == []
+    assert device.runtimes("coreml") == ["coreml-reference"]
+    assert device.references("tflite") == ["litert-builtin"]
     program = (
         "import sys; from devices.local import LocalDevice; LocalDevice().runtimes('tflite'); "
         "LocalDevice().runtimes('torch'); "
@@ -147,6 +148,36 @@ def test_runtimes_are_found_by_format_without_importing_them():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_every_runtime_is_looked_for():
+    kinds = [*RUNTIMES.values(), *REFERENCES.values()]
+    assert {p for kind in kinds for packages in kind.values() for p in packages} == {*PACKAGES}
+
+
+def test_another_environment_is_asked_what_it_has(onnx, open_session, tmp_path):
+    bare = LocalDevice("bare", python=environment(tmp_path / "bare"))
+    assert [bare.runtimes(kind) for kind in ("tflite", "onnx", "torch")] == [[], [], []]
+    with pytest.raises(WorkerError, match=r"ModuleNotFoundError.*numpy"):
+        bare.probe("onnxruntime")
+    full = LocalDevice("full", python=environment(tmp_path / "full", "--system-site-packages"))
+    if full.runtimes("onnx"):  # this one's packages, where it is not itself an environment
+        expect_the_logits(open_session(onnx, device=full))
+
+
+def environment(directory, *options):
+    venv = [sys.executable, "-m", "venv", "--without-pip", *options, str(directory)]
+    subprocess.run(venv, check=True)
+    return str(directory / "bin" / "python")
+
+
+def test_a_python_that_is_not_there_is_named():
+    device = LocalDevice("old", python="/nowhere/bin/python")
+    message = "device 'old': /nowhere/bin/python is no program; set its python in devices.toml"
+    with pytest.raises(DeviceError, match=message):
+        device.info()
+    with pytest.raises(WorkerError, match=message):
+        device.probe("litert")
 
 
 def test_a_missing_runtime_names_the_extra_to_install(onnx, monkeypatch, tmp_path):

@@ -51,6 +51,12 @@ def test_threads_are_as_found(artifact, runtime, open_session):
     assert open_session(artifact, runtime, threads=2).ready.threads == 2
 
 
+def test_the_interpreters_own_kernels_give_the_same_answer(tflite, open_session):
+    session = open_session(tflite, "litert-builtin", threads=1, batch=3)
+    expect_the_logits(session)
+    assert session.ready.provider == "built-in kernels"
+
+
 @every_runtime
 def test_another_batch_is_proved_in_every_place(artifact, runtime, open_session):
     session = open_session(artifact, runtime, threads=1, batch=3)

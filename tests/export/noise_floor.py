@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 from export import pipeline, source
-from export.cli import prove
+from export.cli_prove import prove
 from export.pipeline import Outcome
 from export.precision import plan
 from models.registry import resolve

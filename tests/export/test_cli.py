@@ -220,3 +220,19 @@ def test_a_failed_proof_exits_1_and_keeps_the_evidence(net: Path, cli: Cli) -> N
     assert artifact.load(out / "net-huge" / "onnx-fp32").proof.verified is True
     assert not (out / "net-huge" / "onnx-fp16").exists()
     assert (out / "net-huge" / "onnx-fp16.failed").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["diagnos", "x"], ["no command 'diagnos'", "edgeworthy export diagnose"]),
+        (["lenet5"], ["no command 'lenet5'", "--model lenet5"]),
+        (["--format", "onnx", "diagnose", "x"], ["write --format after 'diagnose'"]),
+        ([], ["--model"]),
+    ],
+    ids=["misspelt", "network", "option before", "nothing"],
+)
+def test_exporting_needs_no_word_and_a_wrong_one_is_told(
+    cli: Cli, arguments: list[str], words: list[str]
+) -> None:
+    refused(cli("export", *arguments), 2, *words)

@@ -47,9 +47,13 @@ def test_weights_without_a_module_are_named_by_their_node() -> None:
 def test_wild_cards_choose_layers_in_the_program_s_order() -> None:
     layers = layers_of("lenet5")
     names = [layer.name for layer in layers]
-    assert choose(["*"], layers) == tuple(names)
     assert choose([names[-1], names[0]], layers) == (names[0], names[-1])
     assert choose([], layers) == ()
+
+
+def test_choosing_every_layer_is_refused() -> None:
+    with pytest.raises(ExportError, match="no layer of the 5 to quantize; use --precision fp16"):
+        choose(["*"], layers_of("lenet5"))
 
 
 def test_a_pattern_that_fits_nothing_names_what_is_near() -> None:

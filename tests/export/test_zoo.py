@@ -18,7 +18,7 @@ import pytest
 from export import artifact, pipeline, source
 from export.artifact import Manifest
 from export.child import Children
-from export.cli import prove
+from export.cli_prove import prove_once
 from export.jobs import ConvertJob, Event, ProgramJob, decode
 from export.precision import Variant, plan
 from models.registry import FAMILIES, names, resolve
@@ -62,7 +62,7 @@ def export(tmp_path: Path) -> Callable[[str, list[Variant]], dict[str, Manifest]
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the converters' own
-            outcomes = pipeline.export_all(request, prove, lambda _: None, here)
+            outcomes = pipeline.export_all(request, prove_once, lambda _: None, here)
         assert [o.error for o in outcomes if o.error] == []
         made = {v.name: artifact.load(tmp_path / name / v.name) for v in variants}
         shutil.rmtree(tmp_path)

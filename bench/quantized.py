@@ -1,0 +1,43 @@
+"""Does int8 pay? Each int8 measurement against the float one of the same network and format."""
+
+from collections.abc import Iterable, Iterator
+
+from bench import units
+from bench.compare import MARGIN, Ratio, compare
+from bench.conditions import succeeded
+from bench.record import Record
+
+
+def not_faster(records: Iterable[Record]) -> Iterator[str]:
+    """Yield a sentence for each int8 record that its fp32 counterpart does not clearly lose to.
+
+    Both are on one machine, in one runtime, with the same threads and batch; which of the runtime's
+    kernels run may differ, as that is the file's doing.
+    """
+    counted = [r for r in records if succeeded(r) and not r.device.emulated]
+    for record in (r for r in counted if r.manifest.precision == "int8"):
+        for other in (o for o in counted if _is_float_of(o, record)):
+            time = _ratio(other, record)
+            if time and time.high > 1 - MARGIN:
+                interval = f"{units.times(time.value)} ({time.low:.2f} to {time.high:.2f})"
+                yield (
+                    f"{record.manifest.key}: int8 is not faster here: {interval} the time of "
+                    f"{other.manifest.variant} on {record.device.name}{_why(record)}"
+                )
+
+
+def _is_float_of(other: Record, record: Record) -> bool:
+    a, b = other.manifest, record.manifest
+    return a.precision == "fp32" and (a.network.name, a.format) == (b.network.name, b.format)
+
+
+def _ratio(before: Record, now: Record) -> Ratio | None:
+    found = compare(before, now, anyway=True)
+    alike = all(difference.startswith("provider: ") for difference in found.incomparable)
+    return found.time if alike else None
+
+
+def _why(record: Record) -> str:
+    computation = record.manifest.computation
+    said = computation.doubt(record.manifest.precision) if computation else None
+    return f"; {said}" if said else ""

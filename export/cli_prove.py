@@ -1,0 +1,87 @@
+"""The proof that ``edgeworthy export`` makes: golden inputs through each runtime that is here."""
+
+from pathlib import Path
+
+import msgspec
+
+from devices.device import Job, WorkerError
+from devices.local import LocalDevice
+from export import verify
+from export.artifact import Manifest, OtherProof, Proof
+from export.pipeline import Outputs
+
+# A reference evaluator needs some 5 s for a billion multiply-adds.
+SLOW = {"onnx-reference"}
+SLOW_MACS = 250_000_000
+
+
+def prove(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
+    """Run an artifact on its golden inputs in workers on this machine, and judge the outputs.
+
+    The first runtime decides; the others show where else the file runs (`Proof.also`).
+    """
+    proof, outputs = prove_once(directory, manifest)
+    device = LocalDevice()
+    others = [*device.runtimes(manifest.format), *device.references(manifest.format)][1:]
+    also = tuple(_other(device, name, directory, manifest) for name in others)
+    return msgspec.structs.replace(proof, also=also), outputs
+
+
+def prove_once(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
+    """Run an artifact in the one runtime that decides, as `prove` does."""
+    device = LocalDevice()
+    runtimes = device.runtimes(manifest.format)
+    if not runtimes:
+        return Proof(verified=None, reason=_unproved(manifest.format)), None
+    return _run(device, runtimes[0], directory, manifest)
+
+
+def _run(
+    device: LocalDevice, runtime: str, directory: Path, manifest: Manifest, rows: int | None = None
+) -> tuple[Proof, Outputs | None]:
+    batch = manifest.contract.inputs[0].shape[0]
+    try:
+        session = device.open(Job(artifact=directory, runtime=runtime, threads=1, batch=batch))
+        try:
+            outputs = session.verify(rows)
+            ready, alarms = session.ready, session.alarms
+        finally:
+            session.close()
+    except WorkerError as error:
+        refuted = None if error.cause == "unsupported" else False
+        reason = f"{runtime} could not run it: {error.detail}"
+        return Proof(verified=refuted, reason=reason, runtime=runtime), None
+    _, expected = verify.golden(directory, manifest)
+    seen = msgspec.structs.replace(manifest, golden=manifest.golden[:rows])
+    proof = verify.prove(seen, {n: a[:rows] for n, a in expected.items()}, outputs, alarms)
+    return msgspec.structs.replace(
+        proof,
+        runtime=ready.runtime,
+        runtime_version=ready.runtime_version,
+        emulated=ready.reference,
+    ), outputs
+
+
+def _other(device: LocalDevice, runtime: str, directory: Path, manifest: Manifest) -> OtherProof:
+    """Prove with a further runtime; one in numpy gets as many inputs as it runs in seconds."""
+    rows = len(manifest.golden)
+    if runtime in SLOW:
+        rows = min(rows, max(1, SLOW_MACS // max(1, manifest.network.macs)))
+        if manifest.network.macs > 4 * SLOW_MACS:
+            reason = f"not run: it would take minutes for {manifest.network.macs / 1e9:.1f} G MACs"
+            return OtherProof(runtime=runtime, verified=None, reason=reason)
+    proof, _ = _run(device, runtime, directory, manifest, rows)
+    return OtherProof(
+        runtime=runtime,
+        runtime_version=proof.runtime_version,
+        verified=proof.verified,
+        reason=proof.reason,
+        inputs=rows,
+        psnr_db=min((error.psnr_db for error in proof.outputs), default=None),
+    )
+
+
+def _unproved(format: str) -> str:
+    if format == "coreml":
+        return "the reference interpreter needs coremltools: pip install 'edgeworthy[coreml]'"
+    return f"no runtime for {format} is installed here: pip install 'edgeworthy[bench]'"

@@ -1,0 +1,23 @@
+"""What a model file itself says of its inputs and outputs, without a manifest."""
+
+from export.artifact import Contract, Tensor
+
+UNKNOWN = "not known"
+
+
+def layout(rank: int, channels_last: bool) -> str:
+    """Return the usual letters for a tensor of this rank: NC, NCHW, NHWC, or N and dots."""
+    if rank == 4:
+        return "NHWC" if channels_last else "NCHW"
+    return "NC" if rank == 2 else "N" + "." * (rank - 1)
+
+
+def bare(inputs: list[Tensor], outputs: list[Tensor], *, dynamic_batch: bool) -> Contract:
+    """Return what can be known of a contract from a graph: nothing of how inputs are prepared."""
+    return Contract(
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        dynamic_batch=dynamic_batch,
+        preprocessing=None,
+        postprocessing=UNKNOWN,
+    )
