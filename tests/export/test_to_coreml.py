@@ -14,6 +14,7 @@ import pytest
 from devices import mil
 from export import source
 from export.convert import Variant
+from export.inspect_coreml import interface
 from export.jobs import (
     PROGRAM_INFO,
     ConvertJob,
@@ -166,6 +167,14 @@ def test_the_contract_of_a_picture_is_values_from_0_to_255(write) -> None:
     assert preprocessing is not None
     assert preprocessing.mean == (0.0,)
     assert 1 / preprocessing.std[0] == pytest.approx(255)
+
+
+def test_a_package_shows_its_picture_and_its_scores_without_a_manifest(write, tmp_path) -> None:
+    made, _ = write("fp32", IMAGE)
+    [package] = tmp_path.glob("*.mlpackage")
+    found = interface(package)
+    assert found.inputs == made.interface.inputs
+    assert found.outputs == made.interface.outputs
 
 
 SCRIPT = """
