@@ -160,6 +160,20 @@ class _Verbs(click.Group):
     show_default=True,
     help="Number type of an int8 TFLite file's inputs and outputs.",
 )
+@click.option(
+    "--coreml-input",
+    type=click.Choice(["tensor", "image"]),
+    default="tensor",
+    show_default=True,
+    help="'image': an app gives a Core ML file a picture, which the file itself normalises.",
+)
+@click.option(
+    "--coreml-output",
+    type=click.Choice(["scores", "classes"]),
+    default="scores",
+    show_default=True,
+    help="'classes': a Core ML file answers with a class's name and all probabilities.",
+)
 @click.option("--mean", metavar="M,M,M", help="Preprocessing of a network of your own: mean.")
 @click.option("--std", metavar="S,S,S", help="Preprocessing of a network of your own: deviation.")
 @click.option(
@@ -225,7 +239,7 @@ def _refuse_options(context: click.Context) -> None:
 def _request(options: dict[str, Any]) -> "Request":
     """Check everything that can be checked before a process starts."""
     from export import precision, source
-    from export.jobs import Quantizing
+    from export.jobs import CoremlInterface, Quantizing
     from export.pipeline import Request
 
     sources = source.find(
@@ -259,6 +273,10 @@ def _request(options: dict[str, Any]) -> "Request":
             method=options["method"], percentile=options["percentile"], keep_float=kept
         ),
         preprocessing=_preprocessing(options),
+        coreml=CoremlInterface(
+            image=options["coreml_input"] == "image",
+            classes=options["coreml_output"] == "classes",
+        ),
         jobs=options["jobs"],
     )
 

@@ -6,7 +6,7 @@ golden data in the file's own layout, and an event with its contract and recipe.
 
 import importlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,13 +15,15 @@ import msgspec
 import numpy as np
 
 from export import arithmetic, embed
-from export.artifact import GOLDEN, MODEL_FILES, Constants, Contract, Quantization, Tensor
+from export.artifact import GOLDEN, MODEL_FILES, Check, Constants, Contract, Quantization, Tensor
 from export.capture import blame
 from export.child import steps
 from export.computation import Computation
 from export.interface import layout as layout  # noqa: PLC0414  for the converters
 from export.jobs import PROGRAM_INFO, ConvertJob, Event, ProgramInfo, VariantJob, unwritable
 from export.precision import PRECISIONS, Precision
+
+Array = np.ndarray[Any, Any]
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,12 +33,27 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[Tensor, ...]
 
 
+class Wrapped(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that also prepares its input or ends its output: the program as the file has it.
+
+    `golden` holds the golden data ``in.NAME`` and ``out.NAME``, under the program's names.
+    """
+
+    info: ProgramInfo
+    golden: dict[str, Any]
+
+
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """What a converter says of a file it wrote."""
+    """What a converter says of a file it wrote.
+
+    `checks` is what it held the file to itself. `wrapped`: the file does more than the network.
+    """
 
     interface: Interface
     quantization: Quantization
     dynamic_batch: bool
+    checks: tuple[Check, ...] = ()
+    wrapped: Wrapped | None = None
 
 
 class Converter(Protocol):
@@ -64,7 +81,7 @@ def plain(name: str, shape: tuple[int, ...]) -> Tensor:
     return Tensor(name=name, shape=shape, dtype="float32", layout=layout(len(shape), False))
 
 
-def calibration_inputs(job: ConvertJob, info: ProgramInfo) -> list[dict[str, np.ndarray[Any, Any]]]:
+def calibration_inputs(job: ConvertJob, info: ProgramInfo) -> list[dict[str, Array]]:
     """Return the calibration inputs one by one, at the program's batch, in torch's layout."""
     with np.load(job.directory / "calibration.npz", allow_pickle=False) as arrays:
         named = {port.name: arrays[port.name] for port in info.inputs}
@@ -79,18 +96,25 @@ def calibration_inputs(job: ConvertJob, info: ProgramInfo) -> list[dict[str, np.
     ]
 
 
-def write_golden(job: ConvertJob, info: ProgramInfo, variant: Interface, target: Path) -> None:
-    """Write the golden data under the file's own names and in its own layout."""
+def golden_data(job: ConvertJob) -> dict[str, Array]:
+    """Return the golden data of the program step, ``in.NAME`` and ``out.NAME``."""
     with np.load(job.directory / "golden.npz", allow_pickle=False) as arrays:
-        pairs = [("in", p.name, t) for p, t in zip(info.inputs, variant.inputs, strict=True)]
-        pairs += [("out", p.name, t) for p, t in zip(info.outputs, variant.outputs, strict=True)]
-        found: dict[str, Any] = {
-            f"{side}.{t.name}": _relaid(arrays[f"{side}.{name}"], t) for side, name, t in pairs
-        }
+        return dict(arrays)
+
+
+def write_golden(
+    golden: Mapping[str, Array], info: ProgramInfo, variant: Interface, target: Path
+) -> None:
+    """Write the golden data under the file's own names and in its own layout."""
+    pairs = [("in", p.name, t) for p, t in zip(info.inputs, variant.inputs, strict=True)]
+    pairs += [("out", p.name, t) for p, t in zip(info.outputs, variant.outputs, strict=True)]
+    found: dict[str, Any] = {
+        f"{side}.{t.name}": _relaid(golden[f"{side}.{name}"], t) for side, name, t in pairs
+    }
     np.savez_compressed(target / GOLDEN, **found)
 
 
-def _relaid(array: np.ndarray[Any, Any], tensor: Tensor) -> np.ndarray[Any, Any]:
+def _relaid(array: Array, tensor: Tensor) -> Array:
     if tensor.layout != "NHWC":
         return array
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1))
@@ -114,7 +138,9 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
             continue
         except Exception as error:
             traceback.print_exc()
-            send(Event(event="failed", variant=name, error=blame(error)))
+            code = getattr(error, "exit_code", None)
+            said = str(error) if code else blame(error)
+            send(Event(event="failed", variant=name, error=said, exit_code=code or 1))
             continue
         send(
             Event(
@@ -122,6 +148,7 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
                 variant=name,
                 contract=contract,
                 quantization=made.quantization,
+                checks=made.checks,
                 computation=counted,
                 tools=tools,
                 constants=constants,
@@ -148,7 +175,9 @@ def _write(
     variant.directory.mkdir(parents=True)
     target = variant.directory / MODEL_FILES[job.format]
     made = converter.write(PRECISIONS[variant.precision], variant.io, target)
-    write_golden(job, info, made.interface, variant.directory)
+    golden = made.wrapped.golden if made.wrapped else golden_data(job)
+    write_golden(golden, info, made.interface, variant.directory)
+    info = made.wrapped.info if made.wrapped else info
     contract = Contract(
         inputs=made.interface.inputs,
         outputs=made.interface.outputs,

@@ -62,7 +62,7 @@ def _unrounded(
     tolerance = PRECISIONS["int8-weights"].tolerance
     results = [program.run(one, linear=True) for one in inputs]
     errors = [
-        compare(name, rows, np.concatenate([r[name] for r in results]), tolerance)
+        compare(name, rows, np.concatenate([r[name][:1] for r in results]), tolerance)
         for name, rows in expected.items()
     ]
     worst = min(error.psnr_db for error in errors)

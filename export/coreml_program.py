@@ -4,20 +4,24 @@ The float32 program is converted and simplified once. Every other precision star
 is there already and runs only the passes that it needs.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, count
 from typing import Any
 
 import coremltools as ct
 import numpy as np
 from coremltools.converters.mil.frontend.milproto.load import load as from_spec
-from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import Builder
 from torch.export import ExportedProgram
 
 from export.jobs import Port
 from export.layers import WeightedLayer
 from export.precision import ExportError
 
+# What programs without integers need: iOS 17, macOS 14.
+FLOAT = ct.target.iOS17
 # A pass's name, and its options.
 Pass = tuple[str, Mapping[str, Any]]
 CLEANUP: tuple[Pass, ...] = tuple(
@@ -42,7 +46,7 @@ def from_torch(program: ExportedProgram, inputs: Sequence[Port], outputs: Sequen
         program,
         inputs=[ct.TensorType(name=p.name, shape=p.shape, dtype=np.float32) for p in inputs],
         outputs=[ct.TensorType(name=p.name, dtype=np.float32) for p in outputs],
-        minimum_deployment_target=ct.target.iOS17,
+        minimum_deployment_target=FLOAT,
         compute_precision=ct.precision.FLOAT32,
         convert_to="milinternal",
     )
@@ -63,8 +67,11 @@ def reload(model: Any, target: Any) -> Any:
     return program
 
 
-def lower(program: Any, target: Any, passes: Sequence[Pass] = ()) -> Any:
-    """Return a MIL program after these passes as a model, with its weight file on the disk."""
+def lower(program: Any, target: Any, passes: Sequence[Pass] = (), **interface: Any) -> Any:
+    """Return a MIL program after these passes as a model, with its weight file on the disk.
+
+    `interface` is what coremltools is told besides of inputs and outputs.
+    """
     names = [name for name, _ in passes]
     pipeline = ct.PassPipeline(names, "edgeworthy")
     for name, options in passes:
@@ -77,6 +84,7 @@ def lower(program: Any, target: Any, passes: Sequence[Pass] = ()) -> Any:
         minimum_deployment_target=target,
         pass_pipeline=pipeline,
         skip_model_load=True,
+        **interface,
     )
 
 
@@ -91,7 +99,7 @@ def _restore_relu6(main: Any) -> None:
             continue
         (old,) = op.outputs
         with main:
-            new = mb.relu6(x=op.x, name=op.name, before_op=op)
+            new = Builder.relu6(x=op.x, name=op.name, before_op=op)
         new.op.scopes = op.scopes
         main.replace_uses_of_var_after_op(anchor_op=op, old_var=old, new_var=new)
         main.remove_ops([op])
@@ -145,15 +153,25 @@ def name_layers(program: Any, layers: Sequence[WeightedLayer]) -> None:
 
     An output of the program keeps its own name.
     """
-    outputs = {output.name for output in program.functions["main"].outputs}
+    main = program.functions["main"]
+    outputs = {output.name for output in main.outputs}
+    taken = {*main.inputs, *(output.name for op in main.operations for output in op.outputs)}
     with suppress(ExportError):
         for name, ops in weighted(program, layers).items():
             for op in ops:
-                op.name = _identifier(name)
+                op.name = _free(_identifier(name), taken)
                 if op.outputs[0].name not in outputs:
                     op.outputs[0].set_name(op.name)
 
 
 def _identifier(name: str) -> str:
-    plain = "".join(c if c.isalnum() else "_" for c in name)
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII)
     return plain if plain[0].isalpha() else f"layer_{plain}"
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return a name that is not taken, and take it."""
+    numbered = (f"{name}_{number}" for number in count(1))
+    free = next(n for n in chain([name], numbered) if n not in taken)
+    taken.add(free)
+    return free

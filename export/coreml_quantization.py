@@ -8,21 +8,17 @@ import coremltools as ct
 from coremltools.optimize.coreml import OpLinearQuantizerConfig, OptimizationConfig
 
 from export.coreml_calibration import Stats
-from export.coreml_program import Pass, weight
+from export.coreml_program import FLOAT, Pass, weight
 from export.precision import Precision
 
-TARGETS = {
-    "fp32": ct.target.iOS17,
-    "fp16": ct.target.iOS17,
-    "int8": ct.target.iOS17,
-    "int8-weights": ct.target.iOS17,
-    "int4-weights": ct.target.iOS18,
+TARGETS = {"fp32": FLOAT, "fp16": FLOAT, "int8": FLOAT, "int8-weights": FLOAT} | {
+    "int4-weights": ct.target.iOS18
 }
 GRANULARITY = {"int8": "per-channel", "int8-weights": "per-channel", "int4-weights": "per-block"}
 # Input channels that share a 4-bit scale.
 BLOCK, SMALLEST_BLOCK = 32, 8
-# A smaller weight costs more bytes for its scales and operator than it saves. For integer arithmetic
-# every weight has to be an integer, however small.
+# A smaller weight costs more bytes for its scales and operator than it saves. For arithmetic in
+# integers every weight has to be one, however small.
 THRESHOLDS = {"int8": 0, "int8-weights": 512, "int4-weights": 512}
 
 
@@ -60,8 +56,8 @@ def activations(stats: Stats, kept: Sequence[Any]) -> Configured:
 def weights(precision: Precision, program: Any, kept: Sequence[Any]) -> Configured:
     """Return the pass that stores weights as integers, of 8 bits per channel or 4 bits per block.
 
-    Where 4 bits are asked for, weights whose few input channels make no blocks keep 8 bits: those of
-    depthwise convolutions, which suffer most and weigh least.
+    Where 4 bits are asked for, weights whose few input channels make no blocks keep 8 bits: those
+    of depthwise convolutions, which suffer most and weigh least.
 
     Args:
         precision: the number of bits, and which weights are too small.
@@ -90,8 +86,9 @@ def _blocks(program: Any, options: dict[str, Any]) -> dict[str, OpLinearQuantize
     found: dict[str, OpLinearQuantizerConfig | None] = {}
     for op in program.functions["main"].operations:
         constant = weight(op)
-        size = _block_size(constant.outputs[0].shape) if constant is not None else None
-        if size:
+        if constant is None:
+            continue
+        if size := _block_size(constant.outputs[0].shape):
             blocks = {"granularity": "per_block", "block_size": size, "dtype": "int4"}
             found[constant.name] = OpLinearQuantizerConfig(**(options | blocks))
     return found

@@ -46,28 +46,49 @@ def embedded(path: Path) -> str | None:
 
 
 def interface(path: Path) -> Contract:
-    """Read what an application sees of a package: arrays only, as edgeworthy makes them.
+    """Read what an application sees of a package: arrays, a picture, the scores of classes.
+
+    A picture is an array of values from 0 to 255; of a classifier's outputs the label is left out.
 
     Raises:
         ImportError: coremltools is not installed.
-        ValueError: it is not an ML program, or takes images or another type.
+        ValueError: it is not an ML program, or has another type.
     """
-    described = specification(path).description
+    spec = specification(path)
+    outputs = [o for o in spec.description.output if o.type.WhichOneof("Type") != "stringType"]
     return bare(
-        inputs=[_port(f) for f in described.input],
-        outputs=[_port(f) for f in described.output],
+        inputs=[_port(f, spec) for f in spec.description.input],
+        outputs=[_port(f, spec) for f in outputs],
         dynamic_batch=False,
     )
 
 
-def _port(feature: Any) -> Tensor:
+def _port(feature: Any, spec: Any) -> Tensor:
     kind = feature.type.WhichOneof("Type")
+    if kind == "imageType":
+        image = feature.type.imageType
+        grey = image.ColorSpace.Name(image.colorSpace).startswith("GRAYSCALE")
+        size = (1, 1 if grey else 3, int(image.height), int(image.width))
+        return Tensor(name=feature.name, shape=size, dtype="float32", layout="NCHW")
+    if kind == "dictionaryType":
+        scores = _scores(spec)
+        return Tensor(name=feature.name, shape=scores, dtype="float32", layout="NC")
     if kind != "multiArrayType":
         raise ValueError(f"'{feature.name}' is of {kind}, not an array")
     array = feature.type.multiArrayType
     shape = tuple(map(int, array.shape))
     dtype = array.ArrayDataType.Name(array.dataType).lower().replace("double", "float64")
     return Tensor(name=feature.name, shape=shape, dtype=dtype, layout=layout(len(shape), False))
+
+
+def _scores(spec: Any) -> tuple[int, ...]:
+    """Return the shape of what a classifier's label is chosen from."""
+    main = spec.mlProgram.functions["main"]
+    operations = main.block_specializations[main.opset].operations
+    classify = next(o for o in operations if o.type == "classify")
+    name = classify.inputs["probabilities"].arguments[0].name
+    made = next(o for o in operations if o.outputs[0].name == name)
+    return _tensor(made.outputs[0].type)[0]
 
 
 def specification(path: Path) -> Any:

@@ -5,7 +5,15 @@ from typing import TypeVar
 
 import msgspec
 
-from export.artifact import Calibration, Constants, Contract, GoldenRow, Network, Quantization
+from export.artifact import (
+    Calibration,
+    Check,
+    Constants,
+    Contract,
+    GoldenRow,
+    Network,
+    Quantization,
+)
 from export.computation import Computation
 from export.layers import WeightedLayer
 from export.ranges import Method
@@ -70,6 +78,15 @@ class Quantizing(msgspec.Struct, frozen=True, kw_only=True):
     keep_float: tuple[str, ...] = ()
 
 
+class CoremlInterface(msgspec.Struct, frozen=True, kw_only=True):
+    """How an app calls a Core ML file: it gives a picture instead of prepared numbers; it takes a
+    class's name with all probabilities instead of scores.
+    """
+
+    image: bool = False
+    classes: bool = False
+
+
 class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
     """The conversion step's task. `directory` holds the program step's files; `scratch` is the
     format's own.
@@ -80,6 +97,7 @@ class ConvertJob(msgspec.Struct, frozen=True, kw_only=True):
     scratch: Path
     variants: tuple[VariantJob, ...]
     quantizing: Quantizing = Quantizing()
+    coreml: CoremlInterface = CoremlInterface()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,6 +113,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_code: int = 1
     contract: Contract | None = None
     quantization: Quantization | None = None
+    checks: tuple[Check, ...] = ()
     computation: Computation | None = None
     tools: dict[str, str] = {}
     constants: Constants | None = None

@@ -21,12 +21,13 @@ import numpy as np
 import psutil
 
 from export import artifact, child, verify
-from export.artifact import ArtifactError, Constants, Manifest, Proof
+from export.artifact import ArtifactError, Manifest, Proof
 from export.capturing import capture_file
 from export.child import Children
 from export.jobs import (
     PROGRAM_INFO,
     ConvertJob,
+    CoremlInterface,
     Event,
     ProgramInfo,
     ProgramJob,
@@ -64,6 +65,7 @@ class Request:
     images: int = 128
     quantizing: Quantizing = field(default_factory=Quantizing)
     preprocessing: Preprocessing | None = None
+    coreml: CoremlInterface = field(default_factory=CoremlInterface)
     jobs: int | None = None
 
 
@@ -290,7 +292,7 @@ def _format(
     need = CONVERTER_BYTES + WEIGHT_COPIES * 4 * info.network.parameters
     with run.budget.take(need):
         try:
-            job = _convert_job(directory, scratch, variants, quantizing)
+            job = _convert_job(directory, scratch, variants, quantizing, run.request.coreml)
             written = _write_job(scratch / "job.json", job)
             run.step("export.convert", written, step.log, listen)
         except ArtifactError as error:
@@ -299,7 +301,11 @@ def _format(
 
 
 def _convert_job(
-    directory: Path, scratch: Path, variants: list[Variant], quantizing: Quantizing
+    directory: Path,
+    scratch: Path,
+    variants: list[Variant],
+    quantizing: Quantizing,
+    coreml: CoremlInterface,
 ) -> ConvertJob:
     jobs = tuple(
         VariantJob(precision=v.precision.name, io=v.io, directory=scratch / v.name)
@@ -311,6 +317,7 @@ def _convert_job(
         scratch=scratch,
         variants=jobs,
         quantizing=quantizing,
+        coreml=coreml,
     )
 
 
@@ -323,7 +330,7 @@ def _finish(step: _Step, info: ProgramInfo, variant: Variant, event: Event) -> O
     directory = run.scratch / step.network / variant.format / variant.name
     try:
         made = _manifest(info, variant, event, directory)
-        manifest = _prove(run, made, event.constants, directory)
+        manifest = _prove(run, made, event, directory)
         final = _place(run.request.out, manifest, directory)
     except OSError as problem:
         reason = f"cannot write to {run.request.out}: {problem.strerror}"
@@ -354,12 +361,13 @@ def _manifest(info: ProgramInfo, variant: Variant, event: Event, directory: Path
     )
 
 
-def _prove(run: _Run, manifest: Manifest, constants: Constants | None, directory: Path) -> Manifest:
+def _prove(run: _Run, manifest: Manifest, event: Event, directory: Path) -> Manifest:
     artifact.write_manifest(directory, manifest)
     proof, outputs = run.prove(directory, manifest)
+    proof = verify.judged(verify.checked(proof, event.checks), event.constants)
     if proof.verified is False and outputs is not None:
         np.savez_compressed(directory / "outputs.npz", **outputs)  # type: ignore[arg-type]
-    proved = msgspec.structs.replace(manifest, proof=verify.judged(proof, constants))
+    proved = msgspec.structs.replace(manifest, proof=proof)
     artifact.write_manifest(directory, proved)
     return proved
 

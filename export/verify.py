@@ -15,7 +15,10 @@ from export.artifact import (
     GOLDEN,
     Alarm,
     ArtifactError,
+    Calibration,
+    Check,
     Constants,
+    GoldenRow,
     Manifest,
     OutputError,
     Proof,
@@ -48,19 +51,20 @@ def golden(directory: Path, manifest: Manifest) -> tuple[dict[str, Array], dict[
 
 
 def comparable_rows(manifest: Manifest) -> list[int]:
-    """Return the golden inputs that this precision promises to get right.
+    """Return the golden inputs that this precision promises to get right."""
+    return calibrated_rows(manifest.golden, manifest.quantization.calibration)
+
+
+def calibrated_rows(golden: Sequence[GoldenRow], calibration: Calibration | None) -> list[int]:
+    """Return the golden inputs that a file is right for; without calibration, all of them.
 
     Integer activations are only defined inside the range that calibration saw, so there the inputs
     are those of the calibration's own kind, at no more than its amplitude.
     """
-    rows = range(len(manifest.golden))
-    calibration = manifest.quantization.calibration
     if calibration is None:
-        return list(rows)
+        return list(range(len(golden)))
     kind = "noise" if calibration.source == "random" else "image"
-    return [
-        i for i in rows if manifest.golden[i].kind == kind and manifest.golden[i].amplitude <= 1
-    ]
+    return [i for i, row in enumerate(golden) if row.kind == kind and row.amplitude <= 1]
 
 
 def prove(
@@ -112,6 +116,15 @@ def _overflowed(alarms: tuple[Alarm, ...]) -> str | None:
     if first is None:
         return None
     return f"'{first.operator}' overflows: {first.share:.2g} of its values are no finite numbers"
+
+
+def checked(proof: Proof, checks: tuple[Check, ...]) -> Proof:
+    """Return a proof with what else the file was held to; it fails where one of these does."""
+    failed = next((check for check in checks if not check.passed), None)
+    proof = msgspec.structs.replace(proof, checks=checks)
+    if failed is None or proof.verified is False:
+        return proof
+    return msgspec.structs.replace(proof, verified=False, reason=f"{failed.name}: {failed.detail}")
 
 
 def _misfit(name: str, expected: Array, got: Array | None) -> str | None:

@@ -9,6 +9,5 @@ from devices.mil.ops.registry import Labels, op
 
 @op("classify")
 def classify(probabilities: Tensor, classes: Labels) -> list[Any]:
-    """Return the best label, and the scores in the order of `classes`."""
-    scores = probabilities.flatten()
-    return [classes[int(scores.argmax())], scores]
+    """Return the best label, and the scores as they are given, in the order of `classes`."""
+    return [classes[int(probabilities.argmax())], probabilities]

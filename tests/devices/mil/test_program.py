@@ -100,7 +100,7 @@ def test_a_classifier_gives_a_label_and_the_scores(tmp_path) -> None:
     program = mil.load(save(made, tmp_path / "c.mlpackage"))
     label, shares = (program.run({"x": scores})[o.name] for o in program.outputs)
     assert label.tolist() == ["dog"]
-    np.testing.assert_allclose(shares, torch.softmax(torch.from_numpy(scores), 1)[0], rtol=1e-6)
+    np.testing.assert_allclose(shares, torch.softmax(torch.from_numpy(scores), 1), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
