@@ -17,7 +17,7 @@ from coremltools.converters.mil.mil import Builder
 from torch.export import ExportedProgram
 
 from export.jobs import Port
-from export.layers import WeightedLayer
+from export.layers import Step, WeightedLayer, between
 from export.precision import ExportError
 
 # What programs without integers need: iOS 17, macOS 14.
@@ -125,6 +125,28 @@ def weighted(program: Any, layers: Sequence[WeightedLayer]) -> dict[str, list[An
     for layer, op in zip(layers, found, strict=True):
         named.setdefault(layer.name, []).append(op)
     return named
+
+
+def with_between(program: Any, kept: Sequence[Any]) -> list[Any]:
+    """Return operators that stay float, and those that lie between them only."""
+    operators = [op for op in program.functions["main"].operations if op.op_type != "const"]
+    steps = [
+        Step(
+            inputs=tuple(str(v.name) for v in _read(op)),
+            outputs=tuple(str(v.name) for v in op.outputs),
+            weighted=bool(_weight_shape(op)),
+        )
+        for op in operators
+    ]
+    names = {op.name for op in kept}
+    numbers = {number for number, op in enumerate(operators) if op.name in names}
+    return [*kept, *(operators[number] for number in sorted(between(steps, numbers)))]
+
+
+def _read(op: Any) -> list[Any]:
+    """Return the variables that an operator reads, one by one."""
+    values = op.inputs.values()
+    return [v for value in values for v in (value if isinstance(value, list | tuple) else [value])]
 
 
 def weight(op: Any) -> Any | None:

@@ -5,7 +5,7 @@ in the program's order and with their weights' shapes.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -50,3 +50,38 @@ def choose(patterns: Sequence[str], layers: Sequence[WeightedLayer]) -> tuple[st
             "use --precision fp16 or fp32"
         )
     return chosen
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator of a file: the tensors it reads and writes, and whether it has weights."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weighted: bool
+
+
+def between(steps: Sequence[Step], kept: Collection[int]) -> set[int]:
+    """Return the operators without weights that lie between layers in float only.
+
+    They have to stay float, too, or what passes them would be stored in integers all the same: one
+    whose readers, through others like it, are all in float, and that reads one in float.
+
+    Args:
+        steps: a file's operators in order.
+        kept: numbers of those that stay float.
+    """
+    makers = {name: number for number, step in enumerate(steps) for name in step.outputs}
+    readers: dict[int, list[int]] = {}
+    after: set[int] = set(kept)
+    for number, step in enumerate(steps):
+        sources = [makers[name] for name in step.inputs if name in makers]
+        for source in sources:
+            readers.setdefault(source, []).append(number)
+        if not step.weighted and any(source in after for source in sources):
+            after.add(number)
+    before: set[int] = set(kept)
+    for number in reversed(range(len(steps))):
+        follow = readers.get(number, [])
+        if not steps[number].weighted and follow and all(r in before for r in follow):
+            before.add(number)
+    return (after & before) - set(kept)

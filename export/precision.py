@@ -39,7 +39,7 @@ PRECISIONS = {
         Precision("fp16", "float16", "float16", Tolerance(psnr_db=40, cosine=0.999, top1=1.0)),
         Precision("int8", "int8", "int8", Tolerance(psnr_db=20, cosine=0.95, top1=0.9)),
         Precision("int8-weights", "int8", "float", Tolerance(psnr_db=25, cosine=0.98, top1=0.9)),
-        Precision("int4-weights", "int4", "float", Tolerance(psnr_db=8, cosine=0.8, top1=0.7)),
+        Precision("int4-weights", "int4", "float", Tolerance(psnr_db=15, cosine=0.9, top1=0.8)),
     )
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from export.layers import WeightedLayer
+from export.layers import Step, WeightedLayer, between
 
 Array = npt.NDArray[Any]
 KINDS = {number: kind.lower() for kind, number in vars(schema.BuiltinOperator).items()}
@@ -111,6 +111,21 @@ def rename(model: Any, found: Mapping[int, WeightedLayer]) -> dict[str, tuple[st
             names.give_all(outputs, kind(model, operator))
             names.give_all(inputs, f"{kind(model, operator)}.const")
     return made
+
+
+def outputs_between(model: Any, kept: Sequence[str]) -> list[str]:
+    """Return the outputs of the operators that lie between those with the outputs `kept` only."""
+    graph = model.subgraphs[0]
+    steps = [
+        Step(
+            inputs=tuple(t.name.decode() for t in _tensors(graph, operator.inputs)),
+            outputs=tuple(t.name.decode() for t in _tensors(graph, operator.outputs)),
+            weighted=kind(model, operator) in WEIGHTS,
+        )
+        for operator in graph.operators
+    ]
+    numbers = {number for number, step in enumerate(steps) if {*step.outputs} & {*kept}}
+    return [name for number in between(steps, numbers) for name in steps[number].outputs]
 
 
 def name_interface(model: Any) -> None:

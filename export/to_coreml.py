@@ -24,6 +24,7 @@ from export.coreml_program import (
     name_layers,
     reload,
     weighted,
+    with_between,
 )
 from export.coreml_quantization import GRANULARITY, TARGETS, Configured, activations, weights
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
@@ -105,7 +106,8 @@ class Converter:
         target = TARGETS[precision.name]
         program = reload(self._float16, target)
         kept = self._job.quantizing.keep_float
-        operators = [op for name in kept for op in weighted(program, self._info.layers)[name]]
+        layers = weighted(program, self._info.layers) if kept else {}
+        operators = with_between(program, [op for name in kept for op in layers[name]])
         steps: list[Configured] = []
         if precision.calibrated:
             steps.append(activations(self._ranges(program), operators))

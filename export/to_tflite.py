@@ -23,7 +23,7 @@ from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import ExportError, Precision
 from export.program import folded, static
 from export.ranges import Ranges
-from export.tflite_names import align, name_interface, rename
+from export.tflite_names import align, name_interface, outputs_between, rename
 from export.tflite_ranges import SIGNATURE, activation_ranges
 from export.tflite_recipe import recipe
 
@@ -112,7 +112,8 @@ class Converter:
                     f"--keep-float {name}: no operator of the TFLite file has this layer's "
                     "weights, which were merged with others; leave it out"
                 )
-        return [output for name in kept for output in self._float.layers[name]]
+        outputs = [output for name in kept for output in self._float.layers[name]]
+        return outputs + outputs_between(tflite_pack.read(self._float.path.read_bytes()), outputs)
 
     def _quantize(self, made: RecipeManager, target: Path) -> None:
         tool = quantizer.Quantizer(str(self._float.path))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from export.layers import choose
+from export.layers import Step, between, choose
 from export.precision import ExportError
 from export.program import weighted_layers
 from models import checkpoint
@@ -62,3 +62,34 @@ def test_a_pattern_that_fits_nothing_names_what_is_near() -> None:
         choose(["classifer.1"], layers)
     with pytest.raises(ExportError, match="models show"):
         choose(["zzz"], layers)
+
+
+def chain(*steps: tuple[str, str, bool]) -> list[Step]:
+    return [
+        Step(inputs=tuple(read.split()), outputs=(made,), weighted=weighted)
+        for read, made, weighted in steps
+    ]
+
+
+CHAIN = chain(
+    ("image", "a", True), ("a", "b", False), ("b", "c", False), ("c", "d", True), ("d", "e", False)
+)  # fmt: skip
+RESIDUAL = chain(
+    ("image", "a", True), ("a", "b", True), ("a b", "sum", False), ("sum", "c", True)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("steps", "kept", "found"),
+    [
+        (CHAIN, {0, 3}, {1, 2}),
+        (CHAIN, {0}, set()),
+        (CHAIN, {3}, set()),
+        (CHAIN, set(), set()),
+        (RESIDUAL, {1, 3}, {2}),
+        (RESIDUAL, {3}, set()),
+        (RESIDUAL, {0, 1}, set()),
+    ],
+)
+def test_what_lies_between_float_layers_only_stays_float(steps, kept, found) -> None:
+    assert between(steps, kept) == found
