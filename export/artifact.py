@@ -251,7 +251,7 @@ class Retained(_Data, frozen=True, kw_only=True):
     @property
     def drop(self) -> float:
         """The points (of 100) that the file lost."""
-        return 100 * (self.float_top1 - self.top1)
+        return round(100 * (self.float_top1 - self.top1), 6)
 
 
 class Manifest(_Data, frozen=True, kw_only=True):

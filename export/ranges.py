@@ -18,6 +18,7 @@ METHODS: tuple[Method, ...] = ("min-max", "percentile", "entropy")
 
 BINS = 4096
 TINY = 1e-30
+CANDIDATES = 64
 LEVELS = 128  # what int8 gives each side of zero
 
 
@@ -91,28 +92,32 @@ def entropy(histogram: Histogram) -> tuple[float, float]:
     """Return the range whose int8 levels lose the least information (Kullback-Leibler divergence).
 
     The rule of Migacz, "8-bit inference with TensorRT" (GTC 2017), on magnitudes: each candidate
-    clips what is beyond it into its last bin, and is compared with itself at 128 levels.
+    clips what is beyond it into its last bin, and is compared with itself at 128 levels, or at 256
+    where all values have one sign. Bins are joined until two make a level: with finer ones the
+    rule takes a spiky histogram's gaps for information, and clipped a ReLU6 at 0.9 that reached 6.
     """
+    levels = LEVELS * (2 if histogram.low >= 0 or histogram.high <= 0 else 1)
     magnitudes = histogram.counts[BINS // 2 :] + histogram.counts[: BINS // 2][::-1]
     # An exact zero (after a ReLU, most values) is stored without error whatever the range.
-    zero = magnitudes.copy()
-    zero[0] = 0
-    if not zero.any():
+    magnitudes[0] = 0
+    if not magnitudes.any():
         return histogram.low, histogram.high
-    candidates = range(LEVELS, BINS // 2 + 1, 16)
-    best = min(candidates, key=lambda bins: _divergence(zero, bins))
-    threshold = histogram.reach * best / (BINS // 2)
+    used = int(np.flatnonzero(magnitudes)[-1]) + 1
+    candidates = np.unique(np.geomspace(min(levels, used), used, CANDIDATES).astype(int))
+    best = min(candidates, key=lambda bins: _divergence(magnitudes, int(bins), levels))
+    threshold = histogram.reach * float(best) / (BINS // 2)
     return max(histogram.low, -threshold), min(histogram.high, threshold)
 
 
-def _divergence(magnitudes: npt.NDArray[np.int64], bins: int) -> float:
-    kept = magnitudes[:bins].astype(np.float64)
+def _divergence(magnitudes: npt.NDArray[np.int64], bins: int, levels: int) -> float:
+    joined = -(-bins // (2 * levels))
+    kept = np.add.reduceat(magnitudes[:bins], range(0, bins, joined)).astype(np.float64)
     clipped = kept.copy()
     clipped[-1] += magnitudes[bins:].sum()
-    level = np.arange(bins) * LEVELS // bins
+    level = np.arange(len(kept)) * levels // len(kept)
     present = kept > 0
-    total = np.bincount(level, kept, LEVELS)
-    filled = np.bincount(level, present, LEVELS)
+    total = np.bincount(level, kept, levels)
+    filled = np.bincount(level, present, levels)
     spread = np.where(present, (total / np.maximum(filled, 1))[level], 0.0)
     p, q = clipped / clipped.sum(), spread / max(spread.sum(), 1.0)
     # Where clipping puts values into a bin that has none, q gets a share that is not zero.
