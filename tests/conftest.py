@@ -1,5 +1,6 @@
 """What all tests share: the command as a user starts it, real images, and exported networks."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -55,11 +56,22 @@ def sample() -> Path:
 
 @pytest.fixture(scope="session")
 def trained(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The committed networks in every format and precision, exported once: an artifacts folder."""
-    out = tmp_path_factory.mktemp("trained") / "artifacts"
-    networks = ["--model", "lenet5@fashion-mnist,mobilenet_v1_0.25_64@fashion-mnist"]
-    made = cli("export", *networks, "--precision", "all", "--data", SAMPLE, "--out", out)
-    assert made.returncode == 0, made.stdout + made.stderr
-    reference = cli("export", *networks, "--format", "torch", "--out", out)
-    assert reference.returncode == 0, reference.stdout + reference.stderr
+    """The committed networks in every format and precision, exported once: an artifacts folder.
+
+    The processes that share the tests share it, too: the first to need it makes it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out = shared / "trained"
+    with (shared / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.exists():
+            networks = ["--model", "lenet5@fashion-mnist,mobilenet_v1_0.25_64@fashion-mnist"]
+            making = shared / "trained-making"
+            data = ["--precision", "all", "--data", SAMPLE, "--out", making]
+            made = cli("export", *networks, *data)
+            assert made.returncode == 0, made.stdout + made.stderr
+            reference = cli("export", *networks, "--format", "torch", "--out", making)
+            assert reference.returncode == 0, reference.stdout + reference.stderr
+            making.rename(out)
     return out
