@@ -27,7 +27,7 @@ from devices.mil.tensors import tensor_type
 from export import artifact, constants, pipeline, source, verify
 from export.artifact import Manifest, Proof
 from export.capture import capture
-from export.cli import prove
+from export.cli_prove import prove
 from export.jobs import PROGRAM
 from export.precision import plan
 from models.layers import LocalResponseNorm
