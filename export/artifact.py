@@ -81,11 +81,27 @@ class Weights(_Data, frozen=True, kw_only=True):
     top1: float | None = None
 
 
+class Baked(_Data, frozen=True, kw_only=True):
+    """What was made part of the network before it was converted: the normalisation of
+    `preprocessing`, where that is given, and a softmax.
+    """
+
+    preprocessing: Preprocessing | None = None
+    softmax: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of ``--bake`` that ask for it."""
+        parts = {"preprocess": self.preprocessing is not None, "softmax": self.softmax}
+        return tuple(word for word, there in parts.items() if there)
+
+
 class Network(_Data, frozen=True, kw_only=True):
     """The network that was exported and the figures that hold in every format.
 
     `macs` counts multiply-accumulates of one image; the activation figures are bytes of one image
-    in float32: the largest sum of tensors alive at once, and the sum of all layers' outputs.
+    in float32: the largest sum of tensors alive at once, and the sum of all layers' outputs. They
+    leave out what was `baked` into every file around the network.
     """
 
     name: str
@@ -95,6 +111,7 @@ class Network(_Data, frozen=True, kw_only=True):
     macs: int
     peak_activation_bytes: int
     total_activation_bytes: int
+    baked: Baked | None = None
 
 
 class Calibration(_Data, frozen=True, kw_only=True):
@@ -232,7 +249,8 @@ class Proof(_Data, frozen=True, kw_only=True):
 
 class GoldenRow(_Data, frozen=True, kw_only=True):
     """What golden input number i is: an `image`, `noise` or `zeros`, times `amplitude`, or `given`
-    with a file that was not exported here.
+    with a file that was not exported here. Where normalisation is in the file, it is what the
+    network gets behind that, as far as pixels can be.
     """
 
     kind: Literal["image", "noise", "zeros", "given"]
@@ -283,14 +301,20 @@ class Manifest(_Data, frozen=True, kw_only=True):
     def variant(self) -> str:
         """``format-precision``, with what else tells two files apart (see `variant_name`)."""
         batch = self.contract.inputs[0].shape[0]
-        return variant_name(self.format, self.precision, batch, self.quantization.io)
+        baked = self.network.baked.words if self.network.baked else ()
+        return variant_name(self.format, self.precision, batch, self.quantization.io, baked)
 
 
-def variant_name(format: str, precision: str, batch: int, io: str) -> str:
-    """Return an artifact's directory name: ``-b8`` for batch 8, ``-io-int8`` for integer I/O."""
+def variant_name(
+    format: str, precision: str, batch: int, io: str, baked: tuple[str, ...] = ()
+) -> str:
+    """Return an artifact's directory name: ``-b8`` for batch 8, ``-io-int8`` for integer I/O,
+    ``-preprocess`` and ``-softmax`` for what is baked in.
+    """
     batched = f"-b{batch}" if batch != 1 else ""
     interface = f"-io-{io}" if io != "float32" else ""
-    return f"{format}-{precision}{batched}{interface}"
+    around = "".join(f"-{word}" for word in baked)
+    return f"{format}-{precision}{batched}{interface}{around}"
 
 
 def digest(path: Path) -> str:

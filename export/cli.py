@@ -174,6 +174,13 @@ class _Verbs(click.Group):
     show_default=True,
     help="'classes': a Core ML file answers with a class's name and all probabilities.",
 )
+@click.option(
+    "--bake",
+    default="",
+    metavar="NAMES",
+    help="Make part of every file: preprocess (it then takes pixels, 0 to 255, and normalises "
+    "them itself), softmax (it gives probabilities), or 'all'.",
+)
 @click.option("--mean", metavar="M,M,M", help="Preprocessing of a network of your own: mean.")
 @click.option("--std", metavar="S,S,S", help="Preprocessing of a network of your own: deviation.")
 @click.option(
@@ -250,8 +257,9 @@ def _request(options: dict[str, Any]) -> "Request":
         name=options["name"],
     )
     batch = options["batch"] or (sources[0].shapes[0][0] if sources[0].shapes else 1)
+    bake = precision.to_bake(_split(options["bake"]))
     variants = precision.plan(
-        _split(options["formats"]), _split(options["precisions"]), options["io"], batch
+        _split(options["formats"]), _split(options["precisions"]), options["io"], batch, bake
     )
     calibrated = any(v.precision.calibrated for v in variants)
     kept = tuple(name for text in options["keep_float"] for name in _split(text))
@@ -259,6 +267,11 @@ def _request(options: dict[str, Any]) -> "Request":
         raise precision.ExportError(
             "accuracy is measured on images: add --data DIR (a folder of images by class, or "
             "fashion-mnist)"
+        )
+    if "preprocess" in bake and options["coreml_input"] == "image":
+        raise precision.ExportError(
+            "--bake preprocess and --coreml-input image both put normalisation into the file: "
+            "choose one"
         )
     precision.require_images(calibrated, options["calibration"], options["data"])
     return Request(
@@ -273,6 +286,7 @@ def _request(options: dict[str, Any]) -> "Request":
             method=options["method"], percentile=options["percentile"], keep_float=kept
         ),
         preprocessing=_preprocessing(options),
+        bake=bake,
         coreml=CoremlInterface(
             image=options["coreml_input"] == "image",
             classes=options["coreml_output"] == "classes",

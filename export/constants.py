@@ -20,7 +20,7 @@ from torch.fx import Node
 
 from devices import mil
 from export import verify
-from export.artifact import GOLDEN, Constants
+from export.artifact import Constants
 from export.jobs import PROGRAM
 from export.program import folded, weighted_layers
 from models.operators import is_view, kind_of, operator_name
@@ -126,12 +126,13 @@ def _is_set(program: mil.Program, name: str | None) -> bool:
     return name is not None and bool(program.constant(name))
 
 
-def check(path: Path, directory: Path, weights: str) -> Constants | None:
+def check(path: Path, directory: Path, golden: Path, weights: str) -> Constants | None:
     """Compare a package's weights with those of the program in an export's scratch directory.
 
     Args:
         path: the package.
         directory: where the program is.
+        golden: the package's own golden data.
         weights: how the file stores weights: float32, float16, or an integer type by channel.
 
     Returns:
@@ -144,14 +145,14 @@ def check(path: Path, directory: Path, weights: str) -> Constants | None:
         network = of_network(directory)
         found = compare(network, file, weights)
         return found and msgspec.structs.replace(
-            found, structure_db=structure(program, file, network, directory)
+            found, structure_db=structure(program, file, network, golden)
         )
     except mil.MilError:
         return None
 
 
 def structure(
-    program: mil.Program, file: Sequence[Layer], network: Sequence[Layer], directory: Path
+    program: mil.Program, file: Sequence[Layer], network: Sequence[Layer], path: Path
 ) -> float:
     """Return the PSNR in dB of the file with the network's own weights in it and nothing rounded.
 
@@ -159,7 +160,7 @@ def structure(
     and axes, and constants like the bounds of a clip; nothing of it hides below rounding.
     """
     instead = dict(_instead(file, network))
-    with np.load(directory / GOLDEN, allow_pickle=False) as arrays:
+    with np.load(path, allow_pickle=False) as arrays:
         golden = dict(arrays)
     inputs = {p.name: golden[f"in.{p.name}"] for p in program.inputs}
     rows = _rows(next(iter(inputs.values())))
@@ -171,6 +172,7 @@ def structure(
     figures = [
         verify.psnr(golden[f"out.{p.name}"][rows], np.concatenate([o[p.name][:1] for o in outputs]))
         for p in program.outputs
+        if f"out.{p.name}" in golden  # not the name of a class
     ]
     return round(float(np.nan_to_num(min(figures))), 2)
 

@@ -162,7 +162,8 @@ def _compared(job: ConvertJob, variant: VariantJob, weights: str) -> Constants |
         return None
     from export import constants
 
-    return constants.check(variant.directory / MODEL_FILES[job.format], job.directory, weights)
+    made = variant.directory
+    return constants.check(made / MODEL_FILES[job.format], job.directory, made / GOLDEN, weights)
 
 
 def _write(

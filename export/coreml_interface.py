@@ -1,7 +1,7 @@
 """A Core ML file that takes a picture, or answers with the name of a class.
 
 An ML program has no place for normalisation outside of its operators, so that a picture's is exact
-here, whatever its means and deviations are by channel.
+here, whatever its means and deviations are by channel (see `export.bake`).
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ import coremltools as ct
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
+from torch.export import ExportedProgram
 
+from export.artifact import Baked
+from export.bake import bake, of_pixels, pixels
 from export.convert import Interface, plain
 from export.jobs import CoremlInterface, ProgramInfo
 from export.precision import ExportError
@@ -24,37 +25,6 @@ Array = npt.NDArray[Any]
 LABEL = "classLabel"
 PROBABILITIES = f"{LABEL}_probs"
 SOFTMAX = "softmax is in the file; it answers with the class's name and all probabilities"
-
-
-class Wrapper(nn.Module):
-    """A network between a picture and probabilities.
-
-    Args:
-        network: from its prepared input to its scores.
-        preprocessing: of a picture that is given as values from 0 to 255, ``(N, C, H, W)``; None:
-            the input is prepared.
-        softmax: whether the scores become probabilities.
-    """
-
-    gain: Tensor
-    shift: Tensor
-
-    def __init__(
-        self, network: nn.Module, preprocessing: Preprocessing | None, *, softmax: bool
-    ) -> None:
-        super().__init__()
-        self.network, self.softmax = network, softmax
-        self.prepared = preprocessing is None
-        if preprocessing is not None:
-            mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)
-            self.register_buffer("gain", (1 / (255 * std)).reshape(1, -1, 1, 1))
-            self.register_buffer("shift", (-mean / std).reshape(1, -1, 1, 1))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the scores or probabilities ``(N, classes)``."""
-        given = image if self.prepared else image * self.gain + self.shift
-        scores: Tensor = self.network(given)
-        return scores.softmax(1) if self.softmax else scores
 
 
 @dataclass(frozen=True)
@@ -74,31 +44,21 @@ class Application:
         """Whether there is anything around the network."""
         return self.preprocessing is not None or bool(self.classes)
 
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """Return the network with what the file has around it."""
-        return Wrapper(network, self.preprocessing, softmax=self.softmax) if self.wraps else network
+    def wrap(self, program: ExportedProgram) -> None:
+        """Put around a program, in place, what the file has around it."""
+        bake(program, Baked(preprocessing=self.preprocessing, softmax=self.softmax))
 
     def pictured(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return prepared inputs as the file takes them: as pictures of 8 bits, still float32."""
         if self.preprocessing is None:
             return dict(inputs)
-        mean, std = (
-            np.reshape(v, (1, -1, 1, 1)) for v in (self.preprocessing.mean, self.preprocessing.std)
-        )
-        return {
-            name: np.rint(np.clip((array * std + mean) * 255, 0, 255)).astype(np.float32)
-            for name, array in inputs.items()
-        }
+        return {n: np.rint(pixels(array, self.preprocessing)) for n, array in inputs.items()}
 
     def described(self) -> ProgramInfo:
         """Return the figures of the program as the file has it."""
         changed: dict[str, Any] = {}
-        if (given := self.preprocessing) is not None:
-            unit = {"mean": (0.0,) * given.channels, "std": (1 / 255,) * given.channels}
-            shown = Preprocessing(
-                channels=given.channels, size=given.size, resize=given.resize, **unit
-            )
-            changed["preprocessing"] = shown
+        if self.preprocessing is not None:
+            changed["preprocessing"] = of_pixels(self.preprocessing)
         if self.classes:
             changed["postprocessing"] = SOFTMAX
         return msgspec.structs.replace(self.info, **changed)

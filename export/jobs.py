@@ -26,7 +26,9 @@ PROGRAM_INFO = "program.json"
 
 
 class ProgramJob(msgspec.Struct, frozen=True, kw_only=True):
-    """The program step's task. `calibration` None: no precision asked for needs it."""
+    """The program step's task. `calibration` None: no precision asked for needs it; `bake` has
+    the words of ``--bake``.
+    """
 
     source: Source
     directory: Path
@@ -36,6 +38,7 @@ class ProgramJob(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     method: Method = "min-max"
     preprocessing: Preprocessing | None = None
+    bake: tuple[str, ...] = ()
 
 
 class Port(msgspec.Struct, frozen=True, kw_only=True):

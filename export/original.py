@@ -19,6 +19,7 @@ from torch.export import ExportedProgram
 
 from export import artifact, program, source, verify
 from export.artifact import MODEL_FILES, ArtifactError, Manifest, Tensor
+from export.bake import bake
 from export.capturing import capture_file
 from export.child import Children
 from export.precision import PRECISIONS, ExportError
@@ -76,7 +77,7 @@ def _candidates(
         return
     for beside in sorted(directory.absolute().parent.glob("torch-fp32*")):
         if not beside.name.endswith(artifact.FAILED):
-            yield str(beside), partial(_artifact, beside)
+            yield str(beside), partial(_artifact, beside, manifest)
     stated = manifest.network.weights
     if stated.origin in {"random", "trained"} and _in_zoo(manifest.network.name):
         seeded = f", seed {stated.seed}" if stated.origin == "random" else ""
@@ -94,9 +95,28 @@ def _in_zoo(name: str) -> bool:
     return True
 
 
-def _artifact(directory: Path) -> ExportedProgram:
+def _artifact(directory: Path, of: Manifest) -> ExportedProgram:
+    """Return the program of an artifact, with what `of` has baked in where it has nothing."""
     manifest = artifact.load(directory)
-    return program.load(directory / MODEL_FILES[manifest.format])
+    found = program.load(directory / MODEL_FILES[manifest.format])
+    return found if manifest.network.baked else _baked(found, of)
+
+
+def _baked(found: ExportedProgram, manifest: Manifest) -> ExportedProgram:
+    if manifest.network.baked and _fits(found, manifest):
+        bake(found, manifest.network.baked)
+    return found
+
+
+def _fits(found: ExportedProgram, manifest: Manifest) -> bool:
+    """Tell whether a program has the artifact's inputs, and as many outputs."""
+    wanted = [channel_first(tensor) for tensor in manifest.contract.inputs]
+    try:
+        shapes, _ = program.input_shapes(found, wanted[0][0])
+    except ArtifactError:
+        return False
+    outputs = found.graph_signature.user_outputs
+    return shapes == wanted and len(outputs) == len(manifest.contract.outputs)
 
 
 def _named(name: str, weights: Path | None, manifest: Manifest) -> ExportedProgram:
@@ -115,7 +135,7 @@ def _named(name: str, weights: Path | None, manifest: Manifest) -> ExportedProgr
         if python:
             target = Path(scratch) / "captured.pt2"
             capture_file(Children(), found[0], target, Path(scratch) / "capture.log")
-        return program.make(found[0], Path(scratch)).program
+        return _baked(program.make(found[0], Path(scratch)).program, manifest)
 
 
 def channel_first(tensor: Tensor) -> tuple[int, ...]:

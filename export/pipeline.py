@@ -53,7 +53,7 @@ WEIGHT_COPIES = 8
 @dataclass(frozen=True)
 class Request:
     """What to export, where to, and how. `calibration` is data, random, or None: not needed;
-    `quantizing.keep_float` are patterns of layers' names.
+    `quantizing.keep_float` are patterns of layers' names; `bake` has the words of ``--bake``.
     """
 
     sources: tuple[Source, ...]
@@ -65,6 +65,7 @@ class Request:
     images: int = 128
     quantizing: Quantizing = field(default_factory=Quantizing)
     preprocessing: Preprocessing | None = None
+    bake: tuple[str, ...] = ()
     coreml: CoremlInterface = field(default_factory=CoremlInterface)
     jobs: int | None = None
 
@@ -263,6 +264,7 @@ def _program_job(request: Request, source: Source, directory: Path) -> ProgramJo
         images=request.images,
         method=request.quantizing.method,
         preprocessing=request.preprocessing,
+        bake=request.bake,
     )
 
 

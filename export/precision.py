@@ -1,7 +1,7 @@
 """Precisions as data: how weights and activations are stored, and how close a file must stay."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from export.artifact import ArtifactError, Tolerance, variant_name
 
@@ -51,6 +51,8 @@ FORMATS = {
 }
 # `all`: what goes to a device. The torch program is the reference, made when asked for by name.
 SHIPPED = ("onnx", "tflite", "coreml")
+# What can be made part of a network before it is converted.
+BAKES = ("preprocess", "softmax")
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,30 @@ class Variant:
     precision: Precision
     io: str = "float32"
     batch: int = 1
+    baked: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The artifact's directory: ``tflite-int8``, ``onnx-fp32-b8``, ``tflite-int8-io-int8``."""
-        return variant_name(self.format, self.precision.name, self.batch, self.io)
+        return variant_name(self.format, self.precision.name, self.batch, self.io, self.baked)
+
+
+def to_bake(asked: list[str]) -> tuple[str, ...]:
+    """Return what is to be made part of the network, each once and in the order of its running.
+
+    Raises:
+        ExportError: an unknown name (near misses are listed).
+    """
+    found = _expand("step to bake", asked, list(BAKES), list(BAKES))
+    return tuple(word for word in BAKES if word in found)
 
 
 def plan(
-    formats: list[str], precisions: list[str], io: str = "float32", batch: int = 1
+    formats: list[str],
+    precisions: list[str],
+    io: str = "float32",
+    batch: int = 1,
+    baked: tuple[str, ...] = (),
 ) -> list[Variant]:
     """Return the variants for the formats and precisions asked for, each once.
 
@@ -80,7 +97,7 @@ def plan(
         raise ExportError("--format and --precision each name at least one, or 'all'")
     chosen = _expand("format", formats, list(FORMATS), list(SHIPPED))
     wanted = _expand("precision", precisions, list(PRECISIONS), ["fp32", "fp16", "int8"])
-    variants = [_variant(f, p, io, batch) for f in chosen for p in wanted]
+    variants = [replace(_variant(f, p, io, batch), baked=baked) for f in chosen for p in wanted]
     if io != "float32" and not any(v.io == io for v in variants):
         raise ExportError("--io int8 applies to tflite at int8 only; add --precision int8")
     return list(dict.fromkeys(variants))

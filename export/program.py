@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch.export import ExportedProgram
 
-from export import calibration, capture, guard
+from export import bake, calibration, capture, guard
 from export.artifact import Calibration, Network, Weights
 from export.child import steps
 from export.drift import first_norm
@@ -190,12 +190,20 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
     made = make(job.source, job.directory)
     preprocessing = job.preprocessing or made.preprocessing
     shapes, dynamic = input_shapes(made.program, job.batch)
+    network, layers = _network(job.source.name, made), weighted_layers(made.program)
+    meaning = made.output or _guess_output(made.program)
+    baked = bake.choose(made.program, job.bake, preprocessing, meaning)
+    if baked:
+        bake.bake(made.program, baked)
+        network = msgspec.structs.replace(network, baked=baked)
+        meaning = "probabilities" if baked.softmax else meaning
+    inside = baked.preprocessing if baked else None
     send(Event(event="stage", stage="running the original"))
-    rows, golden = calibration.golden(job.data, preprocessing, shapes, job.source.seed)
+    prepared, golden = calibration.golden(job.data, preprocessing, shapes, job.source.seed)
+    rows = [bake.pixels(array, inside) for array in prepared]
     results = run_rows(made.program, rows, job.batch)
     inputs = _ports(_input_names(made.program), shapes)
     told = results[0].shape[1] if len(results) == 1 and results[0].ndim == 2 else None
-    meaning = made.output or _guess_output(results)
     names, sizes = _output_names(results, meaning), [(job.batch, *r.shape[1:]) for r in results]
     outputs = _ports(names, sizes)
     arrays: dict[str, Any] = {f"in.{p.name}": a for p, a in zip(inputs, rows, strict=True)}
@@ -203,18 +211,22 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
     np.savez(job.directory / "golden.npz", **arrays)
     capture.save(made.program, job.directory / PROGRAM)
     return ProgramInfo(
-        network=_network(job.source.name, made),
+        network=network,
         inputs=inputs,
         outputs=outputs,
         dynamic_batch=dynamic,
-        preprocessing=preprocessing,
+        preprocessing=bake.of_pixels(inside) if inside else preprocessing,
         postprocessing=POSTPROCESSING[meaning],
         classes=made.classes,
         golden=golden,
         calibration=_calibrate(
-            job, preprocessing, inputs, _guard(made.program, None if dynamic else job.batch, told)
+            job,
+            preprocessing,
+            inputs,
+            _guard(made.program, None if dynamic else job.batch, told, inside),
+            inside,
         ),
-        layers=weighted_layers(made.program),
+        layers=layers,
     )
 
 
@@ -223,6 +235,7 @@ def _calibrate(
     preprocessing: Preprocessing | None,
     inputs: Sequence[Port],
     guarding: calibration.Guard,
+    inside: Preprocessing | None,
 ) -> Calibration | None:
     if job.calibration is None:
         return None
@@ -235,14 +248,20 @@ def _calibrate(
         method=job.method,
         guard=guarding,
     )
-    named: dict[str, Any] = {p.name: a for p, a in zip(inputs, arrays, strict=True)}
+    named: dict[str, Any] = {
+        p.name: bake.pixels(a, inside) for p, a in zip(inputs, arrays, strict=True)
+    }
     np.savez(job.directory / "calibration.npz", **named)
     return described
 
 
-def _guard(program: ExportedProgram, batch: int | None, classes: int | None) -> calibration.Guard:
+def _guard(
+    program: ExportedProgram, batch: int | None, classes: int | None, inside: Preprocessing | None
+) -> calibration.Guard:
+    """Return the guard of prepared images; `inside` is the preprocessing within the program."""
+
     def check(images: Array, labels: Array, source: str) -> tuple[str, ...]:
-        drift = first_norm(program, images, batch)
+        drift = first_norm(program, bake.pixels(images, inside), batch)
         return guard.check(images, labels, source, classes, drift)
 
     return check
@@ -308,9 +327,11 @@ def _input_names(program: ExportedProgram) -> list[str]:
     return ["image"] if len(names) == 1 else names
 
 
-def _guess_output(results: Sequence[Array]) -> Output | None:
+def _guess_output(program: ExportedProgram) -> Output | None:
     """Take a single row of numbers for an image as the scores of classes."""
-    return "logits" if len(results) == 1 and results[0].ndim == 2 else None
+    names = program.graph_signature.user_outputs
+    values = [n.meta["val"] for n in program.graph.nodes if n.name in names]
+    return "logits" if len(names) == len(values) == 1 and values[0].ndim == 2 else None
 
 
 def _output_names(results: Sequence[Array], meaning: Output | None) -> list[str]:

@@ -73,7 +73,9 @@ class Converter:
     @cached_property
     def _network(self) -> torch.nn.Module:
         """The network with what the file has around it."""
-        return self._app.wrap(folded(self._job.directory / PROGRAM).module())
+        program = folded(self._job.directory / PROGRAM)
+        self._app.wrap(program)
+        return program.module()
 
     @cached_property
     def _golden(self) -> dict[str, Array]:

@@ -1,5 +1,6 @@
 """A contract in words, and in the line of code that follows it. No library is needed."""
 
+import math
 from collections.abc import Sequence
 
 from export.artifact import Contract, Tensor
@@ -18,10 +19,17 @@ def preprocessing(steps: Preprocessing | None) -> str:
         resized = f"resize to {height}x{width}"
     else:
         resized = f"resize the shorter side to {steps.resize}, cut {height}x{width} from the centre"
+    fitted = f"{COLOURS[steps.channels]}, {resized} (bilinear, antialiased)"
+    if takes_pixels(steps):
+        return f"{fitted}, values from 0 to 255 as they are"
     return (
-        f"{COLOURS[steps.channels]}, {resized} (bilinear, antialiased), divide by 255, subtract "
-        f"{numbers(steps.mean)}, divide by {numbers(steps.std)}"
+        f"{fitted}, divide by 255, subtract {numbers(steps.mean)}, divide by {numbers(steps.std)}"
     )
+
+
+def takes_pixels(steps: Preprocessing) -> bool:
+    """Tell whether an input is an image's own values, 0 to 255: the file normalises them itself."""
+    return not any(steps.mean) and all(math.isclose(255 * s, 1, rel_tol=1e-6) for s in steps.std)
 
 
 def numbers(values: Sequence[float]) -> str:
@@ -40,9 +48,13 @@ def feeding(contract: Contract) -> list[str]:
         return []
     axis = "[..., None]" if steps.channels == 1 else ""
     moved = "x.transpose(2, 0, 1)" if tensor.layout == "NCHW" else "x"
-    return [
-        f'x = np.asarray(image.convert("{MODES[steps.channels]}"), np.float32){axis} / 255',
+    decoded = f'x = np.asarray(image.convert("{MODES[steps.channels]}"), np.float32){axis}'
+    normalised = [
+        f"{decoded} / 255",
         f"x = (x - {numbers(steps.mean)}) / {numbers(steps.std)}",
+    ]
+    return [
+        *([decoded] if takes_pixels(steps) else normalised),
         *_quantizing(tensor),
         f'x = {moved}[None].astype("{tensor.dtype}")',
     ]

@@ -3,10 +3,9 @@
 import msgspec
 import numpy as np
 import pytest
-import torch
 
 from export.artifact import Network, Weights
-from export.coreml_interface import Wrapper, application
+from export.coreml_interface import application
 from export.jobs import CoremlInterface, Port, ProgramInfo
 from export.precision import ExportError
 from models.preprocess import Preprocessing
@@ -39,13 +38,6 @@ def changed(**fields: object) -> ProgramInfo:
     return msgspec.structs.replace(INFO, **fields)
 
 
-def test_normalising_in_the_file_is_exact_for_deviations_that_differ_by_channel() -> None:
-    pixels = torch.randint(0, 256, (1, 3, 4, 4)).float()
-    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (COLOUR.mean, COLOUR.std))
-    wrapped = Wrapper(torch.nn.Identity(), COLOUR, softmax=False)
-    torch.testing.assert_close(wrapped(pixels), (pixels / 255 - mean) / std)
-
-
 def test_prepared_inputs_become_the_nearest_picture() -> None:
     app = application(INFO, BOTH)
     pixels = np.random.default_rng(1).integers(0, 256, (2, 3, 4, 4)).astype(np.float32)
@@ -57,9 +49,9 @@ def test_prepared_inputs_become_the_nearest_picture() -> None:
 
 def test_a_plain_file_has_nothing_around_the_network() -> None:
     app = application(changed(preprocessing=None, classes=None), CoremlInterface())
-    network = torch.nn.Identity()
     assert not app.wraps
-    assert app.wrap(network) is network
+    assert app.interface().inputs[0].name == "image"
+    assert app.types() == {}
 
 
 def test_probabilities_are_not_turned_into_probabilities_again() -> None:

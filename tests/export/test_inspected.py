@@ -229,6 +229,19 @@ class TestWording:
         assert names["x"].dtype == np.int8
         np.testing.assert_allclose(names["x"][0, :, :, 0], stored, atol=1)
 
+    def test_pixels_are_given_as_they_are(self):
+        import numpy as np
+        from PIL import Image
+
+        contract = self.contract("NHWC", (1, 4, 4, 3))
+        steps = Preprocessing(channels=3, size=(4, 4), mean=(0.0,) * 3, std=(1 / 255,) * 3)
+        contract = msgspec.structs.replace(contract, preprocessing=steps)
+        pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+        names = {"np": np, "image": Image.fromarray(pixels)}
+        exec("\n".join(wording.feeding(contract)), names)
+        np.testing.assert_array_equal(names["x"][0], pixels)
+        assert wording.preprocessing(steps).endswith("values from 0 to 255 as they are")
+
     def test_an_input_that_is_no_image_has_no_code(self):
         assert wording.feeding(self.contract("NC", (1, 10))) == []
 

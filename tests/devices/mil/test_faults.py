@@ -27,7 +27,7 @@ from devices.mil.tensors import tensor_type
 from export import artifact, constants, pipeline, source, verify
 from export.artifact import Manifest, Proof
 from export.capture import capture
-from export.cli import prove
+from export.cli_prove import prove
 from export.jobs import PROGRAM
 from export.precision import plan
 from models.layers import LocalResponseNorm
@@ -111,7 +111,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     manifests = {p: artifact.load(d) for p, d in directories.items()}
     scratch = tmp_path_factory.mktemp("scratch")
     shutil.copyfile(out / "net.pt2", scratch / PROGRAM)
-    shutil.copyfile(directories["fp32"] / artifact.GOLDEN, scratch / artifact.GOLDEN)
     return Exported(directories, manifests, scratch)
 
 
@@ -128,7 +127,8 @@ def proof_of(exported: Exported, precision: str, package: Path) -> Proof:
     except mil.MilError as error:
         return Proof(verified=False, reason=str(error))
     got = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
-    found = constants.check(package, exported.scratch, manifest.quantization.weights)
+    golden = exported.directories[precision] / artifact.GOLDEN
+    found = constants.check(package, exported.scratch, golden, manifest.quantization.weights)
     return verify.judged(verify.prove(manifest, expected, got, alarms), found)
 
 
