@@ -34,6 +34,28 @@ SMALL = {
     "senet": "_32",
     "vgg": "_0.25_32",
 }
+# More of the same layers as a network before them: float32 and int8 will do.
+DEEPER = {
+    *(
+        "resnet44",
+        "resnet56",
+        "resnet110",
+        "resnet101",
+        "resnet152",
+        "resnet101_v1",
+        "resnet152_v1",
+    ),
+    *(
+        "se_resnet101",
+        "se_resnet152",
+        "vgg13",
+        "vgg16",
+        "vgg19",
+        "vgg13_bn",
+        "vgg16_bn",
+        "vgg19_bn",
+    ),
+}
 QUICK = {"lenet5", "mobilenet_v1", "inception_reduced"}
 NETWORKS = [(n, n + SMALL.get(f.name, "")) for f in FAMILIES for n in f.networks]
 SIZES = [n for n in names() if n not in dict(NETWORKS) and "@" not in n]
@@ -72,14 +94,16 @@ def export(tmp_path: Path) -> Callable[[str, list[Variant]], dict[str, Manifest]
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("network", "name"),
     [
-        pytest.param(resolve(small).name, id=n, marks=[] if n in QUICK else pytest.mark.slow)
+        pytest.param(n, resolve(small).name, id=n, marks=[] if n in QUICK else pytest.mark.slow)
         for n, small in (*NETWORKS, ENSEMBLE)
     ],
 )
-def test_every_network_is_proved_in_every_file_that_runs_here(export, name: str) -> None:
-    check(export(name, VARIANTS))
+def test_every_network_is_proved_in_every_file_that_runs_here(
+    export, network: str, name: str
+) -> None:
+    check(export(name, plan(["all"], ["fp32", "int8"]) if network in DEEPER else VARIANTS))
 
 
 @pytest.mark.slow

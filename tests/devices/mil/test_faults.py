@@ -43,7 +43,9 @@ class Net(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU6())
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.Hardtanh(0.0, 5.9)
+        )
         self.depth = nn.Conv2d(16, 16, 3, 1, 1, groups=16)
         self.norm = LocalResponseNorm(alpha=0.5)
         self.one = nn.Conv2d(16, 16, 3, 1, 1)
