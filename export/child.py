@@ -71,8 +71,9 @@ class Children:
 
 
 def _environment() -> dict[str, str]:
+    """Return the children's environment: quiet, and a thread each, as several run side by side."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
-    return os.environ | quiet
+    return {"OMP_NUM_THREADS": "1"} | os.environ | quiet
 
 
 def _module(name: str) -> list[str]:

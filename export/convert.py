@@ -5,6 +5,7 @@ golden data in the file's own layout, and an event with its contract and recipe.
 """
 
 import importlib
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -74,6 +75,9 @@ CONVERTERS = {
     "coreml": "export.to_coreml",
     "torch": "export.to_torch",
 }
+# What a converter imports where it finds it, and our conversions have no use for: half of
+# coremltools' start.
+UNUSED = {"coreml": ("sklearn", "torchao", "transformers")}
 
 
 def plain(name: str, shape: tuple[int, ...]) -> Tensor:
@@ -203,4 +207,5 @@ def _computation(job: ConvertJob, variant: VariantJob) -> Computation | None:
 
 if __name__ == "__main__":
     for _job, _send in steps(ConvertJob):
+        sys.modules.update(dict.fromkeys(UNUSED.get(_job.format, ())))  # type: ignore[arg-type]
         perform(_job, _send)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from devices import mil
 from export.jobs import Quantizing
@@ -39,7 +38,6 @@ def observed(
             names.add(name)
             ranges.observe(name, values)
 
-    torch.set_num_threads(1)  # for one small image, threads mostly wait for each other
     runner = mil.load(package)
     for one in inputs:
         runner.run(one, keep)

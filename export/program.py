@@ -7,6 +7,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +72,15 @@ def load(path: Path) -> ExportedProgram:
         ) from None
 
 
+@lru_cache(maxsize=1)
 def folded(path: Path) -> ExportedProgram:
-    """Read a `.pt2` file for a converter: as `load` does, with batch norms folded."""
+    """Read a `.pt2` file for a converter: as `load` does, with batch norms folded.
+
+    Read once a process; nobody may change what is returned.
+    """
     program = load(path)
     fold(program)
     return program
-
-
-def static(program: ExportedProgram, shapes: Sequence[tuple[int, ...]]) -> ExportedProgram:
-    """Return the program with its batch fixed to that of `shapes`, as mobile converters want it."""
-    inputs = tuple(torch.zeros(shape) for shape in shapes)
-    return torch.export.export(program.module(), inputs)
 
 
 def input_shapes(program: ExportedProgram, batch: int) -> tuple[list[tuple[int, ...]], bool]:

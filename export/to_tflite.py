@@ -21,7 +21,7 @@ from export.artifact import Quantization, Tensor
 from export.convert import Interface, Variant, calibration_inputs, layout
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import ExportError, Precision
-from export.program import folded, static
+from export.program import folded
 from export.ranges import Ranges
 from export.tflite_names import align, name_interface, outputs_between, rename
 from export.tflite_ranges import SIGNATURE, activation_ranges
@@ -91,9 +91,7 @@ class Converter:
     @cached_property
     def _float(self) -> FloatFile:
         """The float32 file, converted once, with its tensors named after the layers."""
-        program = static(
-            folded(self._job.directory / PROGRAM), [p.shape for p in self._info.inputs]
-        )
+        program = folded(self._job.directory / PROGRAM)
         wrapped = _ChannelsLast(program.module(), self._info)
         samples = {p.name: _moved(torch.zeros(p.shape), 1, 3) for p in self._info.inputs}
         path = self._job.scratch / "float.tflite"
