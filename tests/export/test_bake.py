@@ -209,7 +209,7 @@ def test_diagnose_finds_the_original_and_bakes_it_likewise(
 ) -> None:
     result = cli("export", "diagnose", exported / f"{format}-int8{BAKED}", "--json")
     assert result.returncode == 0, result.stderr
-    layers = [layer["name"] for layer in json.loads(result.stdout)["layers"]]
+    layers = [layer["layer"] for layer in json.loads(result.stdout)["layers"]]
     assert "features.0.0" in layers
     assert any(name.startswith("preprocess") for name in layers)
 
