@@ -27,9 +27,10 @@ from export.coreml_program import (
     with_between,
 )
 from export.coreml_quantization import GRANULARITY, TARGETS, Configured, activations, weights
+from export.fold import fold
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import Precision
-from export.program import folded
+from export.program import folded, load
 from export.verify import calibrated_rows
 
 
@@ -73,7 +74,11 @@ class Converter:
     @cached_property
     def _network(self) -> torch.nn.Module:
         """The network with what the file has around it."""
-        program = folded(self._job.directory / PROGRAM)
+        path = self._job.directory / PROGRAM
+        if not self._app.wraps:
+            return folded(path).module()
+        program = load(path)  # of its own, which may be changed
+        fold(program)
         self._app.wrap(program)
         return program.module()
 

@@ -1,5 +1,6 @@
 """The intermediate values of a TFLite file, by LiteRT without delegates, every tensor kept."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ KERNELS = (OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.BUIL
 
 
 def read(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Trace:
-    """Read a file whose signature names `inputs` and `outputs`.
+    """Read a file whose signature names `inputs` and `outputs`, or numbers them in this order.
 
     Raises:
         ValueError: it is not a TFLite file, or LiteRT cannot run it without delegates.
@@ -28,15 +29,21 @@ def read(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Trace:
     values = _Values(interpreter, graph)
     operators = [o for o in graph.operators if values.computed(o.inputs)]
     runner = interpreter.get_signature_runner()
-    ends = runner.get_input_details() | runner.get_output_details()
-    places = [ends[name]["index"] for name in inputs]
+    places = _places(runner.get_input_details(), inputs)
     return Trace(
         steps=tuple(_step(operator, values) for operator in operators),
         inputs=tuple(map(str, places)),
-        outputs=tuple(str(ends[name]["index"]) for name in outputs),
+        outputs=tuple(map(str, _places(runner.get_output_details(), outputs))),
         run=_runner(interpreter, values, places),
         grids=values.grids(),
     )
+
+
+def _places(details: dict[str, Any], names: Sequence[str]) -> list[int]:
+    """Return the tensors' numbers in the order of `names`; other converters call them args_0."""
+    if set(names) != set(details):
+        names = sorted(details, key=lambda name: [int(n) for n in re.findall(r"\d+", name)][-1:])
+    return [int(details[name]["index"]) for name in names]
 
 
 def _interpreter(path: Path) -> Interpreter:
