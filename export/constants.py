@@ -183,6 +183,17 @@ def _instead(file: Sequence[Layer], network: Sequence[Layer]) -> Iterator[tuple[
             yield other.stored[0], own.weight.reshape(other.weight.shape)
             if other.stored[1] and own.bias.shape == other.bias.shape:
                 yield other.stored[1], own.bias
+        elif _is_rounded(own.weight, other.weight):
+            yield other.stored[0], own.weight.reshape(other.weight.shape)
+
+
+def _is_rounded(own: Array, stored: Array) -> bool:
+    """Tell whether weights are a layer's own rounded to 8 bits a channel: nothing was folded in."""
+    if own.size != stored.size or len(own) != len(stored):
+        return False
+    rows, rounded = own.reshape(len(own), -1), stored.reshape(len(own), -1)
+    steps = np.abs(rows).max(axis=1, keepdims=True) / 127
+    return bool((np.abs(rows - rounded) <= steps).all())
 
 
 def _rows(inputs: Array) -> list[int]:
