@@ -56,6 +56,9 @@ DEEPER = {
         "vgg19_bn",
     ),
 }
+# Untrained, its values shrink from layer to layer, with no shortcut, until float16 and int8 files
+# have nothing left of them: the proof refutes them, and rightly.
+VANISHING = {"plain34"}
 QUICK = {"lenet5", "mobilenet_v1", "inception_reduced"}
 NETWORKS = [(n, n + SMALL.get(f.name, "")) for f in FAMILIES for n in f.networks]
 SIZES = [n for n in names() if n not in dict(NETWORKS) and "@" not in n]
@@ -103,7 +106,14 @@ def export(tmp_path: Path) -> Callable[[str, list[Variant]], dict[str, Manifest]
 def test_every_network_is_proved_in_every_file_that_runs_here(
     export, network: str, name: str
 ) -> None:
-    check(export(name, plan(["all"], ["fp32", "int8"]) if network in DEEPER else VARIANTS))
+    check(export(name, variants_of(network)))
+
+
+def variants_of(network: str) -> list[Variant]:
+    """Return what a network is exported to here."""
+    if network in VANISHING:
+        return plan(["all"], ["fp32"])
+    return plan(["all"], ["fp32", "int8"]) if network in DEEPER else VARIANTS
 
 
 @pytest.mark.slow
