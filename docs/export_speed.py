@@ -16,12 +16,16 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 INPUTS = 8
 FORMATS = ("onnx", "tflite", "coreml")
 
 
-def network(name: str):  # noqa: ANN201 -- torch is imported late
+def network(name: str) -> "tuple[torch.nn.Module, torch.Tensor]":
     """Return the network and an example input."""
     import torch
 

@@ -17,7 +17,7 @@ from torch.fx import Node
 from export.artifact import Baked
 from export.precision import ExportError
 from models.family import Output
-from models.operators import is_view, kind_of
+from models.operators import kind_of, storage_of
 from models.preprocess import Preprocessing
 
 aten = torch.ops.aten
@@ -83,8 +83,7 @@ def _require_scores(program: ExportedProgram, meaning: Output | None) -> None:
 
 
 def _is_softmax(node: Node) -> bool:
-    while is_view(node):
-        node = node.all_input_nodes[0]
+    node = storage_of(node)
     return node.op == "call_function" and kind_of(node) in {"softmax", "_softmax"}
 
 

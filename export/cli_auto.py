@@ -20,7 +20,7 @@ from devices.local import LocalDevice
 from export import artifact, original, pipeline, trace, verify
 from export.artifact import Manifest, Retained
 from export.auto import by_noise, fewest
-from export.cli_prove import prove, prove_once
+from export.cli_prove import prove_elsewhere, prove_once
 from export.diagnose import Diagnoser
 from export.pipeline import Outcome, Request, Update
 from export.precision import PRECISIONS, ExportError, Variant
@@ -82,7 +82,7 @@ class Budgeting:
         try:
             retained = self._retained(path, made)
             if mendable and (outcome.error or retained.drop > self.budget.drop):
-                return self._mended(outcome, made, path)
+                return self._mended(outcome, made, path, retained)
         except (WorkerError, ExportError) as error:
             return replace(outcome, error=f"its accuracy was not measured: {error}", exit_code=1)
         return self._kept(outcome, made, path, retained)
@@ -114,7 +114,7 @@ class Budgeting:
         finally:
             session.close()
 
-    def _mended(self, outcome: Outcome, made: Manifest, path: Path) -> Outcome:
+    def _mended(self, outcome: Outcome, made: Manifest, path: Path, before: Retained) -> Outcome:
         """Keep layers in float, those first whose own error does most to the output."""
         name, variant = made.network.name, self._variant(made)
         order = self._order(name, path, made)
@@ -132,7 +132,7 @@ class Budgeting:
 
         kept = fewest(order, good)
         if kept is None:
-            return self._kept(outcome, made, path, self._retained(path, made))
+            return self._kept(outcome, made, path, before)
         again, retained = tried[kept]
         assert again.manifest is not None
         assert again.path is not None
@@ -140,7 +140,8 @@ class Budgeting:
         artifact.publish(again.path, final)
         if path != final:
             shutil.rmtree(path)
-        proof, _ = prove(final, again.manifest)
+        also = prove_elsewhere(final, again.manifest)
+        proof = msgspec.structs.replace(again.manifest.proof, also=also)
         manifest = msgspec.structs.replace(again.manifest, proof=proof)
         mended = replace(outcome, manifest=manifest, path=final, error=None)
         return self._kept(mended, manifest, final, retained)

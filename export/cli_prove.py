@@ -21,10 +21,14 @@ def prove(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
     The first runtime decides; the others show where else the file runs (`Proof.also`).
     """
     proof, outputs = prove_once(directory, manifest)
+    return msgspec.structs.replace(proof, also=prove_elsewhere(directory, manifest)), outputs
+
+
+def prove_elsewhere(directory: Path, manifest: Manifest) -> tuple[OtherProof, ...]:
+    """Run an artifact in the runtimes beside the one that decides."""
     device = LocalDevice()
     others = [*device.runtimes(manifest.format), *device.references(manifest.format)][1:]
-    also = tuple(_other(device, name, directory, manifest) for name in others)
-    return msgspec.structs.replace(proof, also=also), outputs
+    return tuple(_other(device, name, directory, manifest) for name in others)
 
 
 def prove_once(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:

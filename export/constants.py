@@ -22,8 +22,8 @@ from devices import mil
 from export import verify
 from export.artifact import Constants
 from export.jobs import PROGRAM
-from export.program import folded, weighted_layers
-from models.operators import is_view, kind_of, operator_name
+from export.program import shared, weighted_layers
+from models.operators import is_view, kind_of, operator_name, storage_of
 
 Array = npt.NDArray[Any]
 # Half a unit in the last place, relative; folding in another order may cost float32 a few of them.
@@ -57,7 +57,7 @@ class Layer:
 @lru_cache(maxsize=1)
 def of_network(directory: Path) -> list[Layer]:
     """Return the layers of the program in an export's scratch directory, batch norms folded."""
-    return of_program(folded(directory / PROGRAM))
+    return of_program(shared(directory / PROGRAM))
 
 
 def of_program(program: ExportedProgram) -> list[Layer]:
@@ -90,14 +90,8 @@ def _folds(layer: Node) -> bool:
     [node] = layer.users
     if is_view(node):
         return _folds(node)
-    computed = [n for n in node.all_input_nodes if _source(n).op == "call_function"]
+    computed = [n for n in node.all_input_nodes if storage_of(n).op == "call_function"]
     return kind_of(node) in FOLDED and len(computed) < 2
-
-
-def _source(node: Node) -> Node:
-    while is_view(node):
-        node = node.all_input_nodes[0]
-    return node
 
 
 def of_package(path: Path) -> list[Layer]:
@@ -145,21 +139,21 @@ def check(path: Path, directory: Path, golden: Path, weights: str) -> Constants 
         network = of_network(directory)
         found = compare(network, file, weights)
         return found and msgspec.structs.replace(
-            found, structure_db=structure(program, file, network, golden)
+            found, structure_db=structure(program, file, network, golden, weights)
         )
     except mil.MilError:
         return None
 
 
 def structure(
-    program: mil.Program, file: Sequence[Layer], network: Sequence[Layer], path: Path
+    program: mil.Program, file: Sequence[Layer], network: Sequence[Layer], path: Path, weights: str
 ) -> float:
     """Return the PSNR in dB of the file with the network's own weights in it and nothing rounded.
 
     What is left to be wrong is all but the weights: how layers are joined, their strides, paddings
     and axes, and constants like the bounds of a clip; nothing of it hides below rounding.
     """
-    instead = dict(_instead(file, network))
+    instead = dict(_instead(file, network, weights))
     with np.load(path, allow_pickle=False) as arrays:
         golden = dict(arrays)
     inputs = {p.name: golden[f"in.{p.name}"] for p in program.inputs}
@@ -177,23 +171,25 @@ def structure(
     return round(float(np.nan_to_num(min(figures))), 2)
 
 
-def _instead(file: Sequence[Layer], network: Sequence[Layer]) -> Iterator[tuple[str, Array]]:
+def _instead(
+    file: Sequence[Layer], network: Sequence[Layer], weights: str
+) -> Iterator[tuple[str, Array]]:
+    """Yield the constants to put the network's own numbers into, with those numbers."""
     for own, other in zip(network, file, strict=True):
-        if own.certain and other.certain:
+        if not other.certain:
+            continue
+        if own.certain or _is_rounded(own, other, weights):
             yield other.stored[0], own.weight.reshape(other.weight.shape)
-            if other.stored[1] and own.bias.shape == other.bias.shape:
-                yield other.stored[1], own.bias
-        elif _is_rounded(own.weight, other.weight):
-            yield other.stored[0], own.weight.reshape(other.weight.shape)
+        if own.certain and other.stored[1] and own.bias.shape == other.bias.shape:
+            yield other.stored[1], own.bias
 
 
-def _is_rounded(own: Array, stored: Array) -> bool:
-    """Tell whether weights are a layer's own rounded to 8 bits a channel: nothing was folded in."""
-    if own.size != stored.size or len(own) != len(stored):
+def _is_rounded(own: Layer, other: Layer, weights: str) -> bool:
+    """Tell whether a file's weights are the layer's but for rounding: nothing was folded in."""
+    if not _alike(own, other):
         return False
-    rows, rounded = own.reshape(len(own), -1), stored.reshape(len(own), -1)
-    steps = np.abs(rows).max(axis=1, keepdims=True) / 127
-    return bool((np.abs(rows - rounded) <= steps).all())
+    weight = own.weight.reshape(other.weight.shape)
+    return _ratio(weight, other.weight, _allowed(weight, weights)) <= 1
 
 
 def _rows(inputs: Array) -> list[int]:

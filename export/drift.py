@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch.export import ExportedProgram
-from torch.fx import GraphModule, Interpreter
+from torch.fx import GraphModule, Interpreter, Node
 
 from export.guard import Array, Drift
-from models.operators import SYNONYMS
+from models.operators import kind_of
 
 IMAGES = 64
 
@@ -25,12 +25,12 @@ class _Found(Exception):  # noqa: N818 -- not an error: it ends the run early
 class _UntilNorm(Interpreter):
     """Runs a program as far as its first batch norm."""
 
-    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+    def run_node(self, n: Node) -> Any:
         """Stop at a batch norm: its operands are x, weight, bias, mean, variance."""
-        name = str(getattr(target, "overloadpacket", target)).rpartition(".")[2]
-        if SYNONYMS.get(name, name) == "batch_norm":
-            raise _Found((args[0], args[3], args[4]))
-        return super().call_function(target, args, kwargs)
+        if n.op == "call_function" and kind_of(n) == "batch_norm":
+            operands, _ = self.fetch_args_kwargs_from_env(n)
+            raise _Found((operands[0], operands[3], operands[4]))
+        return super().run_node(n)
 
 
 def first_norm(program: ExportedProgram, images: Array, batch: int | None) -> Drift | None:

@@ -27,7 +27,7 @@ from export.layers import WeightedLayer
 from export.precision import ExportError
 from export.source import Source
 from models.family import Output
-from models.operators import is_view, kind_of
+from models.operators import kind_of, storage_of
 from models.preprocess import Preprocessing
 
 WEIGHTED = {"bmm", "conv", "conv_transpose2d", "depthwise conv", "linear", "matmul", "mm"}
@@ -72,15 +72,17 @@ def load(path: Path) -> ExportedProgram:
         ) from None
 
 
-@lru_cache(maxsize=1)
 def folded(path: Path) -> ExportedProgram:
-    """Read a `.pt2` file for a converter: as `load` does, with batch norms folded.
-
-    Read once a process; nobody may change what is returned.
-    """
+    """Read a `.pt2` file for a converter: as `load` does, with batch norms folded."""
     program = load(path)
     fold(program)
     return program
+
+
+@lru_cache(maxsize=1)
+def shared(path: Path) -> ExportedProgram:
+    """Return what `folded` does, read once a process; nobody may change it."""
+    return folded(path)
 
 
 def input_shapes(program: ExportedProgram, batch: int) -> tuple[list[tuple[int, ...]], bool]:
@@ -291,15 +293,9 @@ def _weight(program: ExportedProgram, node: torch.fx.Node) -> str | None:
     if node.op != "call_function" or kind_of(node) not in WEIGHTED:
         return None
     parameters = program.graph_signature.inputs_to_parameters
-    operands = [_root(argument).name for argument in node.all_input_nodes]
+    operands = [storage_of(argument).name for argument in node.all_input_nodes]
     weights = [parameters[name] for name in operands if name in parameters]
     return next((name for name in weights if program.state_dict[name].ndim > 1), None)
-
-
-def _root(node: torch.fx.Node) -> torch.fx.Node:
-    while is_view(node):
-        node = node.all_input_nodes[0]
-    return node
 
 
 def _network(name: str, made: Made) -> Network:

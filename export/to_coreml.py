@@ -27,10 +27,9 @@ from export.coreml_program import (
     with_between,
 )
 from export.coreml_quantization import GRANULARITY, TARGETS, Configured, activations, weights
-from export.fold import fold
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import Precision
-from export.program import folded, load
+from export.program import folded, shared
 from export.verify import calibrated_rows
 
 
@@ -76,9 +75,8 @@ class Converter:
         """The network with what the file has around it."""
         path = self._job.directory / PROGRAM
         if not self._app.wraps:
-            return folded(path).module()
-        program = load(path)  # of its own, which may be changed
-        fold(program)
+            return shared(path).module()
+        program = folded(path)
         self._app.wrap(program)
         return program.module()
 

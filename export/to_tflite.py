@@ -21,7 +21,7 @@ from export.artifact import Quantization, Tensor
 from export.convert import Interface, Variant, calibration_inputs, layout
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import ExportError, Precision
-from export.program import folded
+from export.program import shared
 from export.ranges import Ranges
 from export.tflite_names import align, name_interface, outputs_between, rename
 from export.tflite_ranges import SIGNATURE, activation_ranges
@@ -91,7 +91,7 @@ class Converter:
     @cached_property
     def _float(self) -> FloatFile:
         """The float32 file, converted once, with its tensors named after the layers."""
-        program = folded(self._job.directory / PROGRAM)
+        program = shared(self._job.directory / PROGRAM)
         wrapped = _ChannelsLast(program.module(), self._info)
         samples = {p.name: _moved(torch.zeros(p.shape), 1, 3) for p in self._info.inputs}
         path = self._job.scratch / "float.tflite"
@@ -103,7 +103,13 @@ class Converter:
         return FloatFile(path, layers)
 
     def _outputs(self, kept: tuple[str, ...]) -> list[str]:
-        """Return the output tensors of the operators that compute some layers."""
+        """Return the output tensors of the operators of some layers, and of those between them.
+
+        Raises:
+            ExportError: a layer has no operator of its own in the file.
+        """
+        if not kept:
+            return []
         for name in kept:
             if name not in self._float.layers:
                 raise ExportError(

@@ -47,6 +47,13 @@ def is_view(node: Node) -> bool:
     return node.op == "call_function" and kind_of(node) in VIEWS
 
 
+def storage_of(node: Node) -> Node:
+    """Return the node whose memory `node` looks at: itself, if it is no view."""
+    while is_view(node):
+        node = node.all_input_nodes[0]
+    return node
+
+
 def _is_depthwise(node: Node) -> bool:
     weight, inputs = shape_of(tensor_argument(node, 1)), shape_of(tensor_argument(node, 0))
     return bool(weight and inputs and weight[1] == 1 < inputs[1])
