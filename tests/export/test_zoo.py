@@ -7,6 +7,7 @@ in which order, does not depend on them. The steps run in this process, one afte
 importing three converters for each network would take longer than converting it.
 """
 
+import json
 import shutil
 import warnings
 from collections.abc import Callable
@@ -104,9 +105,9 @@ def export(tmp_path: Path) -> Callable[[str, list[Variant]], dict[str, Manifest]
     ],
 )
 def test_every_network_is_proved_in_every_file_that_runs_here(
-    export, network: str, name: str
+    export, record_property, network: str, name: str
 ) -> None:
-    check(export(name, variants_of(network)))
+    check(export(name, variants_of(network)), record_property)
 
 
 def variants_of(network: str) -> list[Variant]:
@@ -118,13 +119,29 @@ def variants_of(network: str) -> list[Variant]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SIZES)
-def test_every_size_that_the_zoo_lists_is_proved_in_every_format(export, name: str) -> None:
-    check(export(name, plan(["all"], ["fp32"])))
+def test_every_size_that_the_zoo_lists_is_proved_in_every_format(
+    export, record_property, name: str
+) -> None:
+    check(export(name, plan(["all"], ["fp32"])), record_property)
 
 
-def check(found: dict[str, Manifest]) -> None:
+def check(found: dict[str, Manifest], record_property: Callable[[str, str], None]) -> None:
+    """Hold every file to its proof; leave the figures for `docs/zoo_table.py`."""
     for variant, manifest in found.items():
+        record_property(variant, json.dumps(figures(manifest)))
         assert manifest.proof.verified is True, f"{variant}: {manifest.proof.reason}"
         assert manifest.proof.emulated is variant.startswith("coreml")
     assert len({(m.network.parameters, m.network.macs) for m in found.values()}) == 1
     assert found["onnx-fp32"].network.parameters > 0
+
+
+def figures(manifest: Manifest) -> dict[str, str | float | int | None]:
+    worst = min(manifest.proof.outputs, key=lambda output: output.psnr_db)
+    return {
+        "network": manifest.network.name,
+        "psnr_db": worst.psnr_db,
+        "top1": worst.top1,
+        "decided": worst.decided,
+        "size_bytes": manifest.size_bytes,
+        "parameters": manifest.network.parameters,
+    }
