@@ -27,7 +27,7 @@ def is_artifact(name: str) -> bool:
     """
     if _is_file(name) or _reference(name).is_file():
         return False
-    return is_model_file(name) or Path(name).is_dir() or "/" in name
+    return bool(name) and (is_model_file(name) or Path(name).is_dir() or "/" in name)
 
 
 def is_model_file(name: str) -> bool:
