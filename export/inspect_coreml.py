@@ -1,6 +1,7 @@
 """Reads the operators of a Core ML program, by coremltools' protobuf schema alone."""
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from export.interface import bare, layout
 # What operators call the tensor that they compute on.
 DATA = {"x", "input", "data"}
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
+WEIGHTS = Path("Data/com.apple.CoreML/weights/weight.bin")
+# What a description in the blob file begins with: the entry's sentinel, type, bytes and place.
+ENTRY = struct.Struct("<IIQQ")
+SENTINEL = 0xDEADBEEF
 
 # Types that are packed: bits of a value.
 BITS = {"int4": 4, "uint1": 1, "uint2": 2, "uint3": 3, "uint4": 4, "uint6": 6}
@@ -25,10 +30,11 @@ def read(path: Path) -> Graph:
 
     Raises:
         ImportError: coremltools is not installed.
-        ValueError: it is not an ML program.
+        ValueError: it is not an ML program, or its blob file is damaged.
     """
     main, block = schema.main_function(specification(path))
     stored = [o for o in block.operations if is_stored(o)]
+    blob_sizes(path, [value for o in stored for _, value in stored_values(o)])
     typed = [*main.inputs, *(output for o in block.operations for output in o.outputs)]
     return Graph(
         operators=tuple(_operator(o) for o in block.operations if not is_stored(o)),
@@ -37,6 +43,32 @@ def read(path: Path) -> Graph:
         constants={o.outputs[0].name: _stored_bytes(o) for o in stored},
         values={t.name: Value(*_tensor(t.type)) for t in typed},
     )
+
+
+def blob_sizes(path: Path, values: Iterable[Any]) -> dict[int, int]:
+    """Return the bytes of the entries of a package's blob file that constants are in, by offset.
+
+    Raises:
+        ValueError: the blob file is cut short or damaged.
+    """
+    wanted = {
+        int(v.blobFileValue.offset) for v in values if v.WhichOneof("value") == "blobFileValue"
+    }
+    if not wanted:
+        return {}
+    with (path / WEIGHTS).open("rb") as blob:
+        end = blob.seek(0, 2)
+        found = {}
+        for offset in sorted(wanted):
+            blob.seek(offset)
+            description = blob.read(ENTRY.size)
+            if len(description) < ENTRY.size:
+                raise ValueError("its blob file is cut short")
+            sentinel, _, size, place = ENTRY.unpack(description)
+            if sentinel != SENTINEL or place + size > end:
+                raise ValueError("its blob file is damaged")
+            found[offset] = int(size)
+    return found
 
 
 def embedded(path: Path) -> str | None:

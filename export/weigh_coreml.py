@@ -1,17 +1,22 @@
 """Accounts for the bytes of a Core ML package: its blob file entry by entry, its specification."""
 
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from export.inspect_coreml import MODEL, is_stored, read, specification, stored_values
+from export.inspect_coreml import (
+    MODEL,
+    WEIGHTS,
+    blob_sizes,
+    is_stored,
+    read,
+    specification,
+    stored_values,
+)
 from export.weighing import Kind, Part, Role, roles
 
-WEIGHTS = Path("Data/com.apple.CoreML/weights/weight.bin")
 # The blob file: a header, then for each entry a description of as many bytes, its data aligned.
 BLOCK = 64
-SENTINEL = 0xDEADBEEF
 # What of a compressed constant restores it rather than being it.
 RESTORING = {"scale", "zero_point", "lut", "offset", "palette", "axis"}
 
@@ -26,7 +31,7 @@ def weigh(path: Path) -> list[Part]:
     main = spec.mlProgram.functions["main"]
     operations = main.block_specializations[main.opset].operations
     values = [item for o in operations if is_stored(o) for item in _values(o, known)]
-    parts = [*_blob(path / WEIGHTS, values), *_specification(path / MODEL, spec, values)]
+    parts = [*_blob(path, values), *_specification(path / MODEL, spec, values)]
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         name = file.relative_to(path)
         if name not in {WEIGHTS, MODEL}:
@@ -42,33 +47,16 @@ def _values(operation: Any, known: dict[str, Role]) -> Iterator[tuple[Role, Any]
 
 
 def _blob(path: Path, values: list[tuple[Role, Any]]) -> Iterator[Part]:
-    if not path.is_file():
+    sizes = blob_sizes(path, [value for _, value in values])
+    if not sizes:
         return
-    data = path.read_bytes()
-    entries = {
-        v.blobFileValue.offset: role
-        for role, v in values
-        if v.WhichOneof("value") == "blobFileValue"
-    }
-    used = BLOCK
-    yield _part("structure", "", BLOCK)
-    for start, (kind, layer) in entries.items():
-        size = _entry_size(data, start)
-        used += BLOCK + size
-        yield _part("structure", "", BLOCK)
+    known = {int(v.blobFileValue.offset): role for role, v in values}
+    yield _part("structure", "", BLOCK * (1 + len(sizes)))
+    for start, size in sizes.items():
+        kind, layer = known[start]
         yield Part(kind=kind, layer=layer, bytes=size)
-    yield _part("padding", "", len(data) - used)
-
-
-def _entry_size(data: bytes, start: int) -> int:
-    """Read an entry's description: sentinel, number type, bytes, place."""
-    try:
-        sentinel, _, size, place = struct.unpack_from("<IIQQ", data, start)
-    except struct.error:
-        raise ValueError("its blob file is cut short") from None
-    if sentinel != SENTINEL or place + size > len(data):
-        raise ValueError("its blob file is damaged")
-    return int(size)
+    used = BLOCK * (1 + len(sizes)) + sum(sizes.values())
+    yield _part("padding", "", (path / WEIGHTS).stat().st_size - used)
 
 
 def _specification(path: Path, spec: Any, values: list[tuple[Role, Any]]) -> Iterator[Part]:

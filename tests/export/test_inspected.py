@@ -130,6 +130,18 @@ class TestExported:
         assert "edgeworthy models show" in result.stderr
 
 
+@pytest.mark.parametrize("why", [[], ["--why"]], ids=["", "why"])
+def test_a_package_whose_weights_are_cut_is_refused(cli, trained, tmp_path, why):
+    package = tmp_path / "cut.mlpackage"
+    shutil.copytree(trained / MOBILENET / "coreml-int8" / "model.mlpackage", package)
+    blob = next(package.rglob("weight.bin"))
+    blob.write_bytes(blob.read_bytes()[:-100_000])
+    result = cli("export", "inspect", package, *why)
+    assert result.returncode == 2
+    assert "its blob file is" in result.stderr
+    assert result.stdout == ""
+
+
 @pytest.mark.parametrize(
     ("name", "contents", "words"),
     [
