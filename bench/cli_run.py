@@ -25,8 +25,9 @@ Exit codes:
   0    all that the devices can run was measured, right and precisely enough
   1    an answer was wrong: that artifact's timing is void
   2    wrong usage or input
-  3    a device is unavailable, a worker failed, or a figure is too noisy, unproved
-       or emulated; or nothing could be measured at all
+  3    a device is unavailable, a worker failed, or a figure is not valid: too short,
+       noisy, drifting, contended, throttled, unproved or emulated; or nothing could
+       be measured at all
   130  interrupted; go on with --resume
 
 A file that has no runtime here, or is not made for the batch asked for, shows as unmeasured.
@@ -92,6 +93,13 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     show_default=True,
     help="Stop after this many seconds of samples of an artifact.",
 )
+@click.option(
+    "--cold",
+    type=click.IntRange(min=0, max=100),
+    default=3,
+    show_default=True,
+    help="Fresh processes of each, started first to see what a cold start takes.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--out",
@@ -114,6 +122,7 @@ def run_command(
     images: int | None,
     precision: str,
     max_seconds: float,
+    cold: int,
     seed: int,
     out: Path,
     resume: bool,
@@ -135,7 +144,9 @@ def run_command(
             batches=counts("--batch", batch) if batch else (),
             runtime=runtime,
         )
-        effort = Effort(precision_target=share(precision), max_seconds=max_seconds, seed=seed)
+        effort = Effort(
+            precision_target=share(precision), max_seconds=max_seconds, seed=seed, cold=cold
+        )
         targets = describe(_find(devices))
         check_writable(out)
         with _adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:

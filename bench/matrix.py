@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.accuracy import AccuracyTest
 from bench.record import BenchError, Record, Settings
-from bench.stats import verdict
+from bench.verdict import verdict
 from devices.device import Device, DeviceInfo, Ready
 from export import artifact as artifacts
 from export.artifact import Manifest
@@ -32,11 +32,13 @@ class Artifact:
 class Effort:
     """How hard to measure: stop when the median's interval is within `precision_target` (half
     width as a fraction of the median), or after `max_seconds` of samples; `seed` sets the order.
+    `cold` fresh processes are started and thrown away before that.
     """
 
     precision_target: float = 0.02
     max_seconds: float = 10.0
     seed: int = 0
+    cold: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import msgspec
 
 from bench import stats
 from bench.record import Record
+from bench.verdict import verdict
 
 # Causes of a failure that are no fault: this device cannot run the artifact under these settings.
 CANNOT_RUN = frozenset({"missing-runtime", "unsupported"})
@@ -14,7 +15,7 @@ CANNOT_RUN = frozenset({"missing-runtime", "unsupported"})
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A record's figures. Times in nanoseconds, memory in bytes (peak, by `memory_definition`).
 
-    `verdict` is a word of `stats.Verdict`, or ``unmeasured`` where the device cannot run the
+    `verdict` is a word of `bench.verdict`, or ``unmeasured`` where the device cannot run the
     artifact. None: not measured. `calibration` is where activation ranges came from.
     """
 
@@ -77,7 +78,7 @@ def rows(records: Iterable[Record]) -> list[Row]:
 def _row(record: Record) -> Row:
     manifest, settings, memory = record.manifest, record.settings, record.memory
     figures = stats.summary(record)
-    judged = stats.verdict(record, figures)
+    judged = verdict(record, figures)
     calibration, accuracy = manifest.quantization.calibration, record.accuracy
     return Row(
         model=manifest.network.name,

@@ -59,10 +59,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker said after loading. Times in nanoseconds.
 
-    `threads` is what the runtime reports to use, None where it cannot be asked. A `reference`
-    interprets the file on the host: it shows whether the file is right, and is never timed.
+    `start_ns` is from starting the process to its first answer (interpreter and numpy), `import_ns`
+    the runtime's import; None where that is unknown. `threads` is what the runtime reports to use,
+    None where it cannot be asked. A `reference` interprets the file on the host: it shows whether
+    the file is right, and is never timed.
     """
 
+    start_ns: int | None = None
+    import_ns: int | None = None
     load_ns: int
     runtime: str
     runtime_version: str
@@ -85,6 +89,47 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     share: float
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one request to measure took, in nanoseconds; None where the system does not tell.
+
+    Attributes:
+        wall_ns: from its beginning to its end.
+        cpu_ns: processor time of the worker's threads together.
+        waited_ns: time that they were ready to run and had no core.
+        involuntary: how often they lost a core before they were done.
+        busy_ns: processor time of all programs, the worker and the kernel included, on all cores.
+        idle_ns: time that cores had nothing to do.
+        stolen_ns: time that a hypervisor gave this machine's cores to others.
+    """
+
+    wall_ns: int
+    cpu_ns: int
+    waited_ns: int | None = None
+    involuntary: int
+    busy_ns: int | None = None
+    idle_ns: int | None = None
+    stolen_ns: int | None = None
+
+
+class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a device's sensors say at one moment; None where there is no such sensor.
+
+    Attributes:
+        frequency_mhz: of the fastest core that the worker may use: the one that is at work.
+        temperature_c: the highest of all thermal zones.
+        throttle_events: how often heat has lowered a clock since the start (Intel's counters).
+        throttle_flags: Raspberry Pi's bits: 0 under-voltage, 1 capped, 2 throttled, 3 soft limit
+            of temperature, all now; 16 to 19 the same since the start.
+        load: the system's load average over one minute, the worker included.
+    """
+
+    frequency_mhz: float | None = None
+    temperature_c: float | None = None
+    throttle_events: int | None = None
+    throttle_flags: int | None = None
+    load: float | None = None
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bytes by one named definition, at three moments of the worker's life."""
 
@@ -99,6 +144,7 @@ class Session(Protocol):
 
     ready: Ready
     alarms: tuple[Alarm, ...]
+    usage: Usage | None
 
     def verify(self) -> dict[str, Any]:
         """Run all golden inputs; return the outputs by name, float32 arrays, one row an input.
@@ -107,7 +153,13 @@ class Session(Protocol):
         """
 
     def measure(self, runs: int) -> list[int]:
-        """Run one golden input `runs` times; return each invocation's time in nanoseconds."""
+        """Run one golden input `runs` times; return each invocation's time in nanoseconds.
+
+        What that took is in `usage` then, where the device can tell.
+        """
+
+    def sensors(self) -> Sensors:
+        """Read the device's sensors; not while anything is timed."""
 
     def predict(self, images: Path, top: int = 5) -> list[list[int]]:
         """Classify images; return the `top` best classes of each, best first.

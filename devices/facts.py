@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 # What two runs must share to be compared. Not the kernel's release or Python's version: updates
-# change them every few weeks, and the records carry them. Not the frequency governor either.
+# change them every few weeks, and the records carry them. Nor what a switch changes: the
+# frequency governor, turbo, the power supply; these are conditions of their own.
 STABLE = ("processor", "architecture", "system", "cores", "logical_cores", "memory", "cpus")
 
 
@@ -30,7 +31,9 @@ def facts(cpus: tuple[int, ...] | None = None) -> dict[str, str]:
         "logical_cores": str(os.cpu_count() or ""),
         "memory": _memory(),
         "cpus": _restriction(cpus),
-        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "governor": _governor(),
+        "turbo": _turbo(),
+        "power": _power(),
         "hypervisor": _hypervisor(),
     }
     return {name: value for name, value in found.items() if value}
@@ -72,6 +75,45 @@ def _restriction(cpus: tuple[int, ...] | None) -> str:
     cores = ",".join(map(str, cpus)) if cpus else "all"
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
     return f"{cores}, {int(quota) / int(period):g} of their time" if quota.isdigit() else cores
+
+
+def _governor() -> str:
+    """Return the frequency governor; several where clusters of cores differ."""
+    policies = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
+    return ", ".join(sorted({_read(str(path)) for path in policies} - {""}))
+
+
+def _turbo() -> str:
+    """Return whether clocks above the nominal are allowed: Intel's switch, or else any other's."""
+    if switch := _read("/sys/devices/system/cpu/intel_pstate/no_turbo"):
+        return "off" if switch == "1" else "on"
+    words = {"0": "off", "1": "on"}
+    return words.get(_read("/sys/devices/system/cpu/cpufreq/boost"), "")
+
+
+def _power() -> str:
+    """Return ``mains`` or ``battery`` where there is a battery, else nothing."""
+    if platform.system() == "Darwin":
+        return _mac_power()
+    supplies = [str(path) for path in Path("/sys/class/power_supply").glob("*")]
+    kinds = {path: _read(f"{path}/type") for path in supplies}
+    own = [p for p, kind in kinds.items() if kind == "Battery" and not _is_accessory(p)]
+    if not own:
+        return ""
+    used = any(_read(f"{path}/status") == "Discharging" for path in own)
+    return "battery" if used else "mains"
+
+
+def _is_accessory(supply: str) -> bool:
+    """Tell a mouse's battery from the machine's."""
+    return _read(f"{supply}/scope") == "Device"
+
+
+def _mac_power() -> str:
+    done = subprocess.run(["pmset", "-g", "batt"], capture_output=True, text=True, check=False)
+    found = re.search(r"drawing from '(AC|Battery) Power'", done.stdout)
+    words = {"AC": "mains", "Battery": "battery"}
+    return words[found.group(1)] if found and "InternalBattery" in done.stdout else ""
 
 
 def _hypervisor() -> str:

@@ -3,12 +3,14 @@
 Needs Python 3.9, numpy and one runtime. JSON lines on standard input and output; a runtime's own
 chatter goes to standard error, whatever descriptor it writes to.
 
+    {"op": "start"}                 -> {"event": "started"}
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
-                                    -> {"event": "ready", "load_ns", "threads", "provider", ...}
+                                    -> {"event": "ready", "import_ns", "load_ns", "threads", ...}
     {"op": "verify", "rows": n | null}
                                     -> {"event": "outputs", "outputs": {NAME: ARRAY}, "alarms"}
-    {"op": "measure", "runs": n}    -> {"event": "samples", "ns": [...]}
+    {"op": "measure", "runs": n}    -> {"event": "samples", "ns": [...], "usage": {...}}
+    {"op": "sensors"}               -> {"event": "sensors", "frequency_mhz", "temperature_c", ...}
     {"op": "predict", "images": FILE, "top": k}  -> {"event": "classes", "classes": [[...], ...]}
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
     {"op": "close"}                 -> {"event": "closed"}
@@ -384,11 +386,13 @@ class Worker:
 
     def __init__(self) -> None:
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
+            "start": lambda: {"event": "started"},
             "probe": self._probe,
             "load": self._load,
             "verify": self._verify,
             "measure": self._measure,
             "predict": self._predict,
+            "sensors": lambda: {"event": "sensors", **sensors()},
             "memory": self._memory,
             "close": lambda: {"event": "closed"},
         }
@@ -402,7 +406,7 @@ class Worker:
         try:
             if op not in self.ops:
                 raise JobError("unsupported", f"no op '{op}'; there is {', '.join(self.ops)}")
-            if self.runtime is None and op not in ("probe", "load", "close"):
+            if self.runtime is None and op not in ("start", "probe", "load", "sensors", "close"):
                 raise JobError("error", "nothing is loaded; send op 'load' first")
             return self.ops[op](**arguments)
         except JobError as error:
@@ -424,7 +428,9 @@ class Worker:
         self.contract, self.batch = manifest["contract"], batch
         known = manifest.get("golden") != []
         self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract, known)
+        start = time.perf_counter_ns()
         opened = start_runtime(runtime)
+        import_ns = time.perf_counter_ns() - start
         if manifest["format"] != opened.format:
             files = f"{runtime} runs {opened.format} files"
             raise JobError("unsupported", f"{files}, this artifact is {manifest['format']}")
@@ -438,6 +444,7 @@ class Worker:
         self.runtime = opened
         return {
             "event": "ready",
+            "import_ns": import_ns,
             "load_ns": load_ns,
             "runtime": runtime,
             "runtime_version": opened.version,
@@ -495,6 +502,7 @@ class Worker:
             raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
         samples, clock, invoke = [0] * runs, time.perf_counter_ns, self.runtime.invoke
+        before = usage()
         gc.disable()
         try:
             for number in range(runs):
@@ -503,8 +511,9 @@ class Worker:
                 samples[number] = clock() - start
         finally:
             gc.enable()
+        used = {k: None if n is None else n - before[k] for k, n in usage().items()}
         self._note_peak("after_run")
-        return {"event": "samples", "ns": samples}
+        return {"event": "samples", "ns": samples, "usage": used}
 
     def _predict(self, images: str, top: int = 5) -> dict[str, Any]:
         """Classify by the first output; a last batch that is not full is filled and cut."""
@@ -617,6 +626,70 @@ def peak_memory() -> int | None:
     text = status.read_text(errors="replace") if status.is_file() else ""
     found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
     return int(found.group(1)) * 1024 if found else None
+
+
+def usage() -> dict[str, Any]:
+    """Return what this process and the machine have used so far: see `devices.device.Usage`.
+
+    Linux counts the machine's time in hundredths of a second: right in the sum of many rounds.
+    """
+    import resource
+
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    waits = [int(text.split()[1]) for text in texts("proc/self/task/*/schedstat")]
+    return {
+        "wall_ns": time.perf_counter_ns(),
+        "cpu_ns": round((own.ru_utime + own.ru_stime) * 1e9),
+        "waited_ns": sum(waits) if waits else None,
+        "involuntary": own.ru_nivcsw,
+        **machine_time(),
+    }
+
+
+def machine_time() -> dict[str, int]:
+    """Return the time of all cores together, where the system tells."""
+    stat = texts("proc/stat")
+    if not stat:
+        return {}
+    tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    times = [int(ticks) * tick for ticks in stat[0].split()[1:9]]
+    user, nice, system, idle, waiting, hard, soft, stolen = times
+    busy = user + nice + system + hard + soft
+    return {"busy_ns": busy, "idle_ns": idle + waiting, "stolen_ns": stolen}
+
+
+def sensors(root: str = "/") -> dict[str, Any]:
+    """Return what the sensors below `root` say now: see `devices.device.Sensors`."""
+    cpus = "sys/devices/system/cpu/cpu"
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    clocks = [n for c in allowed for n in numbers(f"{cpus}{c}/cpufreq/scaling_cur_freq", root)]
+    zones = numbers("sys/class/thermal/thermal_zone*/temp", root)
+    zones += numbers("sys/class/hwmon/hwmon*/temp*_input", root)
+    events = numbers(f"{cpus}[0-9]*/thermal_throttle/*_throttle_count", root)
+    flags = texts("sys/devices/platform/soc/soc:firmware/get_throttled", root)
+    return {
+        "frequency_mhz": max(clocks) / 1e3 if clocks else None,
+        "temperature_c": max(zones) / 1e3 if zones else None,
+        "throttle_events": sum(events) if events else None,
+        "throttle_flags": int(flags[0], 16) if flags else None,
+        "load": os.getloadavg()[0],
+    }
+
+
+def numbers(pattern: str, root: str) -> list[int]:
+    """Return the whole numbers that the files of a pattern hold."""
+    return [int(text) for text in texts(pattern, root) if re.fullmatch(r"-?\d+", text.strip())]
+
+
+def texts(pattern: str, root: str = "/") -> list[str]:
+    """Return what the files of a pattern hold; what is empty or cannot be read is left out."""
+    found = []
+    for path in Path(root).glob(pattern):
+        try:
+            found.append(path.read_text(encoding="ascii", errors="replace"))
+        except OSError:
+            continue
+    return [text for text in found if text.strip()]
 
 
 def environment() -> dict[str, str]:

@@ -9,7 +9,8 @@ from bench.accuracy import AccuracyTest
 from bench.matrix import Artifact, Choice, Effort, describe, groups, plan, resume, select
 from bench.record import BenchError
 from bench.run import exit_code, run_matrix
-from bench.stats import MIN_ROUNDS, precision, verdict
+from bench.stats import MIN_ROUNDS, precision
+from bench.verdict import verdict
 from devices.device import WorkerError
 from export.artifact import load, write_manifest
 from tests.bench.fake_device import FakeDevice, Script
