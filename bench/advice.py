@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import ceil
 
-from bench.evidence import Evidence
+from bench.evidence import WEAK_SUPPLY, Evidence
 from bench.record import Record
 
 # More time than this many times the limit is no advice.
@@ -67,6 +67,8 @@ def drifting(record: Record, change: float) -> str:
     return f"let it cool down and measure it again, or {SETTLES}"
 
 
-def throttled() -> str:
-    """Advise on a clock that was lowered."""
+def throttled(found: Evidence) -> str:
+    """Advise on a clock that was lowered: by heat, or by a supply that is too weak."""
+    if found.throttling == WEAK_SUPPLY:
+        return "use a stronger supply and measure it again"
     return f"cool it better and measure it again; {SETTLES}"

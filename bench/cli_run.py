@@ -280,10 +280,15 @@ def _print(records: "Sequence[Record]", as_json: bool) -> None:
         return
     from rich.console import Console
 
+    from bench.report.cold import cold_starts
+    from bench.report.terminal import show_table
+    from bench.rows import rows
     from bench.table import notes, table
 
     width = get_terminal_size().columns if sys.stdout.isatty() else LEAST_WIDTH
     console = Console(width=max(width, LEAST_WIDTH))
     console.print(table(records))
+    if started := cold_starts(rows(records)):
+        show_table(started, console)
     for note in notes(records):
         click.echo(note)

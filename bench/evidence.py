@@ -15,6 +15,7 @@ UNDER_VOLTAGE = 0b0001
 CAPPED = 0b1110
 SINCE_START = 16
 CLOCK_FALLS = 0.1
+WEAK_SUPPLY = "the board's supply fell below its voltage"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _throttling(record: Record, moving: Trend | None) -> str | None:
         return f"heat lowered the clock {events} times{_warmth(before, after)}"
     flags = _flags(before, after)
     if flags & UNDER_VOLTAGE:
-        return "the board's supply fell below its voltage"
+        return WEAK_SUPPLY
     if flags & CAPPED:
         return f"the board's firmware lowered the clock{_warmth(before, after)}"
     if is_drifting(moving, record.settings.precision_target) and moving and moving.change > 0:

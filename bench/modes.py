@@ -37,7 +37,7 @@ def levels(values: Floats) -> Levels | None:
 
 
 def _spread(part: Floats) -> float:
-    return float(np.var(part)) * len(part)
+    return len(part) * float(np.var(part))
 
 
 def dip(values: Floats) -> float:
@@ -67,7 +67,7 @@ def dip(values: Floats) -> float:
         gaps = -majorant - minorant
         distance = max(gaps[left].max(), gaps[right].max())
         if distance <= found:
-            return found / 2
+            return float(found / 2)
         start, end = _modal_interval(gaps, left, right)
         found = max(
             found,
@@ -75,7 +75,7 @@ def dip(values: Floats) -> float:
             (-majorant - below[span])[end:].max(),
         )
         if (start, end) == (0, last - first):
-            return found / 2
+            return float(found / 2)
         first, last = first + start, first + end
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from bench import stats
+from bench.cold import ColdFigures, summed_up
 from bench.record import Record
 from bench.verdict import verdict
 
@@ -36,6 +37,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     calibration: str | None
     load_ns: int | None
     first_ns: int | None
+    cold: ColdFigures | None
     p50_ns: float | None
     p50_low_ns: float | None
     p50_high_ns: float | None
@@ -62,6 +64,30 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         if self.p50_ns is None or self.p50_low_ns is None or self.p50_high_ns is None:
             return None
         return stats.relative_half_width(self.p50_low_ns, self.p50_ns, self.p50_high_ns)
+
+
+def varying(rows: Iterable[Row]) -> list[str]:
+    """Return which of device, threads and batch are not the same in all rows."""
+    rows = list(rows)
+    names = ("device", "threads", "batch")
+    return [name for name in names if len({getattr(row, name) for row in rows}) > 1]
+
+
+def setting(row: Row, name: str) -> str:
+    """Return the device, threads or batch of a row in words."""
+    threads = "default" if row.threads is None else row.threads
+    plural = "" if threads == 1 else "s"
+    words = {
+        "device": row.device,
+        "threads": f"{threads} thread{plural}",
+        "batch": f"batch {row.batch}",
+    }
+    return words[name]
+
+
+def label(row: Row, names: Iterable[str]) -> str:
+    """Return the variant of a row and the settings named."""
+    return ", ".join((row.variant, *(setting(row, name) for name in names)))
 
 
 def can_run(record: Record) -> bool:
@@ -98,6 +124,7 @@ def _row(record: Record) -> Row:
         calibration=calibration.source if calibration else None,
         load_ns=record.load_ns,
         first_ns=record.first_ns,
+        cold=summed_up(record.cold),
         p50_ns=figures.p50_ns if figures else None,
         p50_low_ns=figures.low_ns if figures else None,
         p50_high_ns=figures.high_ns if figures else None,

@@ -9,7 +9,8 @@ from rich.table import Table
 from bench import units
 from bench.quantized import not_faster
 from bench.record import Record
-from bench.rows import Row, rows
+from bench.report import cold
+from bench.rows import Row, label, rows, setting, varying
 from bench.stats import CONFIDENCE
 from export.artifact import doubts
 
@@ -24,9 +25,9 @@ def table(records: Sequence[Record]) -> Table:
     named in each line, what does not in the title.
     """
     figures = rows(records)
-    varying = _varying(figures)
+    changing = varying(figures)
     accuracy = any(row.top1 is not None for row in figures)
-    result = Table(title=_title(figures, varying), title_justify="left", box=None, pad_edge=False)
+    result = Table(title=_title(figures, changing), title_justify="left", box=None, pad_edge=False)
     result.add_column("model and artifact", overflow="fold")
     for heading in _headings(accuracy):
         result.add_column(heading, justify="right", no_wrap=True)
@@ -36,7 +37,7 @@ def table(records: Sequence[Record]) -> Table:
         result.add_row(f"[bold]{escape(model)}[/]{_weights(of_model[0])}")
         result.add_row(f"[dim]{_network(of_model[0])}[/]")
         for row in of_model:
-            result.add_row(escape(_label(row, varying)), *_cells(row, accuracy), _verdict(row))
+            result.add_row(escape(_label(row, changing)), *_cells(row, accuracy), _verdict(row))
     return result
 
 
@@ -85,9 +86,9 @@ def _network(row: Row) -> str:
     return f"{units.count(row.parameters)} parameters, {units.count(row.macs)} MACs"
 
 
-def _label(row: Row, varying: Sequence[str]) -> str:
+def _label(row: Row, changing: Sequence[str]) -> str:
     calibration = ", random calibration" if row.calibration == "random" else ""
-    where = "".join(f", {_setting(row, name)}" for name in varying)
+    where = "".join(f", {setting(row, name)}" for name in changing)
     return f"  {row.format} {row.variant.removeprefix(row.format + '-')}{calibration}{where}"
 
 
@@ -96,30 +97,11 @@ def _verdict(row: Row) -> str:
     return f"[{style}]{row.verdict}[/]"
 
 
-def _setting(row: Row, name: str) -> str:
-    threads = "default" if row.threads is None else row.threads
-    plural = "" if threads == 1 else "s"
-    words = {
-        "device": row.device,
-        "threads": f"{threads} thread{plural}",
-        "batch": f"batch {row.batch}",
-    }
-    return words[name]
-
-
-def _varying(figures: Sequence[Row]) -> list[str]:
-    return [
-        name
-        for name in ("device", "threads", "batch")
-        if len({getattr(row, name) for row in figures}) > 1
-    ]
-
-
-def _title(figures: Sequence[Row], varying: Sequence[str]) -> str:
+def _title(figures: Sequence[Row], changing: Sequence[str]) -> str:
     if not figures:
         return "nothing was measured"
-    fixed = [name for name in ("device", "threads", "batch") if name not in varying]
-    return ", ".join(_setting(figures[0], name) for name in fixed)
+    fixed = [name for name in ("device", "threads", "batch") if name not in changing]
+    return ", ".join(setting(figures[0], name) for name in fixed)
 
 
 def _definitions(figures: Sequence[Row]) -> Iterator[str]:
@@ -128,6 +110,8 @@ def _definitions(figures: Sequence[Row]) -> Iterator[str]:
             f"p50: median over rounds, ± half its {CONFIDENCE:.0%} interval; "
             "p90, p99: of all samples, the maximum where there are few"
         )
+    if any(row.cold for row in figures):
+        yield cold.NOTE
     for definition in sorted({row.memory_definition for row in figures if row.memory_definition}):
         yield f"memory: {definition}, after the runs"
     for dataset, images in sorted({(row.dataset, row.images) for row in figures if row.dataset}):
@@ -151,11 +135,12 @@ def _machines(records: Iterable[Record]) -> Iterator[str]:
         yield f"device {device.name}{emulated}: {facts}"
 
 
-def _doubts(figures: Iterable[Row]) -> Iterator[str]:
+def _doubts(figures: Sequence[Row]) -> Iterator[str]:
+    changing = varying(figures)
     for row in figures:
         if row.verdict != "valid":
             advice = f"; {row.advice}" if row.advice else ""
-            yield f"{_subject(row)}: {row.verdict}: {row.evidence}{advice}"
+            yield f"{row.model}/{label(row, changing)}: {row.verdict}: {row.evidence}{advice}"
 
 
 def _subject(row: Row) -> str:

@@ -13,6 +13,8 @@ Word = Literal[
     "valid", "too short", "throttled", "contended", "drifting", "noisy",
     "emulated", "unproved", "wrong", "failed",
 ]  # fmt: skip
+# Words for figures that hold with caution: there are enough of them, and of the right network.
+DOUBTFUL = frozenset({"noisy", "drifting", "contended", "throttled"})
 ENDS = {
     "precise": "tight enough",
     "decided": "the question was decided",
@@ -64,7 +66,7 @@ def _sureness(record: Record, figures: Summary) -> Verdict:
     width = f"± {found.half_width:.1%} over {_seen(figures)}"
     told = "; ".join((f"{width}, {ENDS.get(record.stop, record.stop)}", *_signs(record, found)))
     if found.throttling:
-        return Verdict("throttled", f"{found.throttling}; {told}", advice.throttled())
+        return Verdict("throttled", f"{found.throttling}; {told}", advice.throttled(found))
     if _is_contended(found.share, target):
         return Verdict("contended", told, advice.contended(record, found))
     if found.trend and is_drifting(found.trend, target):

@@ -12,6 +12,7 @@ from bench import units
 from bench.baseline import Baseline, closest, measurement
 from bench.record import Record
 from bench.report import notes, readings
+from bench.report.cold import cold_starts
 from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
 from bench.report.material import PRECISIONS, Group, Line, Material, gather, input_size
 from export.artifact import Manifest, Weights
@@ -33,7 +34,7 @@ def contrast(
     return Report(
         title=TITLE,
         readings=tuple(readings.sentences(material)),
-        tables=(_networks(material), _sizes(material), *_times(material)),
+        tables=(_networks(material), _sizes(material), *_times(material), *_cold(material)),
         notes=tuple(notes.notes(material)),
         environment=tuple(notes.environment(material)),
     )
@@ -114,6 +115,11 @@ def _times(material: Material) -> list[Table]:
     never = [m for key, m in material.manifests.items() if key not in measured]
     first, *others = material.groups or (Group("nothing yet", ()),)
     return [_time(first, never, material), *(_time(group, (), material) for group in others)]
+
+
+def _cold(material: Material) -> list[Table]:
+    found = cold_starts([line.row for line in material.lines if not line.outdated])
+    return [found] if found else []
 
 
 def _time(group: Group, never: Sequence[Manifest], material: Material) -> Table:

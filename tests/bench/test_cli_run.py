@@ -18,7 +18,7 @@ from export.artifact import GOLDEN, list_files, load, read_manifest, write_manif
 from tests.tiny import tiny_coreml, tiny_onnx
 
 EDGEWORTHY = Path(__file__).resolve().parents[2] / "edgeworthy.py"
-QUICK = ("--max-seconds", "1", "--precision-target", "50%")
+QUICK = ("--max-seconds", "1", "--precision-target", "95%", "--cold", "1")
 
 
 def command(*arguments):
@@ -70,6 +70,16 @@ def test_everything_is_measured_on_this_cpu_with_one_thread_and_recorded(here):
     assert "resident set size" in out
     assert "[2/2]" in err
     assert max(map(len, out.split("p50: median")[0].splitlines())) <= 120
+
+
+def test_cold_starts_are_a_table_of_their_own(here):
+    code, out, _ = bench_run(here, "--artifact", "tiny", *QUICK, "--cold", "2")
+    assert code == 0
+    assert "Cold start (warm file cache)" in out
+    (record,) = records(here)
+    assert len(record.cold) == 2
+    assert all(min(c.start_ns, c.import_ns, c.load_ns, c.first_ns) > 0 for c in record.cold)
+    assert "Cold start" not in bench_run(here, "--artifact", "tiny", *QUICK, "--cold", "0")[1]
 
 
 def test_json_is_all_there_is_on_stdout(here):

@@ -17,6 +17,7 @@ from tests.bench.fake_device import FakeDevice, Script
 from tests.tiny import tiny_onnx
 
 NAMES = ("a", "b", "c")
+COLD = ("load", "measure", "close")
 SIZES = (700_000_000, 800_000_000, 2_000_000_000)
 
 
@@ -125,6 +126,62 @@ def test_time_ends_a_measurement_that_stays_noisy(root):
     spent = sum(map(sum, record.rounds)) / 1e9
     assert 2 <= spent < 2.5
     assert exit_code([record]) == 3
+
+
+def test_round_i_of_a_group_is_one_block_whose_begin_is_kept(root):
+    records = measure(root, FakeDevice(), effort=Effort(max_seconds=60))
+    found = list(records.values())
+    assert len({(r.run, r.group) for r in found}) == 1
+    assert {len(r.starts_ns) for r in found} == {MIN_ROUNDS}
+    blocks = list(zip(*(r.starts_ns for r in found), strict=True))
+    assert all(max(one) < min(after) for one, after in pairwise(blocks))
+
+
+def test_groups_of_a_run_are_told_apart(root):
+    made = []
+    collector = Collector()
+    collector.record = lambda cell, record: made.append((record.group, record.settings.threads))
+    run_matrix(cells(root, FakeDevice(), choice=Choice(threads=(1, 2))), collector)
+    assert sorted(set(made)) == [(0, 1), (1, 2)]
+
+
+def test_every_round_keeps_what_it_took_and_sensors_are_read_around_them_all(root):
+    device = FakeDevice({"a": Script(waits=0.25)})
+    record = measure(root, device, patterns=["a"])["a"]
+    assert len(record.usage) == len(record.rounds)
+    assert record.surroundings.before.temperature_c == 41
+    assert record.surroundings.after.temperature_c == 42
+    ops = [op for op, _ in device.log]
+    assert ops.count("sensors") == 2
+    assert set(ops[ops.index("sensors") + 1 :][: len(record.rounds)]) == {"measure"}
+    assert verdict(record).word == "contended"
+    assert exit_code([record]) == 3
+
+
+class TestColdStart:
+    def test_fresh_processes_come_before_any_worker_that_is_measured(self, root):
+        device = FakeDevice()
+        records = measure(root, device, effort=Effort(cold=3))
+        begun = device.log[: 3 * 3 * 3]
+        assert begun == [(op, n) for _ in range(3) for n in NAMES for op in COLD]
+        for record in records.values():
+            assert len(record.cold) == 3
+            (first, *_) = record.cold
+            assert (first.start_ns, first.import_ns) == (50_000_000, 100_000_000)
+            assert (first.load_ns, first.total_ns) == (2_000_000, 152_000_000 + first.first_ns)
+
+    def test_none_asked_for_is_none(self, root):
+        assert measure(root, FakeDevice())["a"].cold == ()
+
+    def test_a_wrong_answer_voids_them_too(self, root):
+        device = FakeDevice({"a": Script(wrong=True)})
+        assert measure(root, device, effort=Effort(cold=2), patterns=["a"])["a"].cold == ()
+
+    def test_one_that_cannot_be_loaded_is_tried_once(self, root):
+        device = FakeDevice({"a": Script(fails={("load", 1): WorkerError("load", "died", "")})})
+        record = measure(root, device, effort=Effort(cold=3), patterns=["a"])["a"]
+        assert record.failure.stage == "load"
+        assert device.requests("load") == ["a"]
 
 
 def test_a_slow_artifact_that_gets_too_few_rounds_is_too_short(root):

@@ -93,6 +93,23 @@ def test_images_of_another_shape_are_refused(onnx, open_session, tmp_path):
         open_session(onnx).predict(tmp_path / "images.npy")
 
 
+def test_a_request_to_measure_tells_what_it_took(onnx, open_session):
+    session = open_session(onnx, threads=1)
+    assert session.usage is None
+    samples = session.measure(50)
+    assert session.usage.wall_ns >= sum(samples)
+    assert 0 <= session.usage.cpu_ns <= 2 * session.usage.wall_ns
+
+
+def test_the_steps_of_a_start_are_told_apart(onnx, open_session):
+    ready = open_session(onnx).ready
+    assert min(ready.start_ns, ready.import_ns, ready.load_ns) > 0
+
+
+def test_sensors_can_be_read_between_requests(onnx, open_session):
+    assert open_session(onnx).sensors().load >= 0
+
+
 def test_memory_is_named_and_never_falls(onnx, open_session):
     session = open_session(onnx)
     assert session.memory().after_run is None
