@@ -10,7 +10,6 @@ from bench.record import Record
 PATIENCE = 30
 # Less than this share of the cores is the system's own housekeeping.
 HOUSEKEEPING = 0.05
-SETTLES = "--sustained 10m shows where it settles"
 
 
 def more_time(record: Record, factor: float) -> str | None:
@@ -60,15 +59,18 @@ def contended(record: Record, found: Evidence) -> str:
 def drifting(record: Record, change: float) -> str:
     """Advise on a trend, slower (heat, a neighbour) or faster (it was not warm yet)."""
     if change < 0:
-        return f"it was still getting faster: measure it again, or {SETTLES}"
-    switches = record.device.facts
-    if switches.get("power") == "battery":
-        return f"run it on mains power, or {SETTLES}"
-    return f"let it cool down and measure it again, or {SETTLES}"
+        return f"it was still getting faster: measure it again{_settles(record)}"
+    if record.device.facts.get("power") == "battery":
+        return f"run it on mains power{_settles(record)}"
+    return f"let it cool down and measure it again{_settles(record)}"
 
 
-def throttled(found: Evidence) -> str:
+def throttled(record: Record, found: Evidence) -> str:
     """Advise on a clock that was lowered: by heat, or by a supply that is too weak."""
     if found.throttling == WEAK_SUPPLY:
         return "use a stronger supply and measure it again"
-    return f"cool it better and measure it again; {SETTLES}"
+    return f"cool it better and measure it again{_settles(record)}"
+
+
+def _settles(record: Record) -> str:
+    return "" if record.sustained else ", or --sustained 10m shows where it settles"

@@ -1,6 +1,7 @@
 """``bench run``: the command line of a measurement."""
 
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -100,6 +101,12 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     show_default=True,
     help="Fresh processes of each, started first to see what a cold start takes.",
 )
+@click.option(
+    "--sustained",
+    metavar="TIME",
+    help="Then run each back to back for so long, as 30s, 10m or 1h: burst and steady figures, and "
+    "when it throttled.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--out",
@@ -123,6 +130,7 @@ def run_command(
     precision: str,
     max_seconds: float,
     cold: int,
+    sustained: str | None,
     seed: int,
     out: Path,
     resume: bool,
@@ -145,7 +153,11 @@ def run_command(
             runtime=runtime,
         )
         effort = Effort(
-            precision_target=share(precision), max_seconds=max_seconds, seed=seed, cold=cold
+            precision_target=share(precision),
+            max_seconds=max_seconds,
+            seed=seed,
+            cold=cold,
+            sustained_s=None if sustained is None else seconds(sustained),
         )
         targets = describe(_find(devices))
         check_writable(out)
@@ -194,6 +206,23 @@ def share(text: str) -> float:
         raise BenchError(
             f"--precision-target {text}: a share between 0 and 100 % is expected; "
             "write it as 2% or 0.02"
+        )
+    return value
+
+
+def seconds(text: str) -> float:
+    """Parse ``30s``, ``10m`` or ``1h`` into seconds, from 1 up.
+
+    Raises:
+        BenchError: something else is there.
+    """
+    from bench.record import BenchError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
+    value = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    if value < 1:
+        raise BenchError(
+            f"--sustained {text}: a time from 1s up is expected; write it as 30s, 10m or 1h"
         )
     return value
 
@@ -281,6 +310,7 @@ def _print(records: "Sequence[Record]", as_json: bool) -> None:
     from rich.console import Console
 
     from bench.report.cold import cold_starts
+    from bench.report.endurance import sustained_runs
     from bench.report.terminal import show_table
     from bench.rows import rows
     from bench.table import notes, table
@@ -288,7 +318,8 @@ def _print(records: "Sequence[Record]", as_json: bool) -> None:
     width = get_terminal_size().columns if sys.stdout.isatty() else LEAST_WIDTH
     console = Console(width=max(width, LEAST_WIDTH))
     console.print(table(records))
-    if started := cold_starts(rows(records)):
-        show_table(started, console)
+    figures = rows(records)
+    for more in filter(None, (cold_starts(figures), sustained_runs(figures))):
+        show_table(more, console)
     for note in notes(records):
         click.echo(note)

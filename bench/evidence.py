@@ -26,13 +26,13 @@ class Share:
         lost: of a typical round, the share in which the worker was ready to run and had no core.
         stolen: the share of the worker's time in which a hypervisor ran something else.
         others: the share of all cores that other programs used.
-        switches: how often a second the worker lost a core before it was done.
+        disturbed: of a typical round, the share of invocations in which the worker lost its core.
     """
 
     lost: float | None = None
     stolen: float | None = None
     others: float | None = None
-    switches: float | None = None
+    disturbed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def evidence(record: Record, figures: stats.Summary) -> Evidence:
         autocorrelation=autocorrelation(values) if widened > 1 else None,
         trend=moving,
         levels=levels(values) if enough else None,
-        share=_share(record.usage, record.settings.threads_found or record.settings.threads or 1),
+        share=_share(record),
         throttling=_throttling(record, moving),
     )
 
@@ -74,9 +74,11 @@ def is_drifting(found: Trend | None, target: float) -> bool:
     return found is not None and found.p < 0.01 and abs(found.change) > target
 
 
-def _share(usage: Sequence[Usage], threads: int) -> Share:
+def _share(record: Record) -> Share:
+    usage, threads = record.usage, record.settings.threads_found or record.settings.threads or 1
     if not usage:
         return Share()
+    disturbed = [_disturbed(u, samples) for u, samples in zip(usage, record.rounds, strict=False)]
     wall_ns = sum(u.wall_ns for u in usage)
     cpu_ns = sum(u.cpu_ns for u in usage)
     lost = [share for u in usage if (share := _lost(u, threads)) is not None]
@@ -89,8 +91,13 @@ def _share(usage: Sequence[Usage], threads: int) -> Share:
         lost=float(np.median(lost)) if lost else None,
         stolen=own * stolen_ns / (wall_ns * threads) if known else None,
         others=max(0.0, busy_ns - cpu_ns) / (busy_ns + idle_ns + stolen_ns) if known else None,
-        switches=sum(u.involuntary for u in usage) / (wall_ns / 1e9),
+        disturbed=float(np.median(disturbed)),
     )
+
+
+def _disturbed(usage: Usage, samples: Sequence[int]) -> float:
+    """Return the share of invocations that lost a core, the one that settles included."""
+    return min(1.0, usage.involuntary / (1 + len(samples)))
 
 
 def _lost(usage: Usage, threads: int) -> float | None:

@@ -15,6 +15,7 @@ from bench.record import (
     Record,
     Stop,
     Surroundings,
+    Sustained,
     WarmUp,
 )
 from devices.device import Job, Memory, Session, Usage, WorkerError
@@ -22,7 +23,7 @@ from export.artifact import Proof
 
 FORMAT_NAMES = {"onnx": "ONNX", "tflite": "TFLite", "coreml": "Core ML", "torch": "torch"}
 
-Stage = Literal["cold start", "load", "prove", "warm up", "measure", "accuracy"]
+Stage = Literal["cold start", "load", "prove", "warm up", "measure", "accuracy", "sustain"]
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Measurement:
     starts_ns: list[int] = field(default_factory=list)
     usage: list[Usage] = field(default_factory=list)
     surroundings: Surroundings | None = None
+    sustained: Sustained | None = None
     memory: Memory | None = None
     accuracy: Accuracy | None = None
     stop: Stop | None = None
@@ -99,6 +101,7 @@ class Measurement:
             starts_ns=tuple(self.starts_ns),
             usage=tuple(self.usage),
             surroundings=self.surroundings,
+            sustained=self.sustained,
             memory=self.memory,
             proof=self.proof,
             accuracy=self.accuracy,

@@ -34,12 +34,12 @@ class Pace:
         blocks: list[float] = []
         last, runs, spent = float(first_ns), 1, float(first_ns)
         while not is_steady(blocks) and spent < limit:
-            samples = session.measure(_runs_for(WARM_UP_BLOCK_NS, last))
+            samples = session.measure(min(MAX_RUNS, runs_for(WARM_UP_BLOCK_NS, last)))
             last = float(np.median(samples))
             blocks.append(last)
             runs += len(samples)
             spent += sum(samples)
-        self.runs = _runs_for(ROUND_NS, last)
+        self.runs = min(MAX_RUNS, runs_for(ROUND_NS, last))
         return WarmUp(runs=runs, seconds=spent / 1e9, steady=is_steady(blocks))
 
     def stop(self, rounds: stats.Rounds) -> Stop | None:
@@ -54,5 +54,6 @@ class Pace:
         return "time" if spent >= self._effort.max_seconds * 1e9 else None
 
 
-def _runs_for(nanoseconds: float, one: float) -> int:
-    return int(min(MAX_RUNS, max(1, round(nanoseconds / max(one, 1.0)))))
+def runs_for(nanoseconds: float, one_ns: float) -> int:
+    """Return how many invocations of `one_ns` fill a time, at least one."""
+    return max(1, round(nanoseconds / max(one_ns, 1.0)))

@@ -87,6 +87,18 @@ class Surroundings(_Data, frozen=True, kw_only=True):
     after: Sensors | None = None
 
 
+class Sustained(_Data, frozen=True, kw_only=True):
+    """A curve of running back to back for `seconds`: medians of successive stretches, and when each
+    began. Temperatures and clocks of the same stretches are empty where there is no such sensor.
+    """
+
+    seconds: float
+    times_s: tuple[float, ...]
+    medians_ns: tuple[int, ...]
+    temperatures_c: tuple[float, ...] = ()
+    frequencies_mhz: tuple[float, ...] = ()
+
+
 class Accuracy(_Data, frozen=True, kw_only=True):
     """Share of images whose label is the best answer (`top1`), or among the best five (`top5`)."""
 
@@ -136,6 +148,7 @@ class Record(_Data, frozen=True, kw_only=True):
     starts_ns: tuple[int, ...] = ()
     usage: tuple[Usage, ...] = ()
     surroundings: Surroundings | None = None
+    sustained: Sustained | None = None
     memory: Memory | None = None
     proof: Proof
     accuracy: Accuracy | None = None

@@ -7,6 +7,7 @@ import msgspec
 from bench import stats
 from bench.cold import ColdFigures, summed_up
 from bench.record import Record
+from bench.throttle import Endurance, endurance
 from bench.verdict import verdict
 
 # Causes of a failure that are no fault: this device cannot run the artifact under these settings.
@@ -38,6 +39,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     load_ns: int | None
     first_ns: int | None
     cold: ColdFigures | None
+    sustained: Endurance | None
     p50_ns: float | None
     p50_low_ns: float | None
     p50_high_ns: float | None
@@ -125,6 +127,7 @@ def _row(record: Record) -> Row:
         load_ns=record.load_ns,
         first_ns=record.first_ns,
         cold=summed_up(record.cold),
+        sustained=endurance(record.sustained),
         p50_ns=figures.p50_ns if figures else None,
         p50_low_ns=figures.low_ns if figures else None,
         p50_high_ns=figures.high_ns if figures else None,

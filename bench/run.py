@@ -18,6 +18,7 @@ from bench.matrix import Cell, groups
 from bench.measurement import Measurement, Stage
 from bench.record import ColdStart, Failure, Record, Surroundings
 from bench.rows import can_run
+from bench.sustained import sustain
 from bench.verdict import verdict
 from devices.device import WorkerError
 from export import verify
@@ -77,6 +78,9 @@ class _Group:
                 started = [m for m in started if self._attempt(m, self._start_cold)]
             ready = [m for m in started if self._attempt(m, self._prepare)]
             self._interleave(ready, effort.seed)
+            for m in ready:
+                if m.stop != "failed" and effort.sustained_s is not None:
+                    self._attempt(m, self._sustain)
         finally:
             for measurement in measurements:
                 measurement.close()
@@ -149,15 +153,27 @@ class _Group:
             m.usage.append(m.opened.usage)
         m.stop = m.pace.stop(m.rounds)
         if m.stop is not None:
-            self._finish(m)
+            self._settle(m)
+            if m.cell.effort.sustained_s is None:
+                self._finish(m)
 
-    def _finish(self, m: Measurement) -> None:
+    def _sustain(self, m: Measurement) -> None:
+        def tell() -> None:
+            self._tell(m, "sustain")
+
+        typical_ns = float(np.median(m.rounds[-1]))
+        m.sustained = sustain(m.opened, m.cell.effort.sustained_s or 0.0, typical_ns, tell)
+        self._finish(m)
+
+    def _settle(self, m: Measurement) -> None:
         # Before anything else: a core that has nothing to do lowers its clock and cools down.
         assert m.surroundings is not None
         m.surroundings = msgspec.structs.replace(m.surroundings, after=m.opened.sensors())
         # Before the accuracy: classifying a batch of images takes memory of its own.
         m.memory = m.opened.memory()
         self._judge(m)
+
+    def _finish(self, m: Measurement) -> None:
         m.close()
         self._listener.record(m.cell, m.record())
 

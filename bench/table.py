@@ -9,7 +9,7 @@ from rich.table import Table
 from bench import units
 from bench.quantized import not_faster
 from bench.record import Record
-from bench.report import cold
+from bench.report import cold, endurance
 from bench.rows import Row, label, rows, setting, varying
 from bench.stats import CONFIDENCE
 from export.artifact import doubts
@@ -112,6 +112,8 @@ def _definitions(figures: Sequence[Row]) -> Iterator[str]:
         )
     if any(row.cold for row in figures):
         yield cold.NOTE
+    if any(row.sustained for row in figures):
+        yield endurance.NOTE
     for definition in sorted({row.memory_definition for row in figures if row.memory_definition}):
         yield f"memory: {definition}, after the runs"
     for dataset, images in sorted({(row.dataset, row.images) for row in figures if row.dataset}):

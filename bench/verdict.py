@@ -15,6 +15,8 @@ Word = Literal[
 ]  # fmt: skip
 # Words for figures that hold with caution: there are enough of them, and of the right network.
 DOUBTFUL = frozenset({"noisy", "drifting", "contended", "throttled"})
+# What a p90 leaves out.
+DISTURBED = 0.1
 ENDS = {
     "precise": "tight enough",
     "decided": "the question was decided",
@@ -66,7 +68,7 @@ def _sureness(record: Record, figures: Summary) -> Verdict:
     width = f"± {found.half_width:.1%} over {_seen(figures)}"
     told = "; ".join((f"{width}, {ENDS.get(record.stop, record.stop)}", *_signs(record, found)))
     if found.throttling:
-        return Verdict("throttled", f"{found.throttling}; {told}", advice.throttled(found))
+        return Verdict("throttled", f"{found.throttling}; {told}", advice.throttled(record, found))
     if _is_contended(found.share, target):
         return Verdict("contended", told, advice.contended(record, found))
     if found.trend and is_drifting(found.trend, target):
@@ -88,8 +90,11 @@ def _too_short(record: Record, figures: Summary) -> Verdict:
 
 
 def _is_contended(share: Share, target: float) -> bool:
-    """Tell whether the worker was without a core for longer than the precision asked for."""
-    return max(share.lost or 0, share.stolen or 0) > target
+    """Tell whether the worker was without a core for longer than the precision asked for, and that
+    not only in invocations so rare that neither the p50 nor the p90 knows of them.
+    """
+    lost = share.lost if (share.disturbed or 0) > DISTURBED else None
+    return max(lost or 0, share.stolen or 0) > target
 
 
 def _is_split(found: Evidence, target: float) -> bool:
@@ -109,7 +114,8 @@ def _signs(record: Record, found: Evidence) -> Iterator[str]:
     if found.autocorrelation is not None:
         yield f"rounds resemble their neighbours (autocorrelation {found.autocorrelation:.2f})"
     if share.lost is not None and share.lost > target:
-        yield f"waiting for a core {share.lost:.0%} of the time"
+        rarely = f", in {share.disturbed:.1%} of the runs"
+        yield f"waiting for a core {share.lost:.0%} of the time{rarely}"
     if share.stolen is not None and share.stolen > target:
         yield f"{share.stolen:.0%} of the time stolen by the hypervisor"
     if share.others is not None and share.others > advice.HOUSEKEEPING:

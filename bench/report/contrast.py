@@ -14,6 +14,7 @@ from bench.record import Record
 from bench.report import notes, readings
 from bench.report.cold import cold_starts
 from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
+from bench.report.endurance import sustained_runs
 from bench.report.material import PRECISIONS, Group, Line, Material, gather, input_size
 from export.artifact import Manifest, Weights
 
@@ -34,7 +35,7 @@ def contrast(
     return Report(
         title=TITLE,
         readings=tuple(readings.sentences(material)),
-        tables=(_networks(material), _sizes(material), *_times(material), *_cold(material)),
+        tables=(_networks(material), _sizes(material), *_times(material), *_more(material)),
         notes=tuple(notes.notes(material)),
         environment=tuple(notes.environment(material)),
     )
@@ -117,9 +118,10 @@ def _times(material: Material) -> list[Table]:
     return [_time(first, never, material), *(_time(group, (), material) for group in others)]
 
 
-def _cold(material: Material) -> list[Table]:
-    found = cold_starts([line.row for line in material.lines if not line.outdated])
-    return [found] if found else []
+def _more(material: Material) -> list[Table]:
+    """Return the tables of cold starts and sustained runs, where there were any."""
+    rows = [line.row for line in material.lines if not line.outdated]
+    return [table for table in (cold_starts(rows), sustained_runs(rows)) if table]
 
 
 def _time(group: Group, never: Sequence[Manifest], material: Material) -> Table:

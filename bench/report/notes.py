@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from bench.quantized import not_faster
-from bench.report import cold
+from bench.report import cold, endurance
 from bench.report.document import EMPTY
 from bench.report.material import Line, Material
 from bench.stats import CONFIDENCE
@@ -56,6 +56,8 @@ def _definitions(material: Material) -> Iterator[str]:
         )
     if any(row.cold for row in rows):
         yield cold.NOTE
+    if any(row.sustained for row in rows):
+        yield endurance.NOTE
     for definition in sorted({row.memory_definition for row in rows if row.memory_definition}):
         yield f"memory: {definition}, after the runs"
     for dataset, images in sorted({(r.dataset, r.images) for r in rows if r.dataset and r.images}):

@@ -146,7 +146,7 @@ def test_groups_of_a_run_are_told_apart(root):
 
 
 def test_every_round_keeps_what_it_took_and_sensors_are_read_around_them_all(root):
-    device = FakeDevice({"a": Script(waits=0.25)})
+    device = FakeDevice({"a": Script(ns=1e7, waits=0.25)})
     record = measure(root, device, patterns=["a"])["a"]
     assert len(record.usage) == len(record.rounds)
     assert record.surroundings.before.temperature_c == 41
@@ -182,6 +182,39 @@ class TestColdStart:
         record = measure(root, device, effort=Effort(cold=3), patterns=["a"])["a"]
         assert record.failure.stage == "load"
         assert device.requests("load") == ["a"]
+
+
+class TestSustained:
+    EFFORT = Effort(sustained_s=0.05)
+
+    def test_each_runs_alone_after_the_rounds_of_all(self, root):
+        device = FakeDevice()
+        records = measure(root, device, effort=self.EFFORT)
+        ends = [n for op, n in device.log if op == "close"]
+        assert ends == list(NAMES)
+        for record in records.values():
+            assert verdict(record).word == "valid"
+            curve = record.sustained
+            assert curve.seconds >= 0.05
+            assert len(curve.times_s) == len(curve.medians_ns) == len(curve.temperatures_c) <= 600
+            assert curve.times_s[0] < 0.05
+            assert curve.frequencies_mhz == ()
+            assert np.median(curve.medians_ns) == pytest.approx(1e6, rel=0.01)
+
+    def test_a_worker_that_does_not_last_is_a_failure_with_the_rounds_it_made(self, root):
+        fails = {("sensors", 5): WorkerError("sensors", "died", "killed by SIGKILL")}
+        device = FakeDevice({"a": Script(fails=fails)})
+        records = measure(root, device, effort=self.EFFORT)
+        assert verdict(records["a"]).word == "failed"
+        assert len(records["a"].rounds) == MIN_ROUNDS
+        assert verdict(records["b"]).word == "valid"
+
+    def test_a_record_without_a_curve_is_measured_again_when_one_is_wanted(self, root):
+        records = measure(root, FakeDevice())
+        wanted = cells(root, FakeDevice(), effort=self.EFFORT)
+        assert len(resume(wanted, records.values(), None)[0]) == 3
+        with_curve = measure(root, FakeDevice(), effort=self.EFFORT)
+        assert resume(wanted, with_curve.values(), None)[0] == []
 
 
 def test_a_slow_artifact_that_gets_too_few_rounds_is_too_short(root):
