@@ -309,8 +309,7 @@ def _print(records: "Sequence[Record]", as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from bench.report.cold import cold_starts
-    from bench.report.endurance import sustained_runs
+    from bench.report.further import further
     from bench.report.terminal import show_table
     from bench.rows import rows
     from bench.table import notes, table
@@ -318,8 +317,7 @@ def _print(records: "Sequence[Record]", as_json: bool) -> None:
     width = get_terminal_size().columns if sys.stdout.isatty() else LEAST_WIDTH
     console = Console(width=max(width, LEAST_WIDTH))
     console.print(table(records))
-    figures = rows(records)
-    for more in filter(None, (cold_starts(figures), sustained_runs(figures))):
+    for more in further(rows(records)):
         show_table(more, console)
     for note in notes(records):
         click.echo(note)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
@@ -58,15 +59,24 @@ def evidence(record: Record, figures: stats.Summary) -> Evidence:
     values = stats.medians(record.rounds)
     enough = len(values) >= stats.MIN_ROUNDS
     moving = trend(values) if enough else None
-    widened = independence(values) ** 0.5 if enough else 1.0
+    half_width = uncertainty(record, figures)
     return Evidence(
-        half_width=figures.half_width * widened,
-        autocorrelation=autocorrelation(values) if widened > 1 else None,
+        half_width=half_width,
+        autocorrelation=autocorrelation(values) if half_width > figures.half_width else None,
         trend=moving,
         levels=levels(values) if enough else None,
         share=_share(record),
         throttling=_throttling(record, moving),
     )
+
+
+def uncertainty(record: Record, figures: stats.Summary) -> float:
+    """Return half the width of the median's interval as a fraction: wider, where rounds resemble
+    their neighbours, by what they are then worth less.
+    """
+    if figures.rounds < stats.MIN_ROUNDS:
+        return figures.half_width
+    return figures.half_width * sqrt(independence(stats.medians(record.rounds)))
 
 
 def is_drifting(found: Trend | None, target: float) -> bool:

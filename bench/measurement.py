@@ -11,6 +11,7 @@ from bench.record import (
     SCHEMA,
     Accuracy,
     ColdStart,
+    EndToEnd,
     Failure,
     Record,
     Stop,
@@ -43,6 +44,7 @@ class Measurement:
     starts_ns: list[int] = field(default_factory=list)
     usage: list[Usage] = field(default_factory=list)
     surroundings: Surroundings | None = None
+    end_to_end: list[tuple[int, ...]] = field(default_factory=list)
     sustained: Sustained | None = None
     memory: Memory | None = None
     accuracy: Accuracy | None = None
@@ -101,6 +103,7 @@ class Measurement:
             starts_ns=tuple(self.starts_ns),
             usage=tuple(self.usage),
             surroundings=self.surroundings,
+            end_to_end=_end_to_end(ready.copies if ready else None, self.end_to_end),
             sustained=self.sustained,
             memory=self.memory,
             proof=self.proof,
@@ -109,6 +112,10 @@ class Measurement:
             stop=self.stop or "failed",
             failure=failure,
         )
+
+
+def _end_to_end(how: str | None, rounds: list[tuple[int, ...]]) -> EndToEnd | None:
+    return EndToEnd(definition=how, rounds=tuple(rounds)) if how and rounds else None
 
 
 def tool_version() -> str:

@@ -99,6 +99,15 @@ class Sustained(_Data, frozen=True, kw_only=True):
     frequencies_mhz: tuple[float, ...] = ()
 
 
+class EndToEnd(_Data, frozen=True, kw_only=True):
+    """Nanoseconds of single runs in the process, with inputs handed over and outputs fetched, one
+    list a round; `definition` says how.
+    """
+
+    definition: str
+    rounds: tuple[tuple[int, ...], ...]
+
+
 class Accuracy(_Data, frozen=True, kw_only=True):
     """Share of images whose label is the best answer (`top1`), or among the best five (`top5`)."""
 
@@ -148,6 +157,7 @@ class Record(_Data, frozen=True, kw_only=True):
     starts_ns: tuple[int, ...] = ()
     usage: tuple[Usage, ...] = ()
     surroundings: Surroundings | None = None
+    end_to_end: EndToEnd | None = None
     sustained: Sustained | None = None
     memory: Memory | None = None
     proof: Proof

@@ -7,6 +7,7 @@ alike. Before that, fresh processes of each show what a cold start takes.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from math import ceil
 from typing import Protocol
 from uuid import uuid4
 
@@ -24,6 +25,8 @@ from devices.device import WorkerError
 from export import verify
 from export.artifact import ArtifactError, Proof
 
+# Runs with copies in and out, for each one without.
+END_TO_END = 0.2
 NEVER_TIMED = "never timed: it ran in an interpreter, on no device"
 
 
@@ -151,6 +154,9 @@ class _Group:
         m.starts_ns.append(start_ns)
         if m.opened.usage is not None:
             m.usage.append(m.opened.usage)
+        if m.opened.ready.copies:
+            runs = 1 + ceil(m.pace.runs * END_TO_END)
+            m.end_to_end.append(tuple(m.opened.measure(runs, copies=True)[1:]))
         m.stop = m.pace.stop(m.rounds)
         if m.stop is not None:
             self._settle(m)

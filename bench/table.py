@@ -9,7 +9,7 @@ from rich.table import Table
 from bench import units
 from bench.quantized import not_faster
 from bench.record import Record
-from bench.report import cold, endurance
+from bench.report import cold, endurance, memory
 from bench.rows import Row, label, rows, setting, varying
 from bench.stats import CONFIDENCE
 from export.artifact import doubts
@@ -26,10 +26,10 @@ def table(records: Sequence[Record]) -> Table:
     """
     figures = rows(records)
     changing = varying(figures)
-    accuracy = any(row.top1 is not None for row in figures)
+    shown = _columns(figures)
     result = Table(title=_title(figures, changing), title_justify="left", box=None, pad_edge=False)
     result.add_column("model and artifact", overflow="fold")
-    for heading in _headings(accuracy):
+    for heading, _ in shown:
         result.add_column(heading, justify="right", no_wrap=True)
     result.add_column("verdict", no_wrap=True)
     for model, lines in groupby(figures, key=lambda row: row.model):
@@ -37,7 +37,8 @@ def table(records: Sequence[Record]) -> Table:
         result.add_row(f"[bold]{escape(model)}[/]{_weights(of_model[0])}")
         result.add_row(f"[dim]{_network(of_model[0])}[/]")
         for row in of_model:
-            result.add_row(escape(_label(row, changing)), *_cells(row, accuracy), _verdict(row))
+            cells = [cell(row) for _, cell in shown]
+            result.add_row(escape(_label(row, changing)), *cells, _verdict(row))
     return result
 
 
@@ -55,23 +56,25 @@ def notes(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _headings(accuracy: bool) -> list[str]:
-    columns = ["size", "load", "first", "p50", "±", "p90", "p99", "memory"]
-    return [*columns, "top-1"] if accuracy else columns
-
-
-def _cells(row: Row, accuracy: bool) -> list[str]:
-    cells = [
-        units.size(row.size_bytes),
-        _or(units.duration, row.load_ns),
-        _or(units.duration, row.first_ns),
-        _or(units.duration, row.p50_ns),
-        _or(lambda share: f"{share:.1%}", row.uncertainty),
-        _or(units.duration, row.p90_ns),
-        _or(units.duration, row.p99_ns),
-        _or(units.size, row.memory_after_run),
+def _columns(figures: Sequence[Row]) -> list[tuple[str, Callable[[Row], str]]]:
+    """Return the headings and what stands below; cold starts have a table of their own."""
+    warm = [
+        ("load", lambda row: _or(units.duration, row.load_ns)),
+        ("first", lambda row: _or(units.duration, row.first_ns)),
     ]
-    return [*cells, _or(units.percent, row.top1)] if accuracy else cells
+    copies = ("in+out", lambda row: _or(units.duration, row.end_to_end_ns))
+    top1 = ("top-1", lambda row: _or(units.percent, row.top1))
+    return [
+        ("size", lambda row: units.size(row.size_bytes)),
+        *([] if any(row.cold for row in figures) else warm),
+        ("p50", lambda row: _or(units.duration, row.p50_ns)),
+        ("±", lambda row: _or(lambda share: f"{share:.1%}", row.uncertainty)),
+        ("p90", lambda row: _or(units.duration, row.p90_ns)),
+        ("p99", lambda row: _or(units.duration, row.p99_ns)),
+        *([copies] if any(row.end_to_end_ns for row in figures) else []),
+        ("memory", lambda row: _or(units.size, row.memory_after_run)),
+        *([top1] if any(row.top1 is not None for row in figures) else []),
+    ]
 
 
 def _or(text: Callable[[float], str], value: float | None) -> str:
@@ -110,12 +113,15 @@ def _definitions(figures: Sequence[Row]) -> Iterator[str]:
             f"p50: median over rounds, ± half its {CONFIDENCE:.0%} interval; "
             "p90, p99: of all samples, the maximum where there are few"
         )
+    how = {(row.runtime, row.end_to_end_definition) for row in figures if row.end_to_end_ns}
+    if how:
+        named = ", ".join(f"{runtime} {definition}" for runtime, definition in sorted(how))
+        yield f"p50 is of the invocation alone; in+out: with inputs and outputs copied ({named})"
     if any(row.cold for row in figures):
         yield cold.NOTE
     if any(row.sustained for row in figures):
         yield endurance.NOTE
-    for definition in sorted({row.memory_definition for row in figures if row.memory_definition}):
-        yield f"memory: {definition}, after the runs"
+    yield from memory.definitions(figures)
     for dataset, images in sorted({(row.dataset, row.images) for row in figures if row.dataset}):
         yield f"top-1: on {images} test images of {dataset}, as run on the device"
 

@@ -62,7 +62,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     `start_ns` is from starting the process to its first answer (interpreter and numpy), `import_ns`
     the runtime's import; None where that is unknown. `threads` is what the runtime reports to use,
     None where it cannot be asked. A `reference` interprets the file on the host: it shows whether
-    the file is right, and is never timed.
+    the file is right, and is never timed. `copies` says how an invocation runs with its inputs
+    handed over and its outputs fetched, None where that cannot be told from the invocation alone.
     """
 
     start_ns: int | None = None
@@ -74,6 +75,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None
     environment: dict[str, str]
     reference: bool = False
+    copies: str | None = None
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,13 +132,26 @@ class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     load: float | None = None
 
 
+class MemorySeries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes of one kind of memory at three moments of the worker's life."""
+
+    name: str
+    definition: str
+    before_load: int | None
+    after_load: int | None
+    after_run: int | None
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bytes by one named definition, at three moments of the worker's life."""
+    """The peak in bytes by a named definition, at three moments of the worker's life; `series` are
+    other kinds of memory, where the device tells of them.
+    """
 
     definition: str
     before_load: int | None
     after_load: int | None
     after_run: int | None
+    series: tuple[MemorySeries, ...] = ()
 
 
 class Session(Protocol):
@@ -152,10 +167,11 @@ class Session(Protocol):
         What went wrong in the numbers on the way is in `alarms` then, where the runtime can tell.
         """
 
-    def measure(self, runs: int) -> list[int]:
+    def measure(self, runs: int, *, copies: bool = False) -> list[int]:
         """Run one golden input `runs` times; return each invocation's time in nanoseconds.
 
-        What that took is in `usage` then, where the device can tell.
+        With `copies` the inputs are handed over and the outputs fetched each time, too, as
+        `ready.copies` says. What that took is in `usage` then, where the device can tell.
         """
 
     def sensors(self) -> Sensors:

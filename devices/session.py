@@ -55,9 +55,9 @@ class WorkerSession:
         outputs = answer.get("outputs", {})
         return {name: _array(data) for name, data in outputs.items()}
 
-    def measure(self, runs: int) -> list[int]:
+    def measure(self, runs: int, *, copies: bool = False) -> list[int]:
         """Run one golden input `runs` times; return each invocation's time in nanoseconds."""
-        answer = self._ask("measure", runs=runs)
+        answer = self._ask("measure", runs=runs, copies=copies)
         self.usage = _typed("measure", Usage, answer["usage"]) if "usage" in answer else None
         return _typed("measure", list[int], answer.get("ns"))
 

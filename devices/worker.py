@@ -9,7 +9,8 @@ chatter goes to standard error, whatever descriptor it writes to.
                                     -> {"event": "ready", "import_ns", "load_ns", "threads", ...}
     {"op": "verify", "rows": n | null}
                                     -> {"event": "outputs", "outputs": {NAME: ARRAY}, "alarms"}
-    {"op": "measure", "runs": n}    -> {"event": "samples", "ns": [...], "usage": {...}}
+    {"op": "measure", "runs": n, "copies": false}
+                                    -> {"event": "samples", "ns": [...], "usage": {...}}
     {"op": "sensors"}               -> {"event": "sensors", "frequency_mhz", "temperature_c", ...}
     {"op": "predict", "images": FILE, "top": k}  -> {"event": "classes", "classes": [[...], ...]}
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
@@ -26,7 +27,9 @@ What is timed. `load_ns`: from the model file's path to a runtime ready to be in
 runtime is outside (a TFLite file put to another batch is also invoked once, inside). A sample: one
 invocation, by `time.perf_counter_ns`, inputs in place before and outputs fetched after: LiteRT
 ``invoke()``, ONNX Runtime ``run_with_iobinding()``, torch ``module()``. Python's garbage collector
-is off meanwhile. Preprocessing, quantizing a float input and copying are outside.
+is off meanwhile. Preprocessing, quantizing a float input and copying are outside. With "copies" the
+inputs are handed over and the outputs fetched inside, where the runtime does that by itself:
+"copies" in the answer to `load` names how, null where there is nothing to copy.
 
 Threads are as found: torch is asked; for the others, the operating system's threads that loading
 added, and the one that calls (Linux; null elsewhere).
@@ -63,6 +66,11 @@ MODEL_FILES = {
 OUT_OF_MEMORY = re.compile(
     r"bad_alloc|(can't|cannot|failed to|unable to) allocate|out of memory", re.IGNORECASE
 )
+PAGES = {
+    "resident": "pages in memory by now, shared ones too (Rss of smaps_rollup)",
+    "private": "pages in memory that no other process has (USS: Private_* of smaps_rollup)",
+    "mapped": "pages in memory of the model file, mapped: the system may drop and read them again",
+}
 MEMORY_SINCE = (
     " of the worker process since its start: before_load includes Python, numpy and the imported "
     "runtime, after_run is after the last verify or measure"
@@ -84,6 +92,7 @@ class Litert:
     """
 
     format = "tflite"
+    copies = "set_tensor(), invoke(), get_tensor()"
     modules = (
         "ai_edge_litert.interpreter",
         "tflite_runtime.interpreter",
@@ -147,6 +156,12 @@ class Litert:
         """Copy the outputs out."""
         return [self._model.get_tensor(index) for index in self._outputs]
 
+    def process(self, arrays: list[Any]) -> list[Any]:
+        """Run once with everything that an application does in between."""
+        self.set(arrays)
+        self.invoke()
+        return self.get()
+
 
 class LitertBuiltin(Litert):
     """TFLite files by the interpreter's own kernels: what runs where XNNPACK is not built in."""
@@ -164,6 +179,7 @@ class OnnxRuntime:
     """
 
     format = "onnx"
+    copies = "run(), without IO binding"
     modules = ("onnxruntime",)
 
     def __init__(self) -> None:
@@ -194,6 +210,10 @@ class OnnxRuntime:
     def get(self) -> list[Any]:
         """Copy the outputs out."""
         return list(self._binding.copy_outputs_to_cpu())
+
+    def process(self, arrays: list[Any]) -> list[Any]:
+        """Run once as an application does that binds nothing."""
+        return list(self._model.run(None, dict(zip(self._names, arrays))))
 
 
 class OnnxReference:
@@ -398,6 +418,7 @@ class Worker:
         }
         self.runtime: Any = None
         self.peaks: dict[str, int | None] = {}
+        self.pages: dict[str, dict[str, int]] = {}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the event for a request; whatever goes wrong is an event too."""
@@ -436,11 +457,13 @@ class Worker:
             raise JobError("unsupported", f"{files}, this artifact is {manifest['format']}")
         alone = count_threads()
         self._note_peak("before_load")
+        self.pages["before_load"] = pages(None)
         start = time.perf_counter_ns()
-        path = str(directory / MODEL_FILES[opened.format])
-        opened.load(path, threads, self.contract, batch)
+        self.model = str((directory / MODEL_FILES[opened.format]).resolve())
+        opened.load(self.model, threads, self.contract, batch)
         load_ns = time.perf_counter_ns() - start
         self._note_peak("after_load")
+        self.pages["after_load"] = pages(self.model)
         self.runtime = opened
         return {
             "event": "ready",
@@ -451,6 +474,7 @@ class Worker:
             "provider": opened.provider,
             "threads": opened.threads or (count_threads() - alone + 1 if alone else None),
             "reference": getattr(opened, "reference", False),
+            "copies": getattr(opened, "copies", None),
             "environment": environment(),
         }
 
@@ -465,7 +489,8 @@ class Worker:
         self._feed([rows[numbers] for rows in self.inputs])
 
     def _feed(self, batches: list[Any]) -> None:
-        self.runtime.set([encode(b, t) for b, t in zip(batches, self.contract["inputs"])])
+        self.fed = [encode(b, t) for b, t in zip(batches, self.contract["inputs"])]
+        self.runtime.set(self.fed)
 
     def _run(self) -> list[Any]:
         self.runtime.invoke()
@@ -497,11 +522,12 @@ class Worker:
         outputs = dict(zip(names, map(as_data, arrays)))
         return {"event": "outputs", "outputs": outputs, "alarms": alarms}
 
-    def _measure(self, runs: int) -> dict[str, Any]:
+    def _measure(self, runs: int, copies: bool = False) -> dict[str, Any]:
         if getattr(self.runtime, "reference", False):
             raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
-        samples, clock, invoke = [0] * runs, time.perf_counter_ns, self.runtime.invoke
+        invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
+        samples, clock = [0] * runs, time.perf_counter_ns
         before = usage()
         gc.disable()
         try:
@@ -534,7 +560,13 @@ class Worker:
     def _memory(self) -> dict[str, Any]:
         source = "ru_maxrss" if sys.platform == "darwin" else "VmHWM"
         definition = f"peak resident set size ({source}){MEMORY_SINCE}"
-        return {"event": "memory", "definition": definition, "after_run": None, **self.peaks}
+        self.pages["after_run"] = pages(self.model)
+        series = [
+            {"name": name, "definition": PAGES[name], **{m: p[name] for m, p in self.pages.items()}}
+            for name in self.pages["before_load"]
+        ]
+        peak = {"definition": definition, "after_run": None, **self.peaks}
+        return {"event": "memory", **peak, "series": series}
 
 
 def start_runtime(name: str) -> Any:
@@ -690,6 +722,26 @@ def texts(pattern: str, root: str = "/") -> list[str]:
         except OSError:
             continue
     return [text for text in found if text.strip()]
+
+
+def pages(model: str | None) -> dict[str, int]:
+    """Return the bytes of `PAGES`, where the system tells; of the file `model`, if it is mapped."""
+    rollup = texts("proc/self/smaps_rollup")
+    if not rollup:
+        return {}
+    maps = "".join(texts("proc/self/smaps")) if model else ""
+    own = [part for part in re.split(r"^(?=[0-9a-f]+-)", maps, flags=re.M) if f" {model}\n" in part]
+    return {
+        "resident": kilobytes("Rss", rollup),
+        "private": kilobytes("Private_Clean", rollup) + kilobytes("Private_Dirty", rollup),
+        "mapped": kilobytes("Rss", own),
+    }
+
+
+def kilobytes(field: str, listings: list[str]) -> int:
+    """Return the sum in bytes of a field of the kernel's listings of memory."""
+    found = [n for text in listings for n in re.findall(rf"^{field}:\s+(\d+) kB", text, re.M)]
+    return 1024 * sum(map(int, found))
 
 
 def environment() -> dict[str, str]:

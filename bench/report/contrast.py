@@ -12,9 +12,8 @@ from bench import units
 from bench.baseline import Baseline, closest, measurement
 from bench.record import Record
 from bench.report import notes, readings
-from bench.report.cold import cold_starts
 from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
-from bench.report.endurance import sustained_runs
+from bench.report.further import further
 from bench.report.material import PRECISIONS, Group, Line, Material, gather, input_size
 from export.artifact import Manifest, Weights
 
@@ -32,10 +31,11 @@ def contrast(
         baseline: adds changes of size and time against it.
     """
     material = gather(manifests, records, baseline)
+    rows = [line.row for line in material.lines if not line.outdated]
     return Report(
         title=TITLE,
         readings=tuple(readings.sentences(material)),
-        tables=(_networks(material), _sizes(material), *_times(material), *_more(material)),
+        tables=(_networks(material), _sizes(material), *_times(material), *further(rows)),
         notes=tuple(notes.notes(material)),
         environment=tuple(notes.environment(material)),
     )
@@ -116,12 +116,6 @@ def _times(material: Material) -> list[Table]:
     never = [m for key, m in material.manifests.items() if key not in measured]
     first, *others = material.groups or (Group("nothing yet", ()),)
     return [_time(first, never, material), *(_time(group, (), material) for group in others)]
-
-
-def _more(material: Material) -> list[Table]:
-    """Return the tables of cold starts and sustained runs, where there were any."""
-    rows = [line.row for line in material.lines if not line.outdated]
-    return [table for table in (cold_starts(rows), sustained_runs(rows)) if table]
 
 
 def _time(group: Group, never: Sequence[Manifest], material: Material) -> Table:

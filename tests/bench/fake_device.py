@@ -54,6 +54,7 @@ class FakeSession:
             provider="fake",
             threads=job.threads,
             environment={"python": "3.9"},
+            copies=device.copies,
         )
         device.opened(self._name)
 
@@ -69,10 +70,10 @@ class FakeSession:
         _, outputs = golden(self._job.artifact, load(self._job.artifact))
         return {name: -array if self._script.wrong else array for name, array in outputs.items()}
 
-    def measure(self, runs: int) -> list[int]:
+    def measure(self, runs: int, *, copies: bool = False) -> list[int]:
         self._request("measure")
         s = self._script
-        level = s.ns * np.exp(self._random.normal(0, s.drift))
+        level = s.ns * (2 if copies else 1) * np.exp(self._random.normal(0, s.drift))
         times = level * np.exp(self._random.normal(0, s.noise, runs))
         numbers = self._invocations + np.arange(runs)
         self._invocations += runs
@@ -116,8 +117,9 @@ class FakeDevice:
         name: str = "fake",
         emulated: bool = False,
         seed: int = 0,
+        copies: str | None = None,
     ) -> None:
-        self.name, self.emulated, self.seed = name, emulated, seed
+        self.name, self.emulated, self.seed, self.copies = name, emulated, seed, copies
         self.scripts = dict(scripts or {})
         self.log: list[tuple[str, str]] = []
         self.images: list[Path] = []

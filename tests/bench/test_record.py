@@ -149,7 +149,7 @@ def test_the_key_says_what_a_result_is_about():
     )
 
 
-NEW = ("group", "cold", "starts_ns", "usage", "surroundings")
+NEW = ("group", "cold", "starts_ns", "usage", "surroundings", "end_to_end", "sustained")
 
 
 def test_a_record_of_before_the_evidence_was_kept_is_still_read(tmp_path):

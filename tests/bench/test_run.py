@@ -9,7 +9,7 @@ from bench.accuracy import AccuracyTest
 from bench.matrix import Artifact, Choice, Effort, describe, groups, plan, resume, select
 from bench.record import BenchError
 from bench.run import exit_code, run_matrix
-from bench.stats import MIN_ROUNDS, precision
+from bench.stats import MIN_ROUNDS, precision, summary
 from bench.verdict import verdict
 from devices.device import WorkerError
 from export.artifact import load, write_manifest
@@ -182,6 +182,18 @@ class TestColdStart:
         record = measure(root, device, effort=Effort(cold=3), patterns=["a"])["a"]
         assert record.failure.stage == "load"
         assert device.requests("load") == ["a"]
+
+
+class TestEndToEnd:
+    def test_copies_are_a_series_of_their_own_with_their_definition(self, root):
+        record = measure(root, FakeDevice(copies="twice the work"), patterns=["a"])["a"]
+        assert record.end_to_end.definition == "twice the work"
+        assert len(record.end_to_end.rounds) == len(record.rounds) == len(record.usage)
+        with_copies = np.median(np.concatenate(record.end_to_end.rounds))
+        assert with_copies == pytest.approx(2 * summary(record).p50_ns, rel=0.01)
+
+    def test_a_runtime_that_cannot_separate_them_has_none(self, root):
+        assert measure(root, FakeDevice(), patterns=["a"])["a"].end_to_end is None
 
 
 class TestSustained:
