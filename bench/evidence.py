@@ -91,7 +91,7 @@ def _share(record: Record) -> Share:
     disturbed = [_disturbed(u, samples) for u, samples in zip(usage, record.rounds, strict=False)]
     wall_ns = sum(u.wall_ns for u in usage)
     cpu_ns = sum(u.cpu_ns for u in usage)
-    lost = [share for u in usage if (share := _lost(u, threads)) is not None]
+    lost = [share for u in usage if (share := lost_share(u, threads)) is not None]
     busy_ns, idle_ns, stolen_ns = (
         sum(getattr(u, name) or 0 for u in usage) for name in ("busy_ns", "idle_ns", "stolen_ns")
     )
@@ -110,7 +110,7 @@ def _disturbed(usage: Usage, samples: Sequence[int]) -> float:
     return min(1.0, usage.involuntary / (1 + len(samples)))
 
 
-def _lost(usage: Usage, threads: int) -> float | None:
+def lost_share(usage: Usage, threads: int) -> float | None:
     """Return the share of a round spent waiting for a core; of one thread that is always at work it
     is what is missing of its processor time.
     """

@@ -89,7 +89,8 @@ class Surroundings(_Data, frozen=True, kw_only=True):
 
 class Sustained(_Data, frozen=True, kw_only=True):
     """A curve of running back to back for `seconds`: medians of successive stretches, and when each
-    began. Temperatures and clocks of the same stretches are empty where there is no such sensor.
+    began. Temperatures and clocks of the same stretches are empty where there is no such sensor,
+    and so is `lost`, the share of the time in which the worker had no core, where nothing tells.
     """
 
     seconds: float
@@ -97,6 +98,7 @@ class Sustained(_Data, frozen=True, kw_only=True):
     medians_ns: tuple[int, ...]
     temperatures_c: tuple[float, ...] = ()
     frequencies_mhz: tuple[float, ...] = ()
+    lost: tuple[float, ...] = ()
 
 
 class EndToEnd(_Data, frozen=True, kw_only=True):

@@ -168,7 +168,8 @@ class _Group:
             self._tell(m, "sustain")
 
         typical_ns = float(np.median(m.rounds[-1]))
-        m.sustained = sustain(m.opened, m.cell.effort.sustained_s or 0.0, typical_ns, tell)
+        seconds, threads = m.cell.effort.sustained_s or 0.0, m.cell.threads
+        m.sustained = sustain(m.opened, seconds, typical_ns, threads, tell)
         self._finish(m)
 
     def _settle(self, m: Measurement) -> None:

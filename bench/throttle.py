@@ -21,7 +21,8 @@ class Endurance(msgspec.Struct, frozen=True, kw_only=True):
     """What a sustained run shows. `throttled_s`: seconds from its beginning, None: not seen.
 
     `burst_ns` is the median of the first `BURST_S` seconds, or of the first fifth of a shorter run,
-    `steady_ns` that of all that follows the throttle point, or of the later half without one.
+    `steady_ns` that of all that follows the throttle point, or of the later half without one;
+    `contended` says that in this time the worker had no core for more than `LASTING` of it.
     `start_c` is the temperature at the beginning. `curve_ns` holds the medians of equal stretches.
     """
 
@@ -29,6 +30,7 @@ class Endurance(msgspec.Struct, frozen=True, kw_only=True):
     burst_ns: float
     steady_ns: float
     throttled_s: float | None
+    contended: bool
     start_c: float | None
     curve_ns: tuple[int, ...]
 
@@ -39,13 +41,15 @@ def endurance(run: Sustained | None) -> Endurance | None:
         return None
     values = np.array(run.medians_ns, dtype=np.float64)
     point = throttle_point(values)
+    settled = len(values) // 2 if point is None else point
     early = min(BURST_S, run.seconds / 5)
     first = max(1, int(np.searchsorted(run.times_s, early)))
     return Endurance(
         seconds=run.seconds,
         burst_ns=float(np.median(values[:first])),
-        steady_ns=float(np.median(values[len(values) // 2 if point is None else point :])),
+        steady_ns=float(np.median(values[settled:])),
         throttled_s=None if point is None else run.times_s[point],
+        contended=bool(run.lost) and float(np.median(run.lost[settled:])) > LASTING,
         start_c=run.temperatures_c[0] if run.temperatures_c else None,
         curve_ns=run.medians_ns,
     )

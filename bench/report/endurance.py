@@ -15,10 +15,10 @@ WIDTH = 24
 LEAST_RISE = 0.2
 NO_THROTTLING = "not seen"
 NOTE = (
-    "sustained: back to back for as long as is said; burst: the median of the first ten seconds, "
-    "steady: of what follows the throttle point, else of the later half; throttled: from when on "
-    "it stays slower by more than 5 % (Pettitt's change point); curve: time per inference, higher "
-    "is slower"
+    "sustained: back to back for as long as is said; burst: the median of the first ten seconds (a "
+    "fifth of a shorter run); steady: of what follows the throttle point, else of the later half; "
+    "throttled: from when on it stays slower by more than 5 % (Pettitt's change point); contended: "
+    "it waited for a core for as long; curve: time per inference, higher is slower"
 )
 
 
@@ -43,12 +43,13 @@ def sustained_runs(rows: Sequence[Row]) -> Table | None:
 def _figures(run: Endurance) -> tuple[Cell, ...]:
     hot = "" if run.start_c is None else f" from {run.start_c:.0f} °C"
     slower = f"{units.duration(run.steady_ns)} ({units.change(run.steady_ns / run.burst_ns - 1)})"
-    when = "" if run.throttled_s is None else f"after {run.throttled_s:.0f} s"
+    when = NO_THROTTLING if run.throttled_s is None else f"after {run.throttled_s:.0f} s"
+    doubt = " (contended)" if run.contended else ""
     return (
         Cell(f"{units.duration(run.seconds * 1e9)}{hot}", run.seconds),
         figure(run.burst_ns, units.duration),
         Cell(slower, run.steady_ns),
-        Cell(when or NO_THROTTLING, run.throttled_s),
+        Cell(f"{when}{doubt}", run.throttled_s),
         Cell(spark(run.curve_ns)),
     )
 

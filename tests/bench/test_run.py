@@ -211,6 +211,7 @@ class TestSustained:
             assert len(curve.times_s) == len(curve.medians_ns) == len(curve.temperatures_c) <= 600
             assert curve.times_s[0] < 0.05
             assert curve.frequencies_mhz == ()
+            assert set(curve.lost) == {0.0}
             assert np.median(curve.medians_ns) == pytest.approx(1e6, rel=0.01)
 
     def test_a_worker_that_does_not_last_is_a_failure_with_the_rounds_it_made(self, root):

@@ -18,12 +18,13 @@ def steps(*parts):
     return np.concatenate([np.full(count, float(level)) for level, count in parts])
 
 
-def run(values, every_s=1.0, temperatures_c=()):
+def run(values, every_s=1.0, temperatures_c=(), lost=()):
     return Sustained(
         seconds=len(values) * every_s,
         times_s=tuple(every_s * i for i in range(len(values))),
         medians_ns=tuple(int(v) for v in values),
         temperatures_c=temperatures_c,
+        lost=lost,
     )
 
 
@@ -69,6 +70,13 @@ def test_burst_and_steady_are_told_apart():
 def test_without_throttling_steady_is_the_later_half():
     found = endurance(run(steps((4e6, 10), (4.1e6, 90))))
     assert (found.burst_ns, found.steady_ns, found.throttled_s) == (4e6, 4.1e6, None)
+
+
+def test_a_neighbour_that_takes_the_core_is_told_from_heat():
+    slower = steps((4e6, 60), (5e6, 120))
+    assert endurance(run(slower, lost=(0.0,) * 60 + (0.3,) * 120)).contended
+    assert not endurance(run(slower, lost=(0.3,) * 60 + (0.0,) * 120)).contended
+    assert not endurance(run(slower)).contended
 
 
 def test_a_run_of_one_point_has_figures_too():
