@@ -110,7 +110,9 @@ class _Group:
         self._listener.progress(m.cell, stage, m.rounds)
 
     def _start_cold(self, m: Measurement) -> None:
-        """Start a process, run once, and end it."""
+        """Start a process, run once, and end it; an interpreter that is never timed only once."""
+        if m.session is not None and m.session.ready.reference:
+            return
         self._tell(m, "cold start")
         m.session = m.start()
         ready = m.session.ready

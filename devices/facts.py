@@ -31,9 +31,7 @@ def facts(cpus: tuple[int, ...] | None = None) -> dict[str, str]:
         "logical_cores": str(os.cpu_count() or ""),
         "memory": _memory(),
         "cpus": _restriction(cpus),
-        "governor": _governor(),
-        "turbo": _turbo(),
-        "power": _power(),
+        **switches(),
         "hypervisor": _hypervisor(),
     }
     return {name: value for name, value in found.items() if value}
@@ -77,27 +75,28 @@ def _restriction(cpus: tuple[int, ...] | None) -> str:
     return f"{cores}, {int(quota) / int(period):g} of their time" if quota.isdigit() else cores
 
 
-def _governor() -> str:
-    """Return the frequency governor; several where clusters of cores differ."""
-    policies = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
-    return ", ".join(sorted({_read(str(path)) for path in policies} - {""}))
+def switches(root: str = "/") -> dict[str, str]:
+    """Return the settings below `root` that change a machine's clocks, empty where it has none.
+
+    `governor`: of the frequency, several where clusters of cores differ; `turbo`: on or off,
+    whether clocks above the nominal are allowed; `power`: mains or battery, of a machine that has
+    one.
+    """
+    cpus = f"{root}sys/devices/system/cpu"
+    policies = Path(cpus).glob("cpu[0-9]*/cpufreq/scaling_governor")
+    intel, others = _read(f"{cpus}/intel_pstate/no_turbo"), _read(f"{cpus}/cpufreq/boost")
+    turbo = {"0": "on", "1": "off"}.get(intel) or {"0": "off", "1": "on"}.get(others, "")
+    return {
+        "governor": ", ".join(sorted({_read(str(path)) for path in policies} - {""})),
+        "turbo": turbo,
+        "power": _mac_power() if platform.system() == "Darwin" else _power(root),
+    }
 
 
-def _turbo() -> str:
-    """Return whether clocks above the nominal are allowed: Intel's switch, or else any other's."""
-    if switch := _read("/sys/devices/system/cpu/intel_pstate/no_turbo"):
-        return "off" if switch == "1" else "on"
-    words = {"0": "off", "1": "on"}
-    return words.get(_read("/sys/devices/system/cpu/cpufreq/boost"), "")
-
-
-def _power() -> str:
-    """Return ``mains`` or ``battery`` where there is a battery, else nothing."""
-    if platform.system() == "Darwin":
-        return _mac_power()
-    supplies = [str(path) for path in Path("/sys/class/power_supply").glob("*")]
-    kinds = {path: _read(f"{path}/type") for path in supplies}
-    own = [p for p, kind in kinds.items() if kind == "Battery" and not _is_accessory(p)]
+def _power(root: str) -> str:
+    supplies = [str(path) for path in Path(f"{root}sys/class/power_supply").glob("*")]
+    batteries = [path for path in supplies if _read(f"{path}/type") == "Battery"]
+    own = [path for path in batteries if not _is_accessory(path)]
     if not own:
         return ""
     used = any(_read(f"{path}/status") == "Discharging" for path in own)

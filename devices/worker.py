@@ -680,11 +680,10 @@ def usage() -> dict[str, Any]:
 
 def machine_time() -> dict[str, int]:
     """Return the time of all cores together, where the system tells."""
-    stat = texts("proc/stat")
-    if not stat:
-        return {}
     tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    times = [int(ticks) * tick for ticks in stat[0].split()[1:9]]
+    times = [int(ticks) * tick for text in texts("proc/stat") for ticks in text.split()[1:9]]
+    if len(times) != 8:
+        return {}
     user, nice, system, idle, waiting, hard, soft, stolen = times
     busy = user + nice + system + hard + soft
     return {"busy_ns": busy, "idle_ns": idle + waiting, "stolen_ns": stolen}
@@ -698,19 +697,20 @@ def sensors(root: str = "/") -> dict[str, Any]:
     zones = numbers("sys/class/thermal/thermal_zone*/temp", root)
     zones += numbers("sys/class/hwmon/hwmon*/temp*_input", root)
     events = numbers(f"{cpus}[0-9]*/thermal_throttle/*_throttle_count", root)
-    flags = texts("sys/devices/platform/soc/soc:firmware/get_throttled", root)
+    flags = numbers("sys/devices/platform/soc/soc:firmware/get_throttled", root, 16)
     return {
         "frequency_mhz": max(clocks) / 1e3 if clocks else None,
         "temperature_c": max(zones) / 1e3 if zones else None,
         "throttle_events": sum(events) if events else None,
-        "throttle_flags": int(flags[0], 16) if flags else None,
+        "throttle_flags": flags[0] if flags else None,
         "load": os.getloadavg()[0],
     }
 
 
-def numbers(pattern: str, root: str) -> list[int]:
+def numbers(pattern: str, root: str, base: int = 10) -> list[int]:
     """Return the whole numbers that the files of a pattern hold."""
-    return [int(text) for text in texts(pattern, root) if re.fullmatch(r"-?\d+", text.strip())]
+    number = re.compile(r"\s*-?(0x)?[0-9a-f]+\s*" if base == 16 else r"\s*-?\d+\s*")
+    return [int(text, base) for text in texts(pattern, root) if number.fullmatch(text)]
 
 
 def texts(pattern: str, root: str = "/") -> list[str]:
