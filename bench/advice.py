@@ -35,7 +35,8 @@ def _quieter(record: Record, found: Evidence) -> Iterator[str]:
     if facts.get("power") == "battery":
         yield "run it on mains power"
     if found.levels and facts.get("cpus") == "all":
-        yield "bind the worker to cores of one kind: 'edgeworthy devices add NAME --cpus 0'"
+        bind = "edgeworthy devices add NAME --kind local --cpus 0"
+        yield f"bind the worker to cores of one kind: '{bind}'"
 
 
 def noisy(record: Record, found: Evidence) -> str:

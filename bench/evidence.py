@@ -1,6 +1,5 @@
 """What speaks for and against a record's figures, computed from the record alone. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -16,6 +15,8 @@ UNDER_VOLTAGE = 0b0001
 CAPPED = 0b1110
 SINCE_START = 16
 CLOCK_FALLS = 0.1
+# Hypervisors take a core for milliseconds.
+SLICE_NS = 1e6
 WEAK_SUPPLY = "the board's supply fell below its voltage"
 
 
@@ -27,7 +28,8 @@ class Share:
         lost: of a typical round, the share in which the worker was ready to run and had no core.
         stolen: the share of the worker's time in which a hypervisor ran something else.
         others: the share of all cores that other programs used.
-        disturbed: of a typical round, the share of invocations in which the worker lost its core.
+        disturbed: the share of invocations in which the worker lost its core, in a typical round,
+            or a hypervisor took it (for `SLICE_NS` at least each time).
     """
 
     lost: float | None = None
@@ -88,7 +90,8 @@ def _share(record: Record) -> Share:
     usage, threads = record.usage, record.settings.threads_found or record.settings.threads or 1
     if not usage:
         return Share()
-    disturbed = [_disturbed(u, samples) for u, samples in zip(usage, record.rounds, strict=False)]
+    runs = [1 + len(samples) for samples in record.rounds]
+    disturbed = [u.involuntary / number for u, number in zip(usage, runs, strict=False)]
     wall_ns = sum(u.wall_ns for u in usage)
     cpu_ns = sum(u.cpu_ns for u in usage)
     lost = [share for u in usage if (share := lost_share(u, threads)) is not None]
@@ -101,13 +104,8 @@ def _share(record: Record) -> Share:
         lost=float(np.median(lost)) if lost else None,
         stolen=own * stolen_ns / (wall_ns * threads) if known else None,
         others=max(0.0, busy_ns - cpu_ns) / (busy_ns + idle_ns + stolen_ns) if known else None,
-        disturbed=float(np.median(disturbed)),
+        disturbed=min(1.0, float(np.median(disturbed)) + own * stolen_ns / SLICE_NS / sum(runs)),
     )
-
-
-def _disturbed(usage: Usage, samples: Sequence[int]) -> float:
-    """Return the share of invocations that lost a core, the one that settles included."""
-    return min(1.0, usage.involuntary / (1 + len(samples)))
 
 
 def lost_share(usage: Usage, threads: int) -> float | None:

@@ -93,8 +93,7 @@ def _is_contended(share: Share, target: float) -> bool:
     """Tell whether the worker was without a core for longer than the precision asked for, and that
     not only in invocations so rare that neither the p50 nor the p90 knows of them.
     """
-    lost = share.lost if (share.disturbed or 0) > DISTURBED else None
-    return max(lost or 0, share.stolen or 0) > target
+    return (share.disturbed or 0) > DISTURBED and max(share.lost or 0, share.stolen or 0) > target
 
 
 def _is_split(found: Evidence, target: float) -> bool:

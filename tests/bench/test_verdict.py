@@ -155,6 +155,7 @@ class TestContention:
         found = judged(quick, usage=usage(lost=0.7, others=1.2))
         assert found.word == "valid"
         assert "waiting for a core 70% of the time, in 2.6% of the runs" in found.evidence
+        assert judged(quick, usage=usage(stolen=0.05)).word == "valid"
 
     def test_one_disturbed_round_of_many_is_no_contention(self):
         few = (*usage(11), *usage(1, lost=0.9))
