@@ -1,6 +1,7 @@
 """``bench run``: the command line of a measurement."""
 
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ Exit codes:
   0    all that the devices can run was measured, right and precisely enough
   1    an answer was wrong: that artifact's timing is void
   2    wrong usage or input
-  3    a device is unavailable, a worker failed, or a figure is too noisy, unproved
-       or emulated; or nothing could be measured at all
+  3    a device is unavailable, a worker failed, or a figure is not valid: too short,
+       noisy, drifting, contended, throttled, unproved or emulated; or nothing could
+       be measured at all
   130  interrupted; go on with --resume
 
 A file that has no runtime here, or is not made for the batch asked for, shows as unmeasured.
@@ -92,6 +94,19 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     show_default=True,
     help="Stop after this many seconds of samples of an artifact.",
 )
+@click.option(
+    "--cold",
+    type=click.IntRange(min=0, max=100),
+    default=3,
+    show_default=True,
+    help="Fresh processes of each, started first to see what a cold start takes.",
+)
+@click.option(
+    "--sustained",
+    metavar="TIME",
+    help="Then run each back to back for so long, as 30s, 10m or 1h: burst and steady figures, and "
+    "when it throttled.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--out",
@@ -114,6 +129,8 @@ def run_command(
     images: int | None,
     precision: str,
     max_seconds: float,
+    cold: int,
+    sustained: str | None,
     seed: int,
     out: Path,
     resume: bool,
@@ -135,7 +152,13 @@ def run_command(
             batches=counts("--batch", batch) if batch else (),
             runtime=runtime,
         )
-        effort = Effort(precision_target=share(precision), max_seconds=max_seconds, seed=seed)
+        effort = Effort(
+            precision_target=share(precision),
+            max_seconds=max_seconds,
+            seed=seed,
+            cold=cold,
+            sustained_s=None if sustained is None else seconds(sustained),
+        )
         targets = describe(_find(devices))
         check_writable(out)
         with _adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:
@@ -183,6 +206,23 @@ def share(text: str) -> float:
         raise BenchError(
             f"--precision-target {text}: a share between 0 and 100 % is expected; "
             "write it as 2% or 0.02"
+        )
+    return value
+
+
+def seconds(text: str) -> float:
+    """Parse ``30s``, ``10m`` or ``1h`` into seconds, from 1 up.
+
+    Raises:
+        BenchError: something else is there.
+    """
+    from bench.record import BenchError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
+    value = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    if value < 1:
+        raise BenchError(
+            f"--sustained {text}: a time from 1s up is expected; write it as 30s, 10m or 1h"
         )
     return value
 
@@ -269,10 +309,15 @@ def _print(records: "Sequence[Record]", as_json: bool) -> None:
         return
     from rich.console import Console
 
+    from bench.report.further import further
+    from bench.report.terminal import show_table
+    from bench.rows import rows
     from bench.table import notes, table
 
     width = get_terminal_size().columns if sys.stdout.isatty() else LEAST_WIDTH
     console = Console(width=max(width, LEAST_WIDTH))
     console.print(table(records))
+    for more in further(rows(records)):
+        show_table(more, console)
     for note in notes(records):
         click.echo(note)

@@ -7,12 +7,16 @@ import msgspec
 
 from bench.record import Record
 
+# Facts of a device that a switch changes, and its clocks with it.
+SWITCHES = ("governor", "turbo", "power")
+
 Key = tuple[str, ...]
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where and how a measurement was made. `threads` is what was asked for (None: the runtime's
-    choice), `threads_found` what the runtime reported.
+    choice), `threads_found` what the runtime reported. `governor`, `turbo` and `power` are None
+    where the device does not tell.
     """
 
     device: str
@@ -24,6 +28,9 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     threads: int | None
     threads_found: int | None
     batch: int
+    governor: str | None = None
+    turbo: str | None = None
+    power: str | None = None
 
     @property
     def label(self) -> str:
@@ -35,11 +42,14 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Name what makes the two incomparable, as ``threads: 1 and 4``; empty if nothing does.
 
         The device's name may differ if its fingerprint agrees. `runtime` False leaves out the
-        runtime, its version and its provider: two formats cannot share them.
+        runtime, its version and its provider: two formats cannot share them. What only one of
+        the two knows of its governor, turbo and power supply makes no difference.
         """
         fields = ["fingerprint", "emulated", "threads", "threads_found", "batch"]
         fields += ["runtime", "runtime_version", "provider"] if runtime else []
-        pairs = ((name, getattr(self, name), getattr(other, name)) for name in fields)
+        pairs = [(name, getattr(self, name), getattr(other, name)) for name in fields]
+        switches = [(name, getattr(self, name), getattr(other, name)) for name in SWITCHES]
+        pairs += [pair for pair in switches if None not in pair]
         return tuple(
             f"{name.replace('_', ' ')}: {_word(a)} and {_word(b)}" for name, a, b in pairs if a != b
         )
@@ -58,6 +68,7 @@ def conditions(record: Record) -> Conditions:
         threads=settings.threads,
         threads_found=settings.threads_found,
         batch=settings.batch,
+        **{name: device.facts.get(name) for name in SWITCHES},
     )
 
 

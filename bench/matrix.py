@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.accuracy import AccuracyTest
 from bench.record import BenchError, Record, Settings
-from bench.stats import verdict
+from bench.verdict import verdict
 from devices.device import Device, DeviceInfo, Ready
 from export import artifact as artifacts
 from export.artifact import Manifest
@@ -32,11 +32,15 @@ class Artifact:
 class Effort:
     """How hard to measure: stop when the median's interval is within `precision_target` (half
     width as a fraction of the median), or after `max_seconds` of samples; `seed` sets the order.
+    `cold` fresh processes are started and thrown away before that; after it, each artifact runs
+    back to back for `sustained_s` seconds.
     """
 
     precision_target: float = 0.02
     max_seconds: float = 10.0
     seed: int = 0
+    cold: int = 0
+    sustained_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -249,6 +253,7 @@ def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
         and record.device.fingerprint == cell.target.info.fingerprint
         and record.settings.precision_target <= cell.effort.precision_target
         and _accuracy_will_do(record, accuracy)
+        and (record.sustained is not None or cell.effort.sustained_s is None)
         and verdict(record).word in {"valid", "unproved", "emulated"}
     )
 

@@ -13,9 +13,9 @@ from rich.progress import Progress, TaskID, TextColumn
 
 from bench import record, stats, units
 from bench.matrix import Cell
+from bench.measurement import Stage
 from bench.record import Record
 from bench.rows import rows
-from bench.run import Stage
 
 
 class Follower:

@@ -14,10 +14,13 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from devices.device import DeviceInfo, Memory
+from devices.device import DeviceInfo, Memory, Sensors, Usage
 from export.artifact import Manifest, Proof
 
 SCHEMA = 1
+# What ended the sampling: the interval was tight, the question of a gate was decided, the time was
+# spent, or something failed.
+Stop = Literal["precise", "decided", "time", "failed"]
 _BLOCK = 1 << 16
 
 
@@ -58,6 +61,55 @@ class WarmUp(_Data, frozen=True, kw_only=True):
     steady: bool
 
 
+class ColdStart(_Data, frozen=True, kw_only=True):
+    """What one fresh process took until its first answer, in nanoseconds, step by step.
+
+    `start_ns`: the process, Python and numpy; `import_ns`: the runtime's import; `load_ns`: from
+    the file's path to a runtime ready to be invoked; `first_ns`: the first invocation. The file had
+    been read before: it came from the system's file cache. None where a device cannot tell.
+    """
+
+    start_ns: int | None
+    import_ns: int | None
+    load_ns: int
+    first_ns: int
+
+    @property
+    def total_ns(self) -> int:
+        """The steps that are known, together."""
+        return (self.start_ns or 0) + (self.import_ns or 0) + self.load_ns + self.first_ns
+
+
+class Surroundings(_Data, frozen=True, kw_only=True):
+    """The device's sensors right before the first round and right after the last."""
+
+    before: Sensors
+    after: Sensors | None = None
+
+
+class Sustained(_Data, frozen=True, kw_only=True):
+    """A curve of running back to back for `seconds`: medians of successive stretches, and when each
+    began. Temperatures and clocks of the same stretches are empty where there is no such sensor,
+    and so is `lost`, the share of the time in which the worker had no core, where nothing tells.
+    """
+
+    seconds: float
+    times_s: tuple[float, ...]
+    medians_ns: tuple[int, ...]
+    temperatures_c: tuple[float, ...] = ()
+    frequencies_mhz: tuple[float, ...] = ()
+    lost: tuple[float, ...] = ()
+
+
+class EndToEnd(_Data, frozen=True, kw_only=True):
+    """Nanoseconds of single runs in the process, with inputs handed over and outputs fetched, one
+    list a round; `definition` says how.
+    """
+
+    definition: str
+    rounds: tuple[tuple[int, ...], ...]
+
+
 class Accuracy(_Data, frozen=True, kw_only=True):
     """Share of images whose label is the best answer (`top1`), or among the best five (`top5`)."""
 
@@ -82,12 +134,18 @@ class Record(_Data, frozen=True, kw_only=True):
     Each round began with one invocation that is not in it: other artifacts ran in between, and its
     time would tell of their traces in the caches.
 
-    `load_ns` and `first_ns` are of the same process: loading the file, and the first invocation.
-    `stop` says what ended the sampling: precise (the interval was tight), time, or failed.
+    Records of the same `run` and `group` were measured side by side, and round i of all of them is
+    one block: made one after the other, in random order, beginning at `starts_ns` (nanoseconds on
+    one clock since the group's sampling began). `usage` tells for every round what it took, where
+    the device can tell.
+
+    `load_ns` and `first_ns` are of the process that was then measured; `cold` of fresh processes
+    before it, which did nothing else.
     """
 
     schema: int
     run: str
+    group: int | None = None
     created: str
     tool_version: str
     manifest: Manifest
@@ -95,13 +153,19 @@ class Record(_Data, frozen=True, kw_only=True):
     settings: Settings
     load_ns: int | None = None
     first_ns: int | None = None
+    cold: tuple[ColdStart, ...] = ()
     warm_up: WarmUp | None = None
     rounds: tuple[tuple[int, ...], ...] = ()
+    starts_ns: tuple[int, ...] = ()
+    usage: tuple[Usage, ...] = ()
+    surroundings: Surroundings | None = None
+    end_to_end: EndToEnd | None = None
+    sustained: Sustained | None = None
     memory: Memory | None = None
     proof: Proof
     accuracy: Accuracy | None = None
     environment: dict[str, str] = {}
-    stop: Literal["precise", "time", "failed"]
+    stop: Stop
     failure: Failure | None = None
 
     @property

@@ -3,9 +3,15 @@
 from collections.abc import Iterable
 
 import msgspec
+import numpy as np
 
 from bench import stats
+from bench.cold import ColdFigures, summed_up
+from bench.evidence import uncertainty
 from bench.record import Record
+from bench.throttle import Endurance, endurance
+from bench.verdict import verdict
+from devices.device import MemorySeries
 
 # Causes of a failure that are no fault: this device cannot run the artifact under these settings.
 CANNOT_RUN = frozenset({"missing-runtime", "unsupported"})
@@ -14,8 +20,10 @@ CANNOT_RUN = frozenset({"missing-runtime", "unsupported"})
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A record's figures. Times in nanoseconds, memory in bytes (peak, by `memory_definition`).
 
-    `verdict` is a word of `stats.Verdict`, or ``unmeasured`` where the device cannot run the
-    artifact. None: not measured. `calibration` is where activation ranges came from.
+    `verdict` is a word of `bench.verdict`, or ``unmeasured`` where the device cannot run the
+    artifact. None: not measured. `end_to_end_ns` is the median over rounds with copies in and out.
+    `uncertainty` is half the interval's width as a fraction (see `bench.evidence.uncertainty`).
+    `calibration` is where activation ranges came from.
     """
 
     model: str
@@ -35,9 +43,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     calibration: str | None
     load_ns: int | None
     first_ns: int | None
+    cold: ColdFigures | None
+    sustained: Endurance | None
     p50_ns: float | None
     p50_low_ns: float | None
     p50_high_ns: float | None
+    uncertainty: float | None
+    end_to_end_ns: float | None
+    end_to_end_definition: str | None
     p90_ns: int | None
     p99_ns: int | None
     samples: int
@@ -46,6 +59,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     memory_before_load: int | None
     memory_after_load: int | None
     memory_after_run: int | None
+    memory_series: tuple[MemorySeries, ...]
     dataset: str | None
     images: int | None
     top1: float | None
@@ -55,12 +69,29 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
     advice: str | None
 
-    @property
-    def uncertainty(self) -> float | None:
-        """Half the width of the median's interval, as a fraction of the median."""
-        if self.p50_ns is None or self.p50_low_ns is None or self.p50_high_ns is None:
-            return None
-        return stats.relative_half_width(self.p50_low_ns, self.p50_ns, self.p50_high_ns)
+
+def varying(rows: Iterable[Row]) -> list[str]:
+    """Return which of device, threads and batch are not the same in all rows."""
+    rows = list(rows)
+    names = ("device", "threads", "batch")
+    return [name for name in names if len({getattr(row, name) for row in rows}) > 1]
+
+
+def setting(row: Row, name: str) -> str:
+    """Return the device, threads or batch of a row in words."""
+    threads = "default" if row.threads is None else row.threads
+    plural = "" if threads == 1 else "s"
+    words = {
+        "device": row.device,
+        "threads": f"{threads} thread{plural}",
+        "batch": f"batch {row.batch}",
+    }
+    return words[name]
+
+
+def label(row: Row, names: Iterable[str]) -> str:
+    """Return the variant of a row and the settings named."""
+    return ", ".join((row.variant, *(setting(row, name) for name in names)))
 
 
 def can_run(record: Record) -> bool:
@@ -77,7 +108,7 @@ def rows(records: Iterable[Record]) -> list[Row]:
 def _row(record: Record) -> Row:
     manifest, settings, memory = record.manifest, record.settings, record.memory
     figures = stats.summary(record)
-    judged = stats.verdict(record, figures)
+    judged = verdict(record, figures)
     calibration, accuracy = manifest.quantization.calibration, record.accuracy
     return Row(
         model=manifest.network.name,
@@ -97,9 +128,14 @@ def _row(record: Record) -> Row:
         calibration=calibration.source if calibration else None,
         load_ns=record.load_ns,
         first_ns=record.first_ns,
+        cold=summed_up(record.cold),
+        sustained=endurance(record.sustained),
         p50_ns=figures.p50_ns if figures else None,
         p50_low_ns=figures.low_ns if figures else None,
         p50_high_ns=figures.high_ns if figures else None,
+        uncertainty=uncertainty(record, figures) if figures else None,
+        end_to_end_ns=_end_to_end(record),
+        end_to_end_definition=record.end_to_end.definition if record.end_to_end else None,
         p90_ns=figures.p90_ns if figures else None,
         p99_ns=figures.p99_ns if figures else None,
         samples=figures.samples if figures else 0,
@@ -108,6 +144,7 @@ def _row(record: Record) -> Row:
         memory_before_load=memory.before_load if memory else None,
         memory_after_load=memory.after_load if memory else None,
         memory_after_run=memory.after_run if memory else None,
+        memory_series=memory.series if memory else (),
         dataset=accuracy.dataset if accuracy else None,
         images=accuracy.images if accuracy else None,
         top1=accuracy.top1 if accuracy else None,
@@ -117,3 +154,8 @@ def _row(record: Record) -> Row:
         evidence=judged.evidence,
         advice=judged.advice,
     )
+
+
+def _end_to_end(record: Record) -> float | None:
+    found = record.end_to_end
+    return float(np.median(stats.medians(found.rounds))) if found else None

@@ -1,40 +1,33 @@
 """Measuring: every artifact proved on the device, warmed up, then timed in interleaved rounds.
 
 Artifacts of a group are open side by side, one worker each, and take turns in rounds of about
-`ROUND_NS`, in a seeded random order: what drifts (a clock, a neighbour, the heat) meets all alike.
+`pace.ROUND_NS`, in a seeded random order: what drifts (a clock, a neighbour, the heat) meets all
+alike. Before that, fresh processes of each show what a cold start takes.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from math import ceil
-from typing import Literal, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 import msgspec
 import numpy as np
 
-from bench import stats
 from bench.accuracy import AccuracyTest
 from bench.matrix import Cell, groups
-from bench.record import SCHEMA, Accuracy, Failure, Record, WarmUp
+from bench.measurement import Measurement, Stage
+from bench.record import ColdStart, Failure, Record, Surroundings
 from bench.rows import can_run
-from devices.device import Job, Memory, Session, WorkerError
+from bench.sustained import sustain
+from bench.verdict import verdict
+from devices.device import WorkerError
 from export import verify
 from export.artifact import ArtifactError, Proof
 
-ROUND_NS = 75e6
-# A record of a very quick network stays of readable size.
-MAX_RUNS = 500
-WARM_UP_BLOCK_NS = 25e6
-# How many more rounds there must be before the interval is looked at again: looking after every
-# round would stop at the first lucky one.
-GROWTH = 1.1
+# Runs with copies in and out, for each one without.
+END_TO_END = 0.2
 NEVER_TIMED = "never timed: it ran in an interpreter, on no device"
-FORMAT_NAMES = {"onnx": "ONNX", "tflite": "TFLite", "coreml": "Core ML", "torch": "torch"}
-
-Stage = Literal["load", "prove", "warm up", "measure", "accuracy"]
 
 
 class Listener(Protocol):
@@ -47,65 +40,8 @@ class Listener(Protocol):
         """Called with every record as it is finished, failures included."""
 
 
-@dataclass
-class _Measurement:
-    """One cell while it is measured; becomes a record in the end."""
-
-    cell: Cell
-    run: str
-    session: Session | None = None
-    first_ns: int | None = None
-    proof: Proof = field(default_factory=lambda: Proof(verified=None, reason="not reached"))
-    warm_up: WarmUp | None = None
-    runs: int = 1
-    rounds: list[tuple[int, ...]] = field(default_factory=list)
-    look_at: int = stats.MIN_ROUNDS
-    memory: Memory | None = None
-    accuracy: Accuracy | None = None
-    stop: Literal["precise", "time", "failed"] | None = None
-
-    @property
-    def opened(self) -> Session:
-        assert self.session is not None
-        return self.session
-
-    def close(self) -> None:
-        if self.session is not None:
-            self.session.close()
-
-    def record(self, failure: Failure | None = None) -> Record:
-        ready = self.session.ready if self.session else None
-        return Record(
-            schema=SCHEMA,
-            run=self.run,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            tool_version=tool_version(),
-            manifest=self.cell.artifact.manifest,
-            device=self.cell.target.info,
-            settings=self.cell.settings(ready),
-            load_ns=ready.load_ns if ready and not ready.reference else None,
-            first_ns=self.first_ns,
-            warm_up=self.warm_up,
-            rounds=tuple(self.rounds),
-            memory=self.memory,
-            proof=self.proof,
-            accuracy=self.accuracy,
-            environment=ready.environment if ready else {},
-            stop=self.stop or "failed",
-            failure=failure,
-        )
-
-
 class _WrongAnswerError(Exception):
     """What the device computed is not what the original computes."""
-
-
-def tool_version() -> str:
-    """Return the installed version of edgeworthy."""
-    try:
-        return version("edgeworthy")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def run_matrix(
@@ -116,8 +52,8 @@ def run_matrix(
     An interrupt closes the workers and passes on; what was being measured then is not recorded.
     """
     run = uuid4().hex
-    for group in groups(cells):
-        _Group(run, listener, accuracy).measure(group)
+    for number, group in enumerate(groups(cells)):
+        _Group(listener, accuracy).measure([Measurement(cell, run, number) for cell in group])
 
 
 def exit_code(records: Iterable[Record]) -> int:
@@ -125,7 +61,7 @@ def exit_code(records: Iterable[Record]) -> int:
     nothing could run; else 0.
     """
     records = list(records)
-    words = [stats.verdict(record).word for record in records if can_run(record)]
+    words = [verdict(record).word for record in records if can_run(record)]
     if "wrong" in words:
         return 1
     return 0 if words and set(words) == {"valid"} else 3
@@ -134,24 +70,30 @@ def exit_code(records: Iterable[Record]) -> int:
 class _Group:
     """Artifacts measured side by side."""
 
-    def __init__(self, run: str, listener: Listener, accuracy: AccuracyTest | None) -> None:
-        self._run, self._listener, self._accuracy = run, listener, accuracy
+    def __init__(self, listener: Listener, accuracy: AccuracyTest | None) -> None:
+        self._listener, self._accuracy = listener, accuracy
 
-    def measure(self, cells: Sequence[Cell]) -> None:
-        measurements = [_Measurement(cell, self._run) for cell in cells]
+    def measure(self, measurements: Sequence[Measurement]) -> None:
+        effort = measurements[0].cell.effort
         try:
-            ready = [m for m in measurements if self._attempt(m, self._prepare)]
-            self._interleave(ready, cells[0].effort.seed)
+            started = list(measurements)
+            for _ in range(effort.cold):
+                started = [m for m in started if self._attempt(m, self._start_cold)]
+            ready = [m for m in started if self._attempt(m, self._prepare)]
+            self._interleave(ready, effort.seed)
+            for m in ready:
+                if m.stop != "failed" and effort.sustained_s is not None:
+                    self._attempt(m, self._sustain)
         finally:
             for measurement in measurements:
                 measurement.close()
 
-    def _attempt(self, m: _Measurement, step: Callable[[_Measurement], None]) -> bool:
+    def _attempt(self, m: Measurement, step: Callable[[Measurement], None]) -> bool:
         """Take one step; what goes wrong in it ends this measurement with a record."""
         try:
             step(m)
         except _WrongAnswerError as error:
-            m.first_ns = None  # the timing of a wrong answer is void
+            m.void()
             failure = Failure(stage="verify", cause="wrong-answer", detail=str(error))
         except WorkerError as error:
             failure = Failure(stage=error.stage, cause=error.cause, detail=error.detail)
@@ -164,12 +106,25 @@ class _Group:
         self._listener.record(m.cell, m.record(failure))
         return False
 
-    def _tell(self, m: _Measurement, stage: Stage) -> None:
+    def _tell(self, m: Measurement, stage: Stage) -> None:
         self._listener.progress(m.cell, stage, m.rounds)
 
-    def _prepare(self, m: _Measurement) -> None:
+    def _start_cold(self, m: Measurement) -> None:
+        """Start a process, run once, and end it; an interpreter that is never timed only once."""
+        if m.session is not None and m.session.ready.reference:
+            return
+        self._tell(m, "cold start")
+        m.session = m.start()
+        ready = m.session.ready
+        if not ready.reference:
+            steps = {"start_ns": ready.start_ns, "import_ns": ready.import_ns}
+            first_ns = m.session.measure(1)[0]
+            m.cold.append(ColdStart(**steps, load_ns=ready.load_ns, first_ns=first_ns))
+        m.close()
+
+    def _prepare(self, m: Measurement) -> None:
         self._tell(m, "load")
-        m.session = _open(m.cell)
+        m.session = m.start()
         if not m.session.ready.reference:
             m.first_ns = m.session.measure(1)[0]
         self._tell(m, "prove")
@@ -181,48 +136,64 @@ class _Group:
             word = "proved (emulated)" if m.proof.verified else "unproved"
             raise WorkerError("measure", "unsupported", f"{word}, {NEVER_TIMED}")
         self._tell(m, "warm up")
-        _warm_up(m)
+        m.warm_up = m.pace.warm_up(m.session, m.first_ns or 1)
 
-    def _interleave(self, active: list[_Measurement], seed: int) -> None:
+    def _interleave(self, active: list[Measurement], seed: int) -> None:
+        """Make one round of each in turn until all have enough; one lap is one block."""
+        self._begun_ns = time.monotonic_ns()
         order = np.random.default_rng(seed)
         while active:
             for index in order.permutation(len(active)):
                 self._attempt(active[index], self._round)
             active = [m for m in active if m.stop is None]
 
-    def _round(self, m: _Measurement) -> None:
+    def _round(self, m: Measurement) -> None:
         self._tell(m, "measure")
-        m.rounds.append(tuple(m.opened.measure(1 + m.runs)[1:]))
-        m.stop = _stop(m)
+        if m.surroundings is None:
+            m.surroundings = Surroundings(before=m.opened.sensors())
+        start_ns = time.monotonic_ns() - self._begun_ns
+        m.rounds.append(tuple(m.opened.measure(1 + m.pace.runs)[1:]))
+        m.starts_ns.append(start_ns)
+        if m.opened.usage is not None:
+            m.usage.append(m.opened.usage)
+        if m.opened.ready.copies:
+            runs = 1 + ceil(m.pace.runs * END_TO_END)
+            m.end_to_end.append(tuple(m.opened.measure(runs, copies=True)[1:]))
+        m.stop = m.pace.stop(m.rounds)
         if m.stop is not None:
-            self._finish(m)
+            self._settle(m)
+            if m.cell.effort.sustained_s is None:
+                self._finish(m)
 
-    def _finish(self, m: _Measurement) -> None:
+    def _sustain(self, m: Measurement) -> None:
+        def tell() -> None:
+            self._tell(m, "sustain")
+
+        typical_ns = float(np.median(m.rounds[-1]))
+        seconds, threads = m.cell.effort.sustained_s or 0.0, m.cell.threads
+        m.sustained = sustain(m.opened, seconds, typical_ns, threads, tell)
+        self._finish(m)
+
+    def _settle(self, m: Measurement) -> None:
+        # Before anything else: a core that has nothing to do lowers its clock and cools down.
+        assert m.surroundings is not None
+        m.surroundings = msgspec.structs.replace(m.surroundings, after=m.opened.sensors())
         # Before the accuracy: classifying a batch of images takes memory of its own.
         m.memory = m.opened.memory()
         self._judge(m)
+
+    def _finish(self, m: Measurement) -> None:
         m.close()
         self._listener.record(m.cell, m.record())
 
-    def _judge(self, m: _Measurement) -> None:
+    def _judge(self, m: Measurement) -> None:
         """Measure the accuracy, where images are at hand that fit."""
         if self._accuracy and not self._accuracy.misfit(m.cell.artifact.manifest):
             self._tell(m, "accuracy")
             m.accuracy = self._accuracy.measure(m.opened, m.cell.artifact.manifest)
 
 
-def _open(cell: Cell) -> Session:
-    manifest = cell.artifact.manifest
-    if cell.runtime is None:
-        detail = f"no {FORMAT_NAMES[manifest.format]} runtime on this system"
-        raise WorkerError("start", "missing-runtime", detail)
-    job = Job(
-        artifact=cell.artifact.path, runtime=cell.runtime, threads=cell.threads, batch=cell.batch
-    )
-    return cell.target.device.open(job)
-
-
-def _prove(m: _Measurement) -> Proof:
+def _prove(m: Measurement) -> Proof:
     """Compare what the device computes for the golden inputs with the original's outputs."""
     artifact, ready = m.cell.artifact, m.opened.ready
     if not artifact.manifest.golden:
@@ -236,33 +207,3 @@ def _prove(m: _Measurement) -> Proof:
         runtime_version=ready.runtime_version,
         emulated=ready.reference,
     )
-
-
-def _warm_up(m: _Measurement) -> None:
-    """Run blocks of about `WARM_UP_BLOCK_NS` until steady, and choose the runs of a round."""
-    limit = m.cell.effort.max_seconds * 1e9
-    blocks: list[float] = []
-    last, runs, spent = float(m.first_ns or 1), 1, float(m.first_ns or 1)
-    while not stats.is_steady(blocks) and spent < limit:
-        samples = m.opened.measure(_runs_for(WARM_UP_BLOCK_NS, last))
-        last = float(np.median(samples))
-        blocks.append(last)
-        runs += len(samples)
-        spent += sum(samples)
-    m.warm_up = WarmUp(runs=runs, seconds=spent / 1e9, steady=stats.is_steady(blocks))
-    m.runs = _runs_for(ROUND_NS, last)
-
-
-def _runs_for(nanoseconds: float, one: float) -> int:
-    return int(min(MAX_RUNS, max(1, round(nanoseconds / max(one, 1.0)))))
-
-
-def _stop(m: _Measurement) -> Literal["precise", "time"] | None:
-    """Tell whether to stop: the interval of the median is tight, or the time is spent."""
-    effort = m.cell.effort
-    if len(m.rounds) >= m.look_at:
-        m.look_at = ceil(len(m.rounds) * GROWTH)
-        if stats.precision(m.rounds, effort.seed) <= effort.precision_target:
-            return "precise"
-    spent = sum(sum(samples) for samples in m.rounds)
-    return "time" if spent >= effort.max_seconds * 1e9 else None

@@ -1,4 +1,4 @@
-"""Statistics of one record: what its samples say, how sure that is, and the verdict.
+"""Statistics of one record: what its samples say, and how sure that is.
 
 The unit of inference is the round, not the sample: invocations made one after another share the
 processor's frequency, its caches and its neighbours, so a thousand samples of one round are one
@@ -7,14 +7,15 @@ piece of evidence. Everything here is pure: seeded, and computed from the record
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from bench import units
 from bench.record import Record
+
+if TYPE_CHECKING:
+    from bench.verdict import Verdict
 
 Floats = npt.NDArray[np.float64]
 Rounds = Sequence[Sequence[int]]
@@ -22,13 +23,6 @@ Rounds = Sequence[Sequence[int]]
 MIN_ROUNDS = 10
 RESAMPLES = 1000
 CONFIDENCE = 0.95
-# Steady state: see `is_steady`.
-WINDOW = 6
-DRIFT = 0.05
-# More time than this many times the limit is no advice.
-PATIENCE = 30
-
-Word = Literal["valid", "noisy", "too short", "wrong", "unproved", "emulated", "failed"]
 
 
 @dataclass(frozen=True)
@@ -54,15 +48,6 @@ class Summary:
     def half_width(self) -> float:
         """Half the interval's width, as a fraction of the median."""
         return relative_half_width(self.low_ns, self.p50_ns, self.high_ns)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a record is worth: one word, the evidence for it in one line, and what would help."""
-
-    word: Word
-    evidence: str
-    advice: str | None = None
 
 
 def medians(rounds: Rounds) -> Floats:
@@ -113,20 +98,6 @@ def precision(rounds: Rounds, seed: int) -> float:
     return relative_half_width(low, float(np.median(values)), high)
 
 
-def is_steady(blocks: Sequence[float], window: int = WINDOW, drift: float = DRIFT) -> bool:
-    """Tell whether warm-up is over, from the medians of successive blocks of invocations.
-
-    It is when, of the last `window` blocks, the median of the later half differs from that of the
-    earlier half by at most `drift` of it. Medians of medians: single outliers do not count, while
-    a clock that still rises or a cache that still fills moves one half against the other.
-    """
-    if len(blocks) < window:
-        return False
-    recent = np.asarray(blocks[-window:], dtype=np.float64)
-    early, late = np.median(recent[: window // 2]), np.median(recent[window // 2 :])
-    return bool(abs(late - early) <= drift * early)
-
-
 def summary(record: Record) -> Summary | None:
     """Return the figures of a record, or None if it holds no samples."""
     if not record.rounds:
@@ -147,61 +118,8 @@ def summary(record: Record) -> Summary | None:
     )
 
 
-def verdict(record: Record, figures: Summary | None = None) -> Verdict:
-    """Judge a record; `figures` spares computing its summary again.
+def verdict(record: Record) -> "Verdict":
+    """Judge a record: see `bench.verdict.verdict`."""
+    from bench.verdict import verdict as judge
 
-    A wrong answer comes before every other word, a failure next; then that the device is emulated,
-    that nothing proved the answers, and only then whether the figures are sure enough.
-    """
-    if record.proof.verified is False:
-        return _wrong(record)
-    if record.failure is not None:
-        failure = record.failure
-        return Verdict("failed", f"{failure.stage}: {failure.cause}: {failure.detail}")
-    figures = figures or summary(record)
-    if figures is None:
-        return Verdict("failed", "the record holds no samples", "measure it again")
-    if record.device.emulated:
-        return Verdict("emulated", "right answers, but the times of an emulator mean nothing")
-    if record.proof.verified is None:
-        return Verdict("unproved", record.proof.reason or "its answers were not compared")
-    return _sureness(record, figures)
-
-
-def _wrong(record: Record) -> Verdict:
-    reason = record.proof.reason or "its answers differ from the original's"
-    return Verdict("wrong", reason, "its times are void; export it again or use another runtime")
-
-
-def _sureness(record: Record, figures: Summary) -> Verdict:
-    target = record.settings.precision_target
-    seen = f"{figures.rounds} rounds, {figures.samples} samples"
-    if figures.rounds < MIN_ROUNDS:
-        return Verdict(
-            "too short",
-            f"{seen}; an interval needs {MIN_ROUNDS} rounds",
-            _more_time(record, MIN_ROUNDS / figures.rounds),
-        )
-    evidence = f"± {figures.half_width:.1%} over {seen}{_unsteady(record)}"
-    if figures.half_width > target:
-        return Verdict(
-            "noisy",
-            f"{evidence}; the target is {100 * target:.3g}%",
-            _more_time(record, (figures.half_width / target) ** 2),
-        )
-    return Verdict("valid", evidence)
-
-
-def _unsteady(record: Record) -> str:
-    warm_up = record.warm_up
-    if warm_up is None or warm_up.steady:
-        return ""
-    return f", not steady after {units.duration(warm_up.seconds * 1e9)} of warm-up"
-
-
-def _more_time(record: Record, factor: float) -> str:
-    """Name a limit that should do, as an interval narrows with the square root of the rounds."""
-    quiet = "stop other programs that use the processor"
-    if factor > PATIENCE:
-        return quiet
-    return f"--max-seconds {ceil(1.2 * factor * record.settings.max_seconds)} should do, or {quiet}"
+    return judge(record)

@@ -9,7 +9,8 @@ from rich.table import Table
 from bench import units
 from bench.quantized import not_faster
 from bench.record import Record
-from bench.rows import Row, rows
+from bench.report import cold, endurance, memory
+from bench.rows import Row, label, rows, setting, varying
 from bench.stats import CONFIDENCE
 from export.artifact import doubts
 
@@ -24,11 +25,11 @@ def table(records: Sequence[Record]) -> Table:
     named in each line, what does not in the title.
     """
     figures = rows(records)
-    varying = _varying(figures)
-    accuracy = any(row.top1 is not None for row in figures)
-    result = Table(title=_title(figures, varying), title_justify="left", box=None, pad_edge=False)
+    changing = varying(figures)
+    shown = _columns(figures)
+    result = Table(title=_title(figures, changing), title_justify="left", box=None, pad_edge=False)
     result.add_column("model and artifact", overflow="fold")
-    for heading in _headings(accuracy):
+    for heading, _ in shown:
         result.add_column(heading, justify="right", no_wrap=True)
     result.add_column("verdict", no_wrap=True)
     for model, lines in groupby(figures, key=lambda row: row.model):
@@ -36,7 +37,8 @@ def table(records: Sequence[Record]) -> Table:
         result.add_row(f"[bold]{escape(model)}[/]{_weights(of_model[0])}")
         result.add_row(f"[dim]{_network(of_model[0])}[/]")
         for row in of_model:
-            result.add_row(escape(_label(row, varying)), *_cells(row, accuracy), _verdict(row))
+            cells = [cell(row) for _, cell in shown]
+            result.add_row(escape(_label(row, changing)), *cells, _verdict(row))
     return result
 
 
@@ -54,23 +56,25 @@ def notes(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _headings(accuracy: bool) -> list[str]:
-    columns = ["size", "load", "first", "p50", "±", "p90", "p99", "memory"]
-    return [*columns, "top-1"] if accuracy else columns
-
-
-def _cells(row: Row, accuracy: bool) -> list[str]:
-    cells = [
-        units.size(row.size_bytes),
-        _or(units.duration, row.load_ns),
-        _or(units.duration, row.first_ns),
-        _or(units.duration, row.p50_ns),
-        _or(lambda share: f"{share:.1%}", row.uncertainty),
-        _or(units.duration, row.p90_ns),
-        _or(units.duration, row.p99_ns),
-        _or(units.size, row.memory_after_run),
+def _columns(figures: Sequence[Row]) -> list[tuple[str, Callable[[Row], str]]]:
+    """Return the headings and what stands below; cold starts have a table of their own."""
+    warm = [
+        ("load", lambda row: _or(units.duration, row.load_ns)),
+        ("first", lambda row: _or(units.duration, row.first_ns)),
     ]
-    return [*cells, _or(units.percent, row.top1)] if accuracy else cells
+    copies = ("in+out", lambda row: _or(units.duration, row.end_to_end_ns))
+    top1 = ("top-1", lambda row: _or(units.percent, row.top1))
+    return [
+        ("size", lambda row: units.size(row.size_bytes)),
+        *([] if any(row.cold for row in figures) else warm),
+        ("p50", lambda row: _or(units.duration, row.p50_ns)),
+        ("±", lambda row: _or(lambda share: f"{share:.1%}", row.uncertainty)),
+        ("p90", lambda row: _or(units.duration, row.p90_ns)),
+        ("p99", lambda row: _or(units.duration, row.p99_ns)),
+        *([copies] if any(row.end_to_end_ns for row in figures) else []),
+        ("memory", lambda row: _or(units.size, row.memory_after_run)),
+        *([top1] if any(row.top1 is not None for row in figures) else []),
+    ]
 
 
 def _or(text: Callable[[float], str], value: float | None) -> str:
@@ -85,9 +89,9 @@ def _network(row: Row) -> str:
     return f"{units.count(row.parameters)} parameters, {units.count(row.macs)} MACs"
 
 
-def _label(row: Row, varying: Sequence[str]) -> str:
+def _label(row: Row, changing: Sequence[str]) -> str:
     calibration = ", random calibration" if row.calibration == "random" else ""
-    where = "".join(f", {_setting(row, name)}" for name in varying)
+    where = "".join(f", {setting(row, name)}" for name in changing)
     return f"  {row.format} {row.variant.removeprefix(row.format + '-')}{calibration}{where}"
 
 
@@ -96,30 +100,11 @@ def _verdict(row: Row) -> str:
     return f"[{style}]{row.verdict}[/]"
 
 
-def _setting(row: Row, name: str) -> str:
-    threads = "default" if row.threads is None else row.threads
-    plural = "" if threads == 1 else "s"
-    words = {
-        "device": row.device,
-        "threads": f"{threads} thread{plural}",
-        "batch": f"batch {row.batch}",
-    }
-    return words[name]
-
-
-def _varying(figures: Sequence[Row]) -> list[str]:
-    return [
-        name
-        for name in ("device", "threads", "batch")
-        if len({getattr(row, name) for row in figures}) > 1
-    ]
-
-
-def _title(figures: Sequence[Row], varying: Sequence[str]) -> str:
+def _title(figures: Sequence[Row], changing: Sequence[str]) -> str:
     if not figures:
         return "nothing was measured"
-    fixed = [name for name in ("device", "threads", "batch") if name not in varying]
-    return ", ".join(_setting(figures[0], name) for name in fixed)
+    fixed = [name for name in ("device", "threads", "batch") if name not in changing]
+    return ", ".join(setting(figures[0], name) for name in fixed)
 
 
 def _definitions(figures: Sequence[Row]) -> Iterator[str]:
@@ -128,8 +113,15 @@ def _definitions(figures: Sequence[Row]) -> Iterator[str]:
             f"p50: median over rounds, ± half its {CONFIDENCE:.0%} interval; "
             "p90, p99: of all samples, the maximum where there are few"
         )
-    for definition in sorted({row.memory_definition for row in figures if row.memory_definition}):
-        yield f"memory: {definition}, after the runs"
+    how = {(row.runtime, row.end_to_end_definition) for row in figures if row.end_to_end_ns}
+    if how:
+        named = ", ".join(f"{runtime} {definition}" for runtime, definition in sorted(how))
+        yield f"p50 is of the invocation alone; in+out: with inputs and outputs copied ({named})"
+    if any(row.cold for row in figures):
+        yield cold.NOTE
+    if any(row.sustained for row in figures):
+        yield endurance.NOTE
+    yield from memory.definitions(figures)
     for dataset, images in sorted({(row.dataset, row.images) for row in figures if row.dataset}):
         yield f"top-1: on {images} test images of {dataset}, as run on the device"
 
@@ -151,11 +143,12 @@ def _machines(records: Iterable[Record]) -> Iterator[str]:
         yield f"device {device.name}{emulated}: {facts}"
 
 
-def _doubts(figures: Iterable[Row]) -> Iterator[str]:
+def _doubts(figures: Sequence[Row]) -> Iterator[str]:
+    changing = varying(figures)
     for row in figures:
         if row.verdict != "valid":
             advice = f"; {row.advice}" if row.advice else ""
-            yield f"{_subject(row)}: {row.verdict}: {row.evidence}{advice}"
+            yield f"{row.model}/{label(row, changing)}: {row.verdict}: {row.evidence}{advice}"
 
 
 def _subject(row: Row) -> str:

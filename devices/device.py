@@ -59,10 +59,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker said after loading. Times in nanoseconds.
 
-    `threads` is what the runtime reports to use, None where it cannot be asked. A `reference`
-    interprets the file on the host: it shows whether the file is right, and is never timed.
+    `start_ns` is from starting the process to its first answer (interpreter and numpy), `import_ns`
+    the runtime's import; None where that is unknown. `threads` is what the runtime reports to use,
+    None where it cannot be asked. A `reference` interprets the file on the host: it shows whether
+    the file is right, and is never timed. `copies` says how an invocation runs with its inputs
+    handed over and its outputs fetched, None where that cannot be told from the invocation alone.
     """
 
+    start_ns: int | None = None
+    import_ns: int | None = None
     load_ns: int
     runtime: str
     runtime_version: str
@@ -70,6 +75,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None
     environment: dict[str, str]
     reference: bool = False
+    copies: str | None = None
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,13 +91,67 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     share: float
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one request to measure took, in nanoseconds; None where the system does not tell.
+
+    Attributes:
+        wall_ns: from its beginning to its end.
+        cpu_ns: processor time of the worker's threads together.
+        waited_ns: time that they were ready to run and had no core.
+        involuntary: how often they lost a core before they were done.
+        busy_ns: processor time of all programs, the worker and the kernel included, on all cores.
+        idle_ns: time that cores had nothing to do.
+        stolen_ns: time that a hypervisor gave this machine's cores to others.
+    """
+
+    wall_ns: int
+    cpu_ns: int
+    waited_ns: int | None = None
+    involuntary: int
+    busy_ns: int | None = None
+    idle_ns: int | None = None
+    stolen_ns: int | None = None
+
+
+class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a device's sensors say at one moment; None where there is no such sensor.
+
+    Attributes:
+        frequency_mhz: of the fastest core that the worker may use: the one that is at work.
+        temperature_c: the highest of all thermal zones.
+        throttle_events: how often heat has lowered a clock since the start (Intel's counters).
+        throttle_flags: Raspberry Pi's bits: 0 under-voltage, 1 capped, 2 throttled, 3 soft limit
+            of temperature, all now; 16 to 19 the same since the start.
+        load: the system's load average over one minute, the worker included.
+    """
+
+    frequency_mhz: float | None = None
+    temperature_c: float | None = None
+    throttle_events: int | None = None
+    throttle_flags: int | None = None
+    load: float | None = None
+
+
+class MemorySeries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes of one kind of memory at three moments of the worker's life."""
+
+    name: str
+    definition: str
+    before_load: int | None
+    after_load: int | None
+    after_run: int | None
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bytes by one named definition, at three moments of the worker's life."""
+    """The peak in bytes by a named definition, at three moments of the worker's life; `series` are
+    other kinds of memory, where the device tells of them.
+    """
 
     definition: str
     before_load: int | None
     after_load: int | None
     after_run: int | None
+    series: tuple[MemorySeries, ...] = ()
 
 
 class Session(Protocol):
@@ -99,6 +159,7 @@ class Session(Protocol):
 
     ready: Ready
     alarms: tuple[Alarm, ...]
+    usage: Usage | None
 
     def verify(self) -> dict[str, Any]:
         """Run all golden inputs; return the outputs by name, float32 arrays, one row an input.
@@ -106,8 +167,15 @@ class Session(Protocol):
         What went wrong in the numbers on the way is in `alarms` then, where the runtime can tell.
         """
 
-    def measure(self, runs: int) -> list[int]:
-        """Run one golden input `runs` times; return each invocation's time in nanoseconds."""
+    def measure(self, runs: int, *, copies: bool = False) -> list[int]:
+        """Run one golden input `runs` times; return each invocation's time in nanoseconds.
+
+        With `copies` the inputs are handed over and the outputs fetched each time, too, as
+        `ready.copies` says. What that took is in `usage` then, where the device can tell.
+        """
+
+    def sensors(self) -> Sensors:
+        """Read the device's sensors; not while anything is timed."""
 
     def predict(self, images: Path, top: int = 5) -> list[list[int]]:
         """Classify images; return the `top` best classes of each, best first.

@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 # What two runs must share to be compared. Not the kernel's release or Python's version: updates
-# change them every few weeks, and the records carry them. Not the frequency governor either.
+# change them every few weeks, and the records carry them. Nor what a switch changes: the
+# frequency governor, turbo, the power supply; these are conditions of their own.
 STABLE = ("processor", "architecture", "system", "cores", "logical_cores", "memory", "cpus")
 
 
@@ -30,7 +31,7 @@ def facts(cpus: tuple[int, ...] | None = None) -> dict[str, str]:
         "logical_cores": str(os.cpu_count() or ""),
         "memory": _memory(),
         "cpus": _restriction(cpus),
-        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        **switches(),
         "hypervisor": _hypervisor(),
     }
     return {name: value for name, value in found.items() if value}
@@ -72,6 +73,46 @@ def _restriction(cpus: tuple[int, ...] | None) -> str:
     cores = ",".join(map(str, cpus)) if cpus else "all"
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
     return f"{cores}, {int(quota) / int(period):g} of their time" if quota.isdigit() else cores
+
+
+def switches(root: str = "/") -> dict[str, str]:
+    """Return the settings below `root` that change a machine's clocks, empty where it has none.
+
+    `governor`: of the frequency, several where clusters of cores differ; `turbo`: on or off,
+    whether clocks above the nominal are allowed; `power`: mains or battery, of a machine that has
+    one.
+    """
+    cpus = f"{root}sys/devices/system/cpu"
+    policies = Path(cpus).glob("cpu[0-9]*/cpufreq/scaling_governor")
+    intel, others = _read(f"{cpus}/intel_pstate/no_turbo"), _read(f"{cpus}/cpufreq/boost")
+    turbo = {"0": "on", "1": "off"}.get(intel) or {"0": "off", "1": "on"}.get(others, "")
+    return {
+        "governor": ", ".join(sorted({_read(str(path)) for path in policies} - {""})),
+        "turbo": turbo,
+        "power": _mac_power() if platform.system() == "Darwin" else _power(root),
+    }
+
+
+def _power(root: str) -> str:
+    supplies = [str(path) for path in Path(f"{root}sys/class/power_supply").glob("*")]
+    batteries = [path for path in supplies if _read(f"{path}/type") == "Battery"]
+    own = [path for path in batteries if not _is_accessory(path)]
+    if not own:
+        return ""
+    used = any(_read(f"{path}/status") == "Discharging" for path in own)
+    return "battery" if used else "mains"
+
+
+def _is_accessory(supply: str) -> bool:
+    """Tell a mouse's battery from the machine's."""
+    return _read(f"{supply}/scope") == "Device"
+
+
+def _mac_power() -> str:
+    done = subprocess.run(["pmset", "-g", "batt"], capture_output=True, text=True, check=False)
+    found = re.search(r"drawing from '(AC|Battery) Power'", done.stdout)
+    words = {"AC": "mains", "Battery": "battery"}
+    return words[found.group(1)] if found and "InternalBattery" in done.stdout else ""
 
 
 def _hypervisor() -> str:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ class Child:
             WorkerError: it could not be started.
         """
         self._oom_kills = _oom_kills()
+        self.started_ns = time.perf_counter_ns()
         try:
             self._process = subprocess.Popen(
                 command,

@@ -1,13 +1,14 @@
 """A loaded artifact on a device: the worker's answers turned into the protocol's types."""
 
 import base64
+import time
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from devices.device import Alarm, Job, Memory, Ready, WorkerError
+from devices.device import Alarm, Job, Memory, Ready, Sensors, Usage, WorkerError
 from devices.process import Child
 
 T = TypeVar("T")
@@ -24,10 +25,13 @@ class WorkerSession:
         """
         self._child, self._timeout_s = child, job.timeout_s
         self.alarms: tuple[Alarm, ...] = ()
+        self.usage: Usage | None = None
         try:
+            self._ask("start")
+            start_ns = time.perf_counter_ns() - child.started_ns
             settings = {"runtime": job.runtime, "threads": job.threads, "batch": job.batch}
             answer = self._ask("load", artifact=artifact, **settings)
-            self.ready = _typed("load", Ready, answer)
+            self.ready = _typed("load", Ready, {"start_ns": start_ns, **answer})
         except BaseException:
             child.close(kill=True)
             raise
@@ -51,9 +55,15 @@ class WorkerSession:
         outputs = answer.get("outputs", {})
         return {name: _array(data) for name, data in outputs.items()}
 
-    def measure(self, runs: int) -> list[int]:
+    def measure(self, runs: int, *, copies: bool = False) -> list[int]:
         """Run one golden input `runs` times; return each invocation's time in nanoseconds."""
-        return _typed("measure", list[int], self._ask("measure", runs=runs).get("ns"))
+        answer = self._ask("measure", runs=runs, copies=copies)
+        self.usage = _typed("measure", Usage, answer["usage"]) if "usage" in answer else None
+        return _typed("measure", list[int], answer.get("ns"))
+
+    def sensors(self) -> Sensors:
+        """Read the device's sensors as they are now."""
+        return _typed("sensors", Sensors, self._ask("sensors"))
 
     def predict(self, images: Path, top: int = 5) -> list[list[int]]:
         """Classify the images of a `.npy` file; return the `top` best classes of each."""

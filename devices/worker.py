@@ -3,12 +3,15 @@
 Needs Python 3.9, numpy and one runtime. JSON lines on standard input and output; a runtime's own
 chatter goes to standard error, whatever descriptor it writes to.
 
+    {"op": "start"}                 -> {"event": "started"}
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
-                                    -> {"event": "ready", "load_ns", "threads", "provider", ...}
+                                    -> {"event": "ready", "import_ns", "load_ns", "threads", ...}
     {"op": "verify", "rows": n | null}
                                     -> {"event": "outputs", "outputs": {NAME: ARRAY}, "alarms"}
-    {"op": "measure", "runs": n}    -> {"event": "samples", "ns": [...]}
+    {"op": "measure", "runs": n, "copies": false}
+                                    -> {"event": "samples", "ns": [...], "usage": {...}}
+    {"op": "sensors"}               -> {"event": "sensors", "frequency_mhz", "temperature_c", ...}
     {"op": "predict", "images": FILE, "top": k}  -> {"event": "classes", "classes": [[...], ...]}
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
     {"op": "close"}                 -> {"event": "closed"}
@@ -24,7 +27,9 @@ What is timed. `load_ns`: from the model file's path to a runtime ready to be in
 runtime is outside (a TFLite file put to another batch is also invoked once, inside). A sample: one
 invocation, by `time.perf_counter_ns`, inputs in place before and outputs fetched after: LiteRT
 ``invoke()``, ONNX Runtime ``run_with_iobinding()``, torch ``module()``. Python's garbage collector
-is off meanwhile. Preprocessing, quantizing a float input and copying are outside.
+is off meanwhile. Preprocessing, quantizing a float input and copying are outside. With "copies" the
+inputs are handed over and the outputs fetched inside, where the runtime does that by itself:
+"copies" in the answer to `load` names how, null where there is nothing to copy.
 
 Threads are as found: torch is asked; for the others, the operating system's threads that loading
 added, and the one that calls (Linux; null elsewhere).
@@ -61,6 +66,11 @@ MODEL_FILES = {
 OUT_OF_MEMORY = re.compile(
     r"bad_alloc|(can't|cannot|failed to|unable to) allocate|out of memory", re.IGNORECASE
 )
+PAGES = {
+    "resident": "pages in memory by now, shared ones too (Rss of smaps_rollup)",
+    "private": "pages in memory that no other process has (USS: Private_* of smaps_rollup)",
+    "mapped": "pages in memory of the model file, mapped: the system may drop and read them again",
+}
 MEMORY_SINCE = (
     " of the worker process since its start: before_load includes Python, numpy and the imported "
     "runtime, after_run is after the last verify or measure"
@@ -82,6 +92,7 @@ class Litert:
     """
 
     format = "tflite"
+    copies = "set_tensor(), invoke(), get_tensor()"
     modules = (
         "ai_edge_litert.interpreter",
         "tflite_runtime.interpreter",
@@ -145,6 +156,12 @@ class Litert:
         """Copy the outputs out."""
         return [self._model.get_tensor(index) for index in self._outputs]
 
+    def process(self, arrays: list[Any]) -> list[Any]:
+        """Run once with everything that an application does in between."""
+        self.set(arrays)
+        self.invoke()
+        return self.get()
+
 
 class LitertBuiltin(Litert):
     """TFLite files by the interpreter's own kernels: what runs where XNNPACK is not built in."""
@@ -162,6 +179,7 @@ class OnnxRuntime:
     """
 
     format = "onnx"
+    copies = "run(), without IO binding"
     modules = ("onnxruntime",)
 
     def __init__(self) -> None:
@@ -192,6 +210,10 @@ class OnnxRuntime:
     def get(self) -> list[Any]:
         """Copy the outputs out."""
         return list(self._binding.copy_outputs_to_cpu())
+
+    def process(self, arrays: list[Any]) -> list[Any]:
+        """Run once as an application does that binds nothing."""
+        return list(self._model.run(None, dict(zip(self._names, arrays))))
 
 
 class OnnxReference:
@@ -384,16 +406,19 @@ class Worker:
 
     def __init__(self) -> None:
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
+            "start": lambda: {"event": "started"},
             "probe": self._probe,
             "load": self._load,
             "verify": self._verify,
             "measure": self._measure,
             "predict": self._predict,
+            "sensors": lambda: {"event": "sensors", **sensors()},
             "memory": self._memory,
             "close": lambda: {"event": "closed"},
         }
         self.runtime: Any = None
         self.peaks: dict[str, int | None] = {}
+        self.pages: dict[str, dict[str, int]] = {}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the event for a request; whatever goes wrong is an event too."""
@@ -402,7 +427,7 @@ class Worker:
         try:
             if op not in self.ops:
                 raise JobError("unsupported", f"no op '{op}'; there is {', '.join(self.ops)}")
-            if self.runtime is None and op not in ("probe", "load", "close"):
+            if self.runtime is None and op not in ("start", "probe", "load", "sensors", "close"):
                 raise JobError("error", "nothing is loaded; send op 'load' first")
             return self.ops[op](**arguments)
         except JobError as error:
@@ -424,26 +449,32 @@ class Worker:
         self.contract, self.batch = manifest["contract"], batch
         known = manifest.get("golden") != []
         self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract, known)
+        start = time.perf_counter_ns()
         opened = start_runtime(runtime)
+        import_ns = time.perf_counter_ns() - start
         if manifest["format"] != opened.format:
             files = f"{runtime} runs {opened.format} files"
             raise JobError("unsupported", f"{files}, this artifact is {manifest['format']}")
         alone = count_threads()
         self._note_peak("before_load")
+        self.pages["before_load"] = pages(None)
         start = time.perf_counter_ns()
-        path = str(directory / MODEL_FILES[opened.format])
-        opened.load(path, threads, self.contract, batch)
+        self.model = str((directory / MODEL_FILES[opened.format]).resolve())
+        opened.load(self.model, threads, self.contract, batch)
         load_ns = time.perf_counter_ns() - start
         self._note_peak("after_load")
+        self.pages["after_load"] = pages(self.model)
         self.runtime = opened
         return {
             "event": "ready",
+            "import_ns": import_ns,
             "load_ns": load_ns,
             "runtime": runtime,
             "runtime_version": opened.version,
             "provider": opened.provider,
             "threads": opened.threads or (count_threads() - alone + 1 if alone else None),
             "reference": getattr(opened, "reference", False),
+            "copies": getattr(opened, "copies", None),
             "environment": environment(),
         }
 
@@ -458,7 +489,8 @@ class Worker:
         self._feed([rows[numbers] for rows in self.inputs])
 
     def _feed(self, batches: list[Any]) -> None:
-        self.runtime.set([encode(b, t) for b, t in zip(batches, self.contract["inputs"])])
+        self.fed = [encode(b, t) for b, t in zip(batches, self.contract["inputs"])]
+        self.runtime.set(self.fed)
 
     def _run(self) -> list[Any]:
         self.runtime.invoke()
@@ -490,11 +522,13 @@ class Worker:
         outputs = dict(zip(names, map(as_data, arrays)))
         return {"event": "outputs", "outputs": outputs, "alarms": alarms}
 
-    def _measure(self, runs: int) -> dict[str, Any]:
+    def _measure(self, runs: int, copies: bool = False) -> dict[str, Any]:
         if getattr(self.runtime, "reference", False):
             raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
-        samples, clock, invoke = [0] * runs, time.perf_counter_ns, self.runtime.invoke
+        invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
+        samples, clock = [0] * runs, time.perf_counter_ns
+        before = usage()
         gc.disable()
         try:
             for number in range(runs):
@@ -503,8 +537,9 @@ class Worker:
                 samples[number] = clock() - start
         finally:
             gc.enable()
+        used = {k: None if n is None else n - before[k] for k, n in usage().items()}
         self._note_peak("after_run")
-        return {"event": "samples", "ns": samples}
+        return {"event": "samples", "ns": samples, "usage": used}
 
     def _predict(self, images: str, top: int = 5) -> dict[str, Any]:
         """Classify by the first output; a last batch that is not full is filled and cut."""
@@ -525,7 +560,13 @@ class Worker:
     def _memory(self) -> dict[str, Any]:
         source = "ru_maxrss" if sys.platform == "darwin" else "VmHWM"
         definition = f"peak resident set size ({source}){MEMORY_SINCE}"
-        return {"event": "memory", "definition": definition, "after_run": None, **self.peaks}
+        self.pages["after_run"] = pages(self.model)
+        series = [
+            {"name": name, "definition": PAGES[name], **{m: p[name] for m, p in self.pages.items()}}
+            for name in self.pages["before_load"]
+        ]
+        peak = {"definition": definition, "after_run": None, **self.peaks}
+        return {"event": "memory", **peak, "series": series}
 
 
 def start_runtime(name: str) -> Any:
@@ -617,6 +658,90 @@ def peak_memory() -> int | None:
     text = status.read_text(errors="replace") if status.is_file() else ""
     found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
     return int(found.group(1)) * 1024 if found else None
+
+
+def usage() -> dict[str, Any]:
+    """Return what this process and the machine have used so far: see `devices.device.Usage`.
+
+    Linux counts the machine's time in hundredths of a second: right in the sum of many rounds.
+    """
+    import resource
+
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    waits = [int(text.split()[1]) for text in texts("proc/self/task/*/schedstat")]
+    return {
+        "wall_ns": time.perf_counter_ns(),
+        "cpu_ns": round((own.ru_utime + own.ru_stime) * 1e9),
+        "waited_ns": sum(waits) if waits else None,
+        "involuntary": own.ru_nivcsw,
+        **machine_time(),
+    }
+
+
+def machine_time() -> dict[str, int]:
+    """Return the time of all cores together, where the system tells."""
+    tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    times = [int(ticks) * tick for text in texts("proc/stat") for ticks in text.split()[1:9]]
+    if len(times) != 8:
+        return {}
+    user, nice, system, idle, waiting, hard, soft, stolen = times
+    busy = user + nice + system + hard + soft
+    return {"busy_ns": busy, "idle_ns": idle + waiting, "stolen_ns": stolen}
+
+
+def sensors(root: str = "/") -> dict[str, Any]:
+    """Return what the sensors below `root` say now: see `devices.device.Sensors`."""
+    cpus = "sys/devices/system/cpu/cpu"
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    clocks = [n for c in allowed for n in numbers(f"{cpus}{c}/cpufreq/scaling_cur_freq", root)]
+    zones = numbers("sys/class/thermal/thermal_zone*/temp", root)
+    zones += numbers("sys/class/hwmon/hwmon*/temp*_input", root)
+    events = numbers(f"{cpus}[0-9]*/thermal_throttle/*_throttle_count", root)
+    flags = numbers("sys/devices/platform/soc/soc:firmware/get_throttled", root, 16)
+    return {
+        "frequency_mhz": max(clocks) / 1e3 if clocks else None,
+        "temperature_c": max(zones) / 1e3 if zones else None,
+        "throttle_events": sum(events) if events else None,
+        "throttle_flags": flags[0] if flags else None,
+        "load": os.getloadavg()[0],
+    }
+
+
+def numbers(pattern: str, root: str, base: int = 10) -> list[int]:
+    """Return the whole numbers that the files of a pattern hold."""
+    number = re.compile(r"\s*-?(0x)?[0-9a-f]+\s*" if base == 16 else r"\s*-?\d+\s*")
+    return [int(text, base) for text in texts(pattern, root) if number.fullmatch(text)]
+
+
+def texts(pattern: str, root: str = "/") -> list[str]:
+    """Return what the files of a pattern hold; what is empty or cannot be read is left out."""
+    found = []
+    for path in Path(root).glob(pattern):
+        try:
+            found.append(path.read_text(encoding="ascii", errors="replace"))
+        except OSError:
+            continue
+    return [text for text in found if text.strip()]
+
+
+def pages(model: str | None) -> dict[str, int]:
+    """Return the bytes of `PAGES`, where the system tells; of the file `model`, if it is mapped."""
+    rollup = texts("proc/self/smaps_rollup")
+    if not rollup:
+        return {}
+    maps = "".join(texts("proc/self/smaps")) if model else ""
+    own = [part for part in re.split(r"^(?=[0-9a-f]+-)", maps, flags=re.M) if f" {model}\n" in part]
+    return {
+        "resident": kilobytes("Rss", rollup),
+        "private": kilobytes("Private_Clean", rollup) + kilobytes("Private_Dirty", rollup),
+        "mapped": kilobytes("Rss", own),
+    }
+
+
+def kilobytes(field: str, listings: list[str]) -> int:
+    """Return the sum in bytes of a field of the kernel's listings of memory."""
+    found = [n for text in listings for n in re.findall(rf"^{field}:\s+(\d+) kB", text, re.M)]
+    return 1024 * sum(map(int, found))
 
 
 def environment() -> dict[str, str]:

@@ -57,7 +57,7 @@ def measure(block: "Block", say: Say) -> Timing:
         NotMeasuredError: there is no runtime, or an export or a measurement failed.
     """
     from bench.compare import compare
-    from bench.stats import verdict
+    from bench.verdict import verdict
 
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)

@@ -13,6 +13,7 @@ from bench.baseline import Baseline, closest, measurement
 from bench.record import Record
 from bench.report import notes, readings
 from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
+from bench.report.further import further
 from bench.report.material import PRECISIONS, Group, Line, Material, gather, input_size
 from export.artifact import Manifest, Weights
 
@@ -30,10 +31,11 @@ def contrast(
         baseline: adds changes of size and time against it.
     """
     material = gather(manifests, records, baseline)
+    rows = [line.row for line in material.lines if not line.outdated]
     return Report(
         title=TITLE,
         readings=tuple(readings.sentences(material)),
-        tables=(_networks(material), _sizes(material), *_times(material)),
+        tables=(_networks(material), _sizes(material), *_times(material), *further(rows)),
         notes=tuple(notes.notes(material)),
         environment=tuple(notes.environment(material)),
     )

@@ -7,6 +7,7 @@ from bench.baseline import Baseline, model_sha256
 from bench.conditions import conditions
 from bench.record import Record
 from bench.rows import Row, rows
+from bench.verdict import DOUBTFUL
 from export.artifact import Manifest, Tensor
 
 FORMATS = ("torch", "onnx", "tflite", "coreml")
@@ -49,7 +50,7 @@ class Group:
         found = [
             line
             for line in self.lines
-            if line.key == f"{network}/{variant}" and line.verdict in ("valid", "noisy")
+            if line.key == f"{network}/{variant}" and line.verdict in {"valid", *DOUBTFUL}
         ]
         return min(found, key=lambda line: line.time or 0.0, default=None)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from bench.quantized import not_faster
+from bench.report import cold, endurance, memory
 from bench.report.document import EMPTY
 from bench.report.material import Line, Material
 from bench.stats import CONFIDENCE
@@ -53,8 +54,11 @@ def _definitions(material: Material) -> Iterator[str]:
             f"p50: median over rounds, ± half its {CONFIDENCE:.0%} interval; x fastest: among "
             "artifacts with the same input in the same table"
         )
-    for definition in sorted({row.memory_definition for row in rows if row.memory_definition}):
-        yield f"memory: {definition}, after the runs"
+    if any(row.cold for row in rows):
+        yield cold.NOTE
+    if any(row.sustained for row in rows):
+        yield endurance.NOTE
+    yield from memory.definitions(rows)
     for dataset, images in sorted({(r.dataset, r.images) for r in rows if r.dataset and r.images}):
         yield f"top-1 of a measurement: on {images} images of {dataset}, as run on the device"
 

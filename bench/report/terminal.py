@@ -13,7 +13,8 @@ PLAIN_WIDTH = 120
 WIDEST_FIGURE = 12
 STYLES = {
     "valid": "green", "pass": "green", "same": "green", "faster": "green",
-    "noisy": "yellow", "too short": "yellow", "unproved": "yellow", "emulated": "yellow",
+    "noisy": "yellow", "drifting": "yellow", "contended": "yellow", "throttled": "yellow",
+    "too short": "yellow", "unproved": "yellow", "emulated": "yellow",
     "unmeasured": "yellow", "cannot tell": "yellow", "outdated": "yellow", "incomparable": "yellow",
     "wrong": "bold red", "failed": "red", "fail": "bold red", "slower": "red",
 }  # fmt: skip

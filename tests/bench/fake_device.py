@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.device import Alarm, DeviceInfo, Job, Memory, Ready
+from devices.device import Alarm, DeviceInfo, Job, Memory, Ready, Sensors, Usage
 from export.artifact import load
 from export.verify import golden
 
@@ -18,7 +18,8 @@ class Script:
     """How one artifact behaves.
 
     Invocations take `ns`, varied by a factor of each request (`drift`) and one of each invocation
-    (`noise`), both log-normal; the first `slow_runs` take three times as long. `fails` gives what
+    (`noise`), both log-normal; the first `slow_runs` take three times as long; the worker waits for
+    a core for a share `waits` of the time. `fails` gives what
     to raise at the n-th request (from 1) of an operation.
     """
 
@@ -26,6 +27,7 @@ class Script:
     drift: float = 0.001
     noise: float = 0.001
     slow_runs: int = 0
+    waits: float = 0.0
     wrong: bool = False
     fails: Mapping[tuple[str, int], BaseException] = field(default_factory=dict)
 
@@ -41,14 +43,18 @@ class FakeSession:
         self._random = np.random.default_rng([*self._name.encode(), device.seed])
         self._closed = False
         self.alarms: tuple[Alarm, ...] = ()
+        self.usage: Usage | None = None
         self._request("load")
         self.ready = Ready(
+            start_ns=50_000_000,
+            import_ns=100_000_000,
             load_ns=2_000_000,
             runtime=job.runtime,
             runtime_version="1.0",
             provider="fake",
             threads=job.threads,
             environment={"python": "3.9"},
+            copies=device.copies,
         )
         device.opened(self._name)
 
@@ -64,14 +70,23 @@ class FakeSession:
         _, outputs = golden(self._job.artifact, load(self._job.artifact))
         return {name: -array if self._script.wrong else array for name, array in outputs.items()}
 
-    def measure(self, runs: int) -> list[int]:
+    def measure(self, runs: int, *, copies: bool = False) -> list[int]:
         self._request("measure")
         s = self._script
-        level = s.ns * np.exp(self._random.normal(0, s.drift))
+        level = s.ns * (2 if copies else 1) * np.exp(self._random.normal(0, s.drift))
         times = level * np.exp(self._random.normal(0, s.noise, runs))
         numbers = self._invocations + np.arange(runs)
         self._invocations += runs
-        return [int(t) for t in np.where(numbers < s.slow_runs, 3 * times, times)]
+        found = [int(t) for t in np.where(numbers < s.slow_runs, 3 * times, times)]
+        wall, waited = int(sum(found)), int(s.waits * sum(found))
+        self.usage = Usage(
+            wall_ns=wall, cpu_ns=wall - waited, waited_ns=waited, involuntary=waited // 4_000_000
+        )
+        return found
+
+    def sensors(self) -> Sensors:
+        self._request("sensors")
+        return Sensors(temperature_c=40.0 + self._requests["sensors"])
 
     def predict(self, images: Path, top: int = 5) -> list[list[int]]:
         """Every image is of class 0, then 1, and so on."""
@@ -102,8 +117,9 @@ class FakeDevice:
         name: str = "fake",
         emulated: bool = False,
         seed: int = 0,
+        copies: str | None = None,
     ) -> None:
-        self.name, self.emulated, self.seed = name, emulated, seed
+        self.name, self.emulated, self.seed, self.copies = name, emulated, seed, copies
         self.scripts = dict(scripts or {})
         self.log: list[tuple[str, str]] = []
         self.images: list[Path] = []

@@ -12,13 +12,13 @@ import psutil
 import pytest
 from PIL import Image
 
-from bench.cli_run import counts, share
+from bench.cli_run import counts, seconds, share
 from bench.record import BenchError, append, read
 from export.artifact import GOLDEN, list_files, load, read_manifest, write_manifest
 from tests.tiny import tiny_coreml, tiny_onnx
 
 EDGEWORTHY = Path(__file__).resolve().parents[2] / "edgeworthy.py"
-QUICK = ("--max-seconds", "1", "--precision-target", "50%")
+QUICK = ("--max-seconds", "1", "--precision-target", "50%", "--cold", "1")
 
 
 def command(*arguments):
@@ -70,6 +70,25 @@ def test_everything_is_measured_on_this_cpu_with_one_thread_and_recorded(here):
     assert "resident set size" in out
     assert "[2/2]" in err
     assert max(map(len, out.split("p50: median")[0].splitlines())) <= 120
+
+
+def test_cold_starts_are_a_table_of_their_own(here):
+    code, out, _ = bench_run(here, "--artifact", "tiny", *QUICK, "--cold", "2")
+    assert code == 0
+    assert "Cold start (warm file cache)" in out
+    (record,) = records(here)
+    assert len(record.cold) == 2
+    assert all(min(c.start_ns, c.import_ns, c.load_ns, c.first_ns) > 0 for c in record.cold)
+    assert "Cold start" not in bench_run(here, "--artifact", "tiny", *QUICK, "--cold", "0")[1]
+
+
+def test_a_sustained_run_is_a_table_of_its_own(here):
+    code, out, _ = bench_run(here, "--artifact", "tiny", *QUICK, "--sustained", "2s")
+    assert code == 0
+    (record,) = records(here)
+    assert record.sustained.seconds >= 2
+    assert "Sustained" in out
+    assert "burst: the median of the first ten seconds" in out
 
 
 def test_json_is_all_there_is_on_stdout(here):
@@ -294,3 +313,10 @@ def test_shares():
     assert share("2%") == share("0.02") == share(" 2 %")
     with pytest.raises(BenchError):
         share("-1%")
+
+
+def test_times():
+    assert [seconds(t) for t in ("30s", "10m", "1h", " 1.5 m ")] == [30, 600, 3600, 90]
+    for wrong in ("10", "m", "0s", "ten minutes", "-5s"):
+        with pytest.raises(BenchError, match="write it as 30s, 10m or 1h"):
+            seconds(wrong)

@@ -147,3 +147,16 @@ def test_the_key_says_what_a_result_is_about():
         "default",
         "1",
     )
+
+
+NEW = ("group", "cold", "starts_ns", "usage", "surroundings", "end_to_end", "sustained")
+
+
+def test_a_record_of_before_the_evidence_was_kept_is_still_read(tmp_path):
+    old = {k: v for k, v in msgspec.to_builtins(make_record()).items() if k not in NEW}
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(msgspec.json.encode(old) + b"\n")
+    (record,) = read(path)
+    assert record.group is None
+    assert record.usage == record.starts_ns == record.cold == ()
+    assert record.rounds == make_record().rounds

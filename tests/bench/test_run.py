@@ -9,47 +9,15 @@ from bench.accuracy import AccuracyTest
 from bench.matrix import Artifact, Choice, Effort, describe, groups, plan, resume, select
 from bench.record import BenchError
 from bench.run import exit_code, run_matrix
-from bench.stats import MIN_ROUNDS, precision, verdict
+from bench.stats import MIN_ROUNDS, precision
+from bench.verdict import verdict
 from devices.device import WorkerError
 from export.artifact import load, write_manifest
 from tests.bench.fake_device import FakeDevice, Script
+from tests.bench.running import NAMES, Collector, cells, measure
 from tests.tiny import tiny_onnx
 
-NAMES = ("a", "b", "c")
 SIZES = (700_000_000, 800_000_000, 2_000_000_000)
-
-
-class Collector:
-    """Keeps what a run tells."""
-
-    def __init__(self):
-        self.records = {}
-        self.stages = []
-
-    def progress(self, cell, stage, rounds):
-        self.stages.append((cell.artifact.manifest.network.name, stage, len(rounds)))
-
-    def record(self, cell, record):
-        self.records[cell.artifact.manifest.network.name] = record
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("artifacts")
-    for name in NAMES:
-        tiny_onnx(root, name=name)
-    return root
-
-
-def cells(root, device, choice=None, effort=None, patterns=()):
-    chosen, targets = select(root, patterns), describe([device])
-    return plan(chosen, targets, choice or Choice(), effort or Effort())
-
-
-def measure(root, device, accuracy=None, **settings):
-    collector = Collector()
-    run_matrix(cells(root, device, **settings), collector, accuracy)
-    return collector.records
 
 
 def altered(artifact, path: Path, **changes):

@@ -3,7 +3,7 @@ from io import StringIO
 import msgspec
 from rich.console import Console
 
-from bench.record import Accuracy
+from bench.record import Accuracy, ColdStart, EndToEnd
 from bench.rows import rows
 from bench.table import notes, table
 from export.artifact import Calibration, Quantization
@@ -27,6 +27,20 @@ def test_a_line_gives_every_figure_with_its_unit():
     line = line_of(shown([make_record(rounds=STEADY)]), "onnx fp32")
     figures = "onnx fp32 4.09 MB 2.00 ms 3.00 ms 4.10 ms 0.0% 4.10 ms 4.10 ms 50.0 MB valid"
     assert " ".join(line.split()) == figures
+
+
+def test_cold_starts_take_load_and_first_into_a_table_of_their_own():
+    cold = ColdStart(start_ns=1, import_ns=1, load_ns=1, first_ns=1)
+    text = shown([msgspec.structs.replace(make_record(rounds=STEADY), cold=(cold,))])
+    assert "first" not in text
+
+
+def test_runs_with_copies_have_a_column_and_their_definition():
+    whole = EndToEnd(definition="run(), without IO binding", rounds=((5_000_000,),))
+    record = msgspec.structs.replace(make_record(rounds=STEADY), end_to_end=whole)
+    assert "in+out" in shown([record])
+    assert "5.00 ms" in line_of(shown([record]), "onnx fp32")
+    assert any("(onnxruntime run(), without IO binding)" in note for note in notes([record]))
 
 
 def test_a_heading_gives_what_holds_in_every_format():

@@ -93,6 +93,50 @@ def test_images_of_another_shape_are_refused(onnx, open_session, tmp_path):
         open_session(onnx).predict(tmp_path / "images.npy")
 
 
+@pytest.mark.parametrize(("artifact", "runtime"), RUNTIMES[:2], indirect=["artifact"])
+def test_copies_in_and_out_can_be_measured_and_are_named(artifact, runtime, open_session):
+    session = open_session(artifact, runtime, threads=1, batch=512)
+    alone, whole = session.measure(50), session.measure(50, copies=True)
+    assert len(whole) == 50
+    assert min(whole) > min(alone) / 2
+    assert session.ready.copies
+    expect_the_logits(session)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_kinds_of_memory_are_named_at_three_moments(tflite, onnx, open_session):
+    mapped = {}
+    for artifact, runtime in ((tflite, "litert"), (onnx, "onnxruntime")):
+        session = open_session(artifact, runtime)
+        session.measure(1)
+        memory = session.memory()
+        series = {kind.name: kind for kind in memory.series}
+        resident, private = series["resident"], series["private"]
+        assert 0 < resident.before_load <= resident.after_load
+        assert private.after_run < resident.after_run <= memory.after_run * 1.05
+        assert all(kind.definition for kind in memory.series)
+        mapped[runtime] = series["mapped"]
+    assert mapped["litert"].before_load == 0 < mapped["litert"].after_run
+    assert mapped["onnxruntime"].after_run == 0
+
+
+def test_a_request_to_measure_tells_what_it_took(onnx, open_session):
+    session = open_session(onnx, threads=1)
+    assert session.usage is None
+    samples = session.measure(50)
+    assert session.usage.wall_ns >= sum(samples)
+    assert 0 <= session.usage.cpu_ns <= 2 * session.usage.wall_ns
+
+
+def test_the_steps_of_a_start_are_told_apart(onnx, open_session):
+    ready = open_session(onnx).ready
+    assert min(ready.start_ns, ready.import_ns, ready.load_ns) > 0
+
+
+def test_sensors_can_be_read_between_requests(onnx, open_session):
+    assert open_session(onnx).sensors().load >= 0
+
+
 def test_memory_is_named_and_never_falls(onnx, open_session):
     session = open_session(onnx)
     assert session.memory().after_run is None

@@ -94,7 +94,7 @@ def test_a_line_that_is_no_request_is_answered(line):
 def test_an_unknown_op_says_which_there_are():
     event = serve({"op": "fly"})[0]
     assert event["stage"] == "fly"
-    assert "no op 'fly'; there is probe, load, verify" in event["detail"]
+    assert "no op 'fly'; there is start, probe, load, verify" in event["detail"]
 
 
 @pytest.mark.parametrize("op", ["verify", "measure", "predict", "memory"])
@@ -129,3 +129,46 @@ def test_memory_is_the_high_water_mark():
     size = block.nbytes
     del block
     assert worker.peak_memory() > size
+
+
+SENSORS = {
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "2400000\n",
+    "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count": "7\n",
+    "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count": "5\n",
+    "sys/class/thermal/thermal_zone0/temp": "41000\n",
+    "sys/class/hwmon/hwmon0/temp1_input": "56500\n",
+    "sys/class/hwmon/hwmon0/temp2_input": "broken\n",
+    "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
+}
+
+
+def test_sensors_are_read_where_they_are(tmp_path):
+    for name, text in SENSORS.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    found = worker.sensors(str(tmp_path))
+    load = found.pop("load")
+    assert load >= 0
+    assert found == {
+        "frequency_mhz": 2400.0,
+        "temperature_c": 56.5,
+        "throttle_events": 12,
+        "throttle_flags": 0x50005,
+    }
+
+
+def test_what_has_no_sensor_is_none(tmp_path):
+    found = worker.sensors(str(tmp_path))
+    assert {value for name, value in found.items() if name != "load"} == {None}
+
+
+def test_usage_counts_the_work_of_this_process():
+    before = worker.usage()
+    while worker.usage()["cpu_ns"] - before["cpu_ns"] < 50_000_000:
+        sum(range(10_000))
+    after = worker.usage()
+    assert after["wall_ns"] > before["wall_ns"]
+    if sys.platform == "linux":
+        assert after["busy_ns"] - before["busy_ns"] >= 40_000_000
+        assert after["waited_ns"] >= before["waited_ns"]

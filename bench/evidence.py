@@ -1,0 +1,153 @@
+"""What speaks for and against a record's figures, computed from the record alone. Pure."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from bench import stats
+from bench.modes import Levels, levels
+from bench.record import Record
+from bench.trend import Trend, autocorrelation, independence, trend
+from devices.device import Sensors, Usage
+
+UNDER_VOLTAGE = 0b0001
+CAPPED = 0b1110
+SINCE_START = 16
+CLOCK_FALLS = 0.1
+# Hypervisors take a core for milliseconds.
+SLICE_NS = 1e6
+WEAK_SUPPLY = "the board's supply fell below its voltage"
+
+
+@dataclass(frozen=True)
+class Share:
+    """Where the processor's time went while the rounds were made; None where nothing tells.
+
+    Attributes:
+        lost: of a typical round, the share in which the worker was ready to run and had no core.
+        stolen: the share of the worker's time in which a hypervisor ran something else.
+        others: the share of all cores that other programs used.
+        disturbed: the share of invocations in which the worker lost its core, in a typical round,
+            or a hypervisor took it (for `SLICE_NS` at least each time).
+    """
+
+    lost: float | None = None
+    stolen: float | None = None
+    others: float | None = None
+    disturbed: float | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The series of the rounds' medians, the processor's time, and the sensors.
+
+    `half_width` is that of the median's interval as a fraction, enlarged by what rounds that
+    resemble their neighbours are worth less; `autocorrelation` is None where they do not do so more
+    than chance would have it. `throttling` says in words what lowered the clock. `trend` and
+    `levels` are None where there are too few rounds to tell.
+    """
+
+    half_width: float
+    autocorrelation: float | None
+    trend: Trend | None
+    levels: Levels | None
+    share: Share
+    throttling: str | None
+
+
+def evidence(record: Record, figures: stats.Summary) -> Evidence:
+    """Return the evidence of a record that holds samples."""
+    values = stats.medians(record.rounds)
+    enough = len(values) >= stats.MIN_ROUNDS
+    moving = trend(values) if enough else None
+    half_width = uncertainty(record, figures)
+    return Evidence(
+        half_width=half_width,
+        autocorrelation=autocorrelation(values) if half_width > figures.half_width else None,
+        trend=moving,
+        levels=levels(values) if enough else None,
+        share=_share(record),
+        throttling=_throttling(record, moving),
+    )
+
+
+def uncertainty(record: Record, figures: stats.Summary) -> float:
+    """Return half the width of the median's interval as a fraction: wider, where rounds resemble
+    their neighbours, by what they are then worth less.
+    """
+    if figures.rounds < stats.MIN_ROUNDS:
+        return figures.half_width
+    return figures.half_width * sqrt(independence(stats.medians(record.rounds)))
+
+
+def is_drifting(found: Trend | None, target: float) -> bool:
+    """Tell whether a trend is real (p < 0.01) and leads farther than the precision asked for."""
+    return found is not None and found.p < 0.01 and abs(found.change) > target
+
+
+def _share(record: Record) -> Share:
+    usage, threads = record.usage, record.settings.threads_found or record.settings.threads or 1
+    if not usage:
+        return Share()
+    runs = [1 + len(samples) for samples in record.rounds]
+    disturbed = [u.involuntary / number for u, number in zip(usage, runs, strict=False)]
+    wall_ns = sum(u.wall_ns for u in usage)
+    cpu_ns = sum(u.cpu_ns for u in usage)
+    lost = [share for u in usage if (share := lost_share(u, threads)) is not None]
+    busy_ns, idle_ns, stolen_ns = (
+        sum(getattr(u, name) or 0 for u in usage) for name in ("busy_ns", "idle_ns", "stolen_ns")
+    )
+    known = busy_ns > 0
+    own = min(1.0, cpu_ns / busy_ns) if known else 0.0
+    return Share(
+        lost=float(np.median(lost)) if lost else None,
+        stolen=own * stolen_ns / (wall_ns * threads) if known else None,
+        others=max(0.0, busy_ns - cpu_ns) / (busy_ns + idle_ns + stolen_ns) if known else None,
+        disturbed=min(1.0, float(np.median(disturbed)) + own * stolen_ns / SLICE_NS / sum(runs)),
+    )
+
+
+def lost_share(usage: Usage, threads: int) -> float | None:
+    """Return the share of a round spent waiting for a core; of one thread that is always at work it
+    is what is missing of its processor time.
+    """
+    if usage.waited_ns is not None:
+        return usage.waited_ns / (usage.wall_ns * threads)
+    return max(0.0, 1 - usage.cpu_ns / usage.wall_ns) if threads == 1 else None
+
+
+def _throttling(record: Record, moving: Trend | None) -> str | None:
+    if record.surroundings is None or record.surroundings.after is None:
+        return None
+    before, after = record.surroundings.before, record.surroundings.after
+    events = (after.throttle_events or 0) - (before.throttle_events or 0)
+    if before.throttle_events is not None and events > 0:
+        return f"heat lowered the clock {events} times{_warmth(before, after)}"
+    flags = _flags(before, after)
+    if flags & UNDER_VOLTAGE:
+        return WEAK_SUPPLY
+    if flags & CAPPED:
+        return f"the board's firmware lowered the clock{_warmth(before, after)}"
+    if is_drifting(moving, record.settings.precision_target) and moving and moving.change > 0:
+        return _slower_clock(before, after)
+    return None
+
+
+def _flags(before: Sensors, after: Sensors) -> int:
+    """Return what held at the end, or came about meanwhile."""
+    now, then = after.throttle_flags or 0, before.throttle_flags or 0
+    return now | ((now & ~then) >> SINCE_START)
+
+
+def _slower_clock(before: Sensors, after: Sensors) -> str | None:
+    old, new = before.frequency_mhz, after.frequency_mhz
+    if old is None or new is None or new > old * (1 - CLOCK_FALLS):
+        return None
+    return f"the clock fell from {old:.0f} to {new:.0f} MHz{_warmth(before, after)}"
+
+
+def _warmth(before: Sensors, after: Sensors) -> str:
+    if before.temperature_c is None or after.temperature_c is None:
+        return ""
+    return f" ({before.temperature_c:.0f} °C before, {after.temperature_c:.0f} °C after)"

@@ -1,0 +1,126 @@
+"""One cell while it is measured: what is known of it so far, and the record it becomes."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from bench.matrix import Cell
+from bench.pace import Pace
+from bench.record import (
+    SCHEMA,
+    Accuracy,
+    ColdStart,
+    EndToEnd,
+    Failure,
+    Record,
+    Stop,
+    Surroundings,
+    Sustained,
+    WarmUp,
+)
+from devices.device import Job, Memory, Session, Usage, WorkerError
+from export.artifact import Proof
+
+FORMAT_NAMES = {"onnx": "ONNX", "tflite": "TFLite", "coreml": "Core ML", "torch": "torch"}
+
+Stage = Literal["cold start", "load", "prove", "warm up", "measure", "accuracy", "sustain"]
+
+
+@dataclass
+class Measurement:
+    """What was found so far; `group` is the number of its group within the run."""
+
+    cell: Cell
+    run: str
+    group: int
+    session: Session | None = None
+    cold: list[ColdStart] = field(default_factory=list)
+    first_ns: int | None = None
+    proof: Proof = field(default_factory=lambda: Proof(verified=None, reason="not reached"))
+    warm_up: WarmUp | None = None
+    pace: Pace = field(init=False)
+    rounds: list[tuple[int, ...]] = field(default_factory=list)
+    starts_ns: list[int] = field(default_factory=list)
+    usage: list[Usage] = field(default_factory=list)
+    surroundings: Surroundings | None = None
+    end_to_end: list[tuple[int, ...]] = field(default_factory=list)
+    sustained: Sustained | None = None
+    memory: Memory | None = None
+    accuracy: Accuracy | None = None
+    stop: Stop | None = None
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.cell.effort)
+
+    @property
+    def opened(self) -> Session:
+        """The worker, once it is there."""
+        assert self.session is not None
+        return self.session
+
+    def start(self) -> Session:
+        """Start a worker of its own for this cell.
+
+        Raises:
+            WorkerError: the device has no runtime for it, or it could not be loaded.
+        """
+        cell = self.cell
+        if cell.runtime is None:
+            detail = f"no {FORMAT_NAMES[cell.artifact.manifest.format]} runtime on this system"
+            raise WorkerError("start", "missing-runtime", detail)
+        where, runtime = cell.artifact.path, cell.runtime
+        job = Job(artifact=where, runtime=runtime, threads=cell.threads, batch=cell.batch)
+        return cell.target.device.open(job)
+
+    def void(self) -> None:
+        """Forget what was timed: the answer was wrong."""
+        self.first_ns = None
+        self.cold.clear()
+
+    def close(self) -> None:
+        """End the worker, if there is one."""
+        if self.session is not None:
+            self.session.close()
+
+    def record(self, failure: Failure | None = None) -> Record:
+        """Return the record of what was found."""
+        ready = self.session.ready if self.session else None
+        return Record(
+            schema=SCHEMA,
+            run=self.run,
+            group=self.group,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            tool_version=tool_version(),
+            manifest=self.cell.artifact.manifest,
+            device=self.cell.target.info,
+            settings=self.cell.settings(ready),
+            load_ns=ready.load_ns if ready and not ready.reference else None,
+            first_ns=self.first_ns,
+            cold=tuple(self.cold),
+            warm_up=self.warm_up,
+            rounds=tuple(self.rounds),
+            starts_ns=tuple(self.starts_ns),
+            usage=tuple(self.usage),
+            surroundings=self.surroundings,
+            end_to_end=_end_to_end(ready.copies if ready else None, self.end_to_end),
+            sustained=self.sustained,
+            memory=self.memory,
+            proof=self.proof,
+            accuracy=self.accuracy,
+            environment=ready.environment if ready else {},
+            stop=self.stop or "failed",
+            failure=failure,
+        )
+
+
+def _end_to_end(how: str | None, rounds: list[tuple[int, ...]]) -> EndToEnd | None:
+    return EndToEnd(definition=how, rounds=tuple(rounds)) if how and rounds else None
+
+
+def tool_version() -> str:
+    """Return the installed version of edgeworthy."""
+    try:
+        return version("edgeworthy")
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,121 @@
+"""What a record is worth: one word, the evidence for it, and what would help. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from bench import advice, stats, units
+from bench.evidence import Evidence, Share, evidence, is_drifting
+from bench.record import Record
+from bench.stats import MIN_ROUNDS, Summary
+
+Word = Literal[
+    "valid", "too short", "throttled", "contended", "drifting", "noisy",
+    "emulated", "unproved", "wrong", "failed",
+]  # fmt: skip
+# Words for figures that hold with caution: there are enough of them, and of the right network.
+DOUBTFUL = frozenset({"noisy", "drifting", "contended", "throttled"})
+# What a p90 leaves out.
+DISTURBED = 0.1
+ENDS = {
+    "precise": "tight enough",
+    "decided": "the question was decided",
+    "time": "the time was up",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a record is worth: one word, the evidence for it in one line, and what would help."""
+
+    word: Word
+    evidence: str
+    advice: str | None = None
+
+
+def verdict(record: Record, figures: Summary | None = None) -> Verdict:
+    """Judge a record; `figures` spares computing its summary again.
+
+    A wrong answer comes before every other word, a failure next; then that the device is emulated,
+    that nothing proved the answers, and only then whether the figures are sure enough: a cause
+    (throttled, contended) before what it leads to (drifting, noisy).
+    """
+    if record.proof.verified is False:
+        return _wrong(record)
+    if record.failure is not None:
+        failure = record.failure
+        return Verdict("failed", f"{failure.stage}: {failure.cause}: {failure.detail}")
+    figures = figures or stats.summary(record)
+    if figures is None:
+        return Verdict("failed", "the record holds no samples", "measure it again")
+    if record.device.emulated:
+        return Verdict("emulated", "right answers, but the times of an emulator mean nothing")
+    if record.proof.verified is None:
+        return Verdict("unproved", record.proof.reason or "its answers were not compared")
+    return _sureness(record, figures)
+
+
+def _wrong(record: Record) -> Verdict:
+    reason = record.proof.reason or "its answers differ from the original's"
+    return Verdict("wrong", reason, "its times are void; export it again or use another runtime")
+
+
+def _sureness(record: Record, figures: Summary) -> Verdict:
+    if figures.rounds < MIN_ROUNDS:
+        return _too_short(record, figures)
+    found = evidence(record, figures)
+    target = record.settings.precision_target
+    width = f"± {found.half_width:.1%} over {_seen(figures)}"
+    told = "; ".join((f"{width}, {ENDS.get(record.stop, record.stop)}", *_signs(record, found)))
+    if found.throttling:
+        return Verdict("throttled", f"{found.throttling}; {told}", advice.throttled(record, found))
+    if _is_contended(found.share, target):
+        return Verdict("contended", told, advice.contended(record, found))
+    if found.trend and is_drifting(found.trend, target):
+        return Verdict("drifting", told, advice.drifting(record, found.trend.change))
+    if record.stop != "decided" and (found.half_width > target or _is_split(found, target)):
+        told = f"{told}; the target is {100 * target:.3g}%"
+        return Verdict("noisy", told, advice.noisy(record, found))
+    return Verdict("valid", told)
+
+
+def _seen(figures: Summary) -> str:
+    return f"{figures.rounds} rounds, {figures.samples} samples"
+
+
+def _too_short(record: Record, figures: Summary) -> Verdict:
+    longer = advice.more_time(record, MIN_ROUNDS / figures.rounds)
+    needed = f"{_seen(figures)}; an interval needs {MIN_ROUNDS} rounds"
+    return Verdict("too short", needed, longer)
+
+
+def _is_contended(share: Share, target: float) -> bool:
+    """Tell whether the worker was without a core for longer than the precision asked for, and that
+    not only in invocations so rare that neither the p50 nor the p90 knows of them.
+    """
+    return (share.disturbed or 0) > DISTURBED and max(share.lost or 0, share.stolen or 0) > target
+
+
+def _is_split(found: Evidence, target: float) -> bool:
+    return found.levels is not None and found.levels.high > (1 + target) * found.levels.low
+
+
+def _signs(record: Record, found: Evidence) -> Iterator[str]:
+    """Yield what is out of the ordinary, in words and figures."""
+    target, share = record.settings.precision_target, found.share
+    if record.warm_up and not record.warm_up.steady:
+        yield f"not steady after {units.duration(record.warm_up.seconds * 1e9)} of warm-up"
+    if found.trend and is_drifting(found.trend, target):
+        yield f"{units.change(found.trend.change)} from first to last (p = {found.trend.p:.1g})"
+    if found.levels and _is_split(found, target):
+        low, high = units.duration(found.levels.low), units.duration(found.levels.high)
+        yield f"two levels, {low} and {high} ({found.levels.share_high:.0%} of the rounds)"
+    if found.autocorrelation is not None:
+        yield f"rounds resemble their neighbours (autocorrelation {found.autocorrelation:.2f})"
+    if share.lost is not None and share.lost > target:
+        rarely = f", in {share.disturbed:.1%} of the runs"
+        yield f"waiting for a core {share.lost:.0%} of the time{rarely}"
+    if share.stolen is not None and share.stolen > target:
+        yield f"{share.stolen:.0%} of the time stolen by the hypervisor"
+    if share.others is not None and share.others > advice.HOUSEKEEPING:
+        yield f"other programs on {share.others:.0%} of the cores"

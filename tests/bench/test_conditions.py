@@ -1,0 +1,30 @@
+import pytest
+from msgspec.structs import replace
+
+from bench.conditions import conditions
+from tests.bench.records import make_record
+
+
+def under(**facts):
+    record = make_record()
+    device = replace(record.device, facts={**record.device.facts, **facts})
+    return conditions(replace(record, device=device))
+
+
+@pytest.mark.parametrize(
+    ("switch", "one", "other"),
+    [
+        ("governor", "powersave", "performance"),
+        ("turbo", "on", "off"),
+        ("power", "mains", "battery"),
+    ],
+)
+def test_a_switch_that_differs_makes_two_measurements_incomparable_and_is_named(switch, one, other):
+    assert under(**{switch: one}).differences(under(**{switch: other})) == (
+        f"{switch}: {one} and {other}",
+    )
+    assert under(**{switch: one}).differences(under(**{switch: one})) == ()
+
+
+def test_a_switch_that_only_one_of_them_knows_makes_no_difference():
+    assert under(turbo="on").differences(under()) == ()
