@@ -32,7 +32,6 @@ Exit codes:
     help="The same is: the ratio's whole interval lies this close to 1.",
 )
 @click.option("--anyway", is_flag=True, help="Compare what is incomparable too, and say so.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare_command(
     *,
@@ -41,7 +40,6 @@ def compare_command(
     pattern_b: str | None,
     margin: str,
     anyway: bool,
-    seed: int,
     as_json: bool,
 ) -> None:
     """Compare two files of records, or two artifacts within one.
@@ -64,7 +62,6 @@ def compare_command(
         b,
         SAME_ARTIFACT if pattern_a is None else TWO_ARTIFACTS,
         margin=_share(margin),
-        seed=seed,
         anyway=anyway,
     )
     outcome = replace(outcome, failed_a=tuple(failed_a), failed_b=tuple(failed_b))

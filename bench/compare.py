@@ -1,4 +1,6 @@
-"""Comparing two records: the ratio of their medians with an interval, and what it says. Pure."""
+"""Comparing records: the ratios of their medians and p90s, each with its interval, and what they
+say. Pure.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
@@ -6,30 +8,23 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from bench import stats
+from bench import sequential, stats
 from bench.conditions import conditions, name
+from bench.ratio import Ratio, Sides, ratios
 from bench.record import Record
-from bench.stats import Floats
-
-MARGIN = 0.02
+from bench.sequential import LEAST_ROUNDS, MARGIN
+from bench.series import Floats
 
 Word = Literal["faster", "slower", "same", "cannot tell"]
 Pairing = Callable[[Record], tuple[str, ...]]
 
 
-class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """The ratio of two medians and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """B against A. Ratios are B/A; `accuracy` is the difference of top-1 as a fraction.
 
-    `time` and `word` are None where the two are incomparable and that was not waved through;
-    `incomparable` says why. `caution` holds the verdicts that are not plain "valid".
+    `time`, `p90` and `word` are None where the two are incomparable and that was not waved through;
+    `incomparable` says why. `pairwise`: round by round, as both are of one interleaved run. The
+    word is that of the medians. `caution` holds the verdicts that are not plain "valid".
     """
 
     a: str
@@ -37,6 +32,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     a_ns: float
     b_ns: float
     time: Ratio | None
+    p90: Ratio | None
+    pairwise: bool
     word: Word | None
     incomparable: tuple[str, ...]
     caution: tuple[str, ...]
@@ -47,9 +44,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """All pairs of two sets of records, those without a partner, and what never succeeded."""
+    """All pairs of two sets of records, those without a partner, and what never succeeded.
+
+    `margin` is how close to 1 the same is, as a fraction.
+    """
 
     pairs: tuple[Comparison, ...]
+    margin: float
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
     failed_a: tuple[str, ...] = ()
@@ -61,49 +62,70 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return any(pair.word for pair in self.pairs)
 
 
-def ratio(before: Floats, now: Floats, seed: int) -> Ratio:
-    """Return median(now) / median(before) with its bootstrap interval over rounds.
-
-    The rounds of each side are drawn with replacement, independently of the other's.
-
-    Args:
-        before: one median a round, shape (rounds,).
-        now: likewise; the numbers of rounds may differ.
-        seed: makes the interval reproducible.
-    """
-    draws = stats.resampled_medians(now, 2 * seed) / stats.resampled_medians(before, 2 * seed + 1)
-    low, high = stats.interval(draws)
-    return Ratio(value=float(np.median(now) / np.median(before)), low=low, high=high)
+def word(time: Ratio, rounds: int, margin: float = MARGIN) -> Word:
+    """Say what an interval of so many rounds (the fewer of both) shows."""
+    if rounds < LEAST_ROUNDS:
+        return "cannot tell"
+    found = sequential.place(time.low, time.high, margin)
+    return "cannot tell" if found == "undecided" else found
 
 
-def word(time: Ratio, margin: float = MARGIN) -> Word:
-    """Say what an interval shows: the same only if it lies wholly within the margin."""
-    if 1 - margin <= time.low and time.high <= 1 + margin:
-        return "same"
-    if time.high < 1:
-        return "faster"
-    return "slower" if time.low > 1 else "cannot tell"
+def compare(a: Record, b: Record, *, margin: float = MARGIN, anyway: bool = False) -> Comparison:
+    """Compare two records that hold samples: see `compare_pairs`."""
+    return compare_pairs([(a, b)], margin=margin, anyway=anyway)[0]
 
 
-def compare(
-    a: Record, b: Record, *, margin: float = MARGIN, seed: int = 0, anyway: bool = False
-) -> Comparison:
-    """Compare two records that hold samples.
+def compare_pairs(
+    partners: Sequence[tuple[Record, Record]], *, margin: float = MARGIN, anyway: bool = False
+) -> tuple[Comparison, ...]:
+    """Compare records that hold samples, two by two.
 
     Two formats cannot share a runtime, so the runtime is a condition only within one format.
     `anyway` compares what is incomparable too, and keeps saying why it is.
     """
+    differences = [_differences(a, b) for a, b in partners]
+    medians = [_sides(a, b, stats.medians) for a, b in partners]
+    tails = [_sides(a, b, stats.p90s) for a, b in partners]
+    rows = zip(partners, differences, medians, ratios(medians), ratios(tails), strict=True)
+    return tuple(
+        _comparison(
+            pair, differing, sides, (time, p90) if anyway or not differing else None, margin
+        )
+        for pair, differing, sides, time, p90 in rows
+    )
+
+
+def _differences(a: Record, b: Record) -> tuple[str, ...]:
     same_format = a.manifest.format == b.manifest.format
-    differences = conditions(a).differences(conditions(b), runtime=same_format)
-    before, now = stats.medians(a.rounds), stats.medians(b.rounds)
-    time = ratio(before, now, seed) if anyway or not differences else None
+    return conditions(a).differences(conditions(b), runtime=same_format)
+
+
+def _sides(a: Record, b: Record, figure: Callable[[stats.Rounds], Floats]) -> Sides:
+    """Take one figure a round; rounds of one run and setting were made in turns."""
+    run, other = ((r.run, r.device.name, r.settings.threads, r.settings.batch) for r in (a, b))
+    before, now = (figure(record.rounds) for record in (a, b))
+    return Sides(before, now, together=run == other)
+
+
+def _comparison(
+    pair: tuple[Record, Record],
+    differences: tuple[str, ...],
+    sides: Sides,
+    figures: tuple[Ratio, Ratio] | None,
+    margin: float,
+) -> Comparison:
+    a, b = pair
+    time, p90 = figures or (None, None)
+    fewest = min(len(sides.before), len(sides.now))
     return Comparison(
         a=name(a),
         b=name(b),
-        a_ns=float(np.median(before)),
-        b_ns=float(np.median(now)),
+        a_ns=float(np.median(sides.before)),
+        b_ns=float(np.median(sides.now)),
         time=time,
-        word=word(time, margin) if time else None,
+        p90=p90,
+        pairwise=sides.blocks > 0,
+        word=word(time, fewest, margin) if time else None,
         incomparable=differences,
         caution=_caution(a, b),
         size=b.manifest.size_bytes / a.manifest.size_bytes,
@@ -119,13 +141,13 @@ def compare_all(
     descriptions: Sequence[Pairing],
     *,
     margin: float = MARGIN,
-    seed: int = 0,
     anyway: bool = False,
 ) -> Outcome:
     """Pair the records of two sets by `SAME_ARTIFACT` or `TWO_ARTIFACTS` and compare each pair."""
     partners, only_a, only_b = pairs(list(a), list(b), descriptions)
     return Outcome(
-        pairs=tuple(compare(x, y, margin=margin, seed=seed, anyway=anyway) for x, y in partners),
+        pairs=compare_pairs(partners, margin=margin, anyway=anyway),
+        margin=margin,
         only_a=tuple(sorted(map(name, only_a))),
         only_b=tuple(sorted(map(name, only_b))),
     )

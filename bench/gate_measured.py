@@ -7,8 +7,8 @@ import numpy as np
 from bench import stats, units
 from bench.baseline import Measurement, closest, measurement
 from bench.budget import Rule
-from bench.compare import ratio
 from bench.finding import Finding, Verdict, finding
+from bench.ratio import ratio
 from bench.record import Accuracy, Record
 
 UNJUDGED = ("failed", "unproved", "emulated")
@@ -75,7 +75,7 @@ def _latency_growth(rule: Rule, record: Record, known: Sequence[Measurement]) ->
         )
         return finding(rule, now.name, "unmeasured", reason)
     rounds, old_rounds = (np.array(m.rounds_ns, dtype=np.float64) for m in (now, before))
-    time = ratio(old_rounds, rounds, record.settings.seed)
+    time = ratio(old_rounds, rounds)
     p50, old = float(np.median(rounds)), float(np.median(old_rounds))
     verdict = _place(time.low, time.high, 1 + rule.value)
     seen = f"p50 {units.against(units.duration, p50, old)}, "

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from bench import units
-from bench.compare import MARGIN, Ratio, compare
+from bench.compare import compare
 from bench.conditions import succeeded
+from bench.ratio import Ratio
 from bench.record import Record
+from bench.sequential import MARGIN
 
 
 def not_faster(records: Iterable[Record]) -> Iterator[str]:

@@ -262,7 +262,7 @@ def _stop(m: _Measurement) -> Literal["precise", "time"] | None:
     effort = m.cell.effort
     if len(m.rounds) >= m.look_at:
         m.look_at = ceil(len(m.rounds) * GROWTH)
-        if stats.precision(m.rounds, effort.seed) <= effort.precision_target:
+        if stats.precision(m.rounds) <= effort.precision_target:
             return "precise"
     spent = sum(sum(samples) for samples in m.rounds)
     return "time" if spent >= effort.max_seconds * 1e9 else None

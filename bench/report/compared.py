@@ -1,18 +1,26 @@
 """The table of `bench compare`."""
 
 from bench import units
-from bench.compare import Comparison, Outcome, Ratio
-from bench.report.document import Cell, Column, Report, Table, figure, word
+from bench.compare import Comparison, Outcome
+from bench.ratio import Ratio
+from bench.report.document import EMPTY, Cell, Column, Report, Table, figure, word
+
+# Few or strongly correlated rounds: the bounds are then numbers without a meaning.
+UNBOUNDED = 1000
+APART = (
+    "{count} compared across two runs: what differs from run to run is in no interval; 'bench run' "
+    "with both artifacts compares them round by round"
+)
 
 
 def compared(outcome: Outcome) -> Report:
     """Return the report of `bench compare`."""
-    titles = ("A", "B", "B/A", "interval")
+    titles = ("A", "B", "B/A", "interval", "p90 B/A", "interval")
     return Report(
         title="B against A",
         tables=(
             Table(
-                title="Medians, and the ratio with its 95 % interval",
+                title="Medians, and the ratios of medians and of p90 with their 99 % intervals",
                 columns=(
                     Column("measurement", right=False),
                     *map(Column, titles),
@@ -31,8 +39,8 @@ def _pair(pair: Comparison) -> tuple[Cell, ...]:
         word("\n".join(_names(pair))),
         figure(pair.a_ns, units.duration),
         figure(pair.b_ns, units.duration),
-        figure(pair.time.value if pair.time else None, units.times),
-        Cell(_interval(pair.time)),
+        *_ratio(pair.time),
+        *_ratio(pair.p90),
         word(pair.word or "incomparable"),
         figure(pair.size, units.times),
         figure(pair.load, units.times),
@@ -47,12 +55,21 @@ def _names(pair: Comparison) -> list[str]:
     return [*dict.fromkeys((a, b)), *dict.fromkeys((setting_a, setting_b))]
 
 
-def _interval(time: Ratio | None) -> str:
-    return f"{units.times(time.low)} to {units.times(time.high)}" if time else "-"
+def _ratio(found: Ratio | None) -> tuple[Cell, Cell]:
+    if found is None:
+        return Cell(EMPTY), Cell(EMPTY)
+    bounds = f"{units.times(found.low)} to {units.times(found.high)}"
+    decided = found.high < UNBOUNDED * found.low
+    return figure(found.value, units.times), Cell(bounds if decided else "unbounded")
 
 
 def _notes(outcome: Outcome) -> list[str]:
-    lines = ["size, load, memory and top-1 are plain figures, B/A or B - A, without an interval"]
+    lines = [
+        f"the verdict is of the medians; same: the interval is within {outcome.margin:.3g} of 1",
+        "size, load, memory and top-1 are plain figures, B/A or B - A, without an interval",
+    ]
+    if apart := sum(1 for pair in outcome.pairs if pair.time and not pair.pairwise):
+        lines.append(APART.format(count=apart))
     for pair in outcome.pairs:
         if pair.incomparable:
             how = "compared anyway" if pair.time else "refused, --anyway compares them"
