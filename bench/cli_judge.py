@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bench.baseline import Baseline
     from bench.budget import Budgets, Group, Rule
     from bench.finding import Finding
+    from bench.noise import NoiseProfile
     from bench.record import Record
     from export.artifact import Manifest
 
@@ -112,11 +113,9 @@ def check_command(
 
     budgets = budget.read(config) if config else budget.find(Path())
     rules = budgets.only(_groups(only))
+    measured = _latest(records) if any(rule.limit.measured for rule in rules) else []
     findings = judge(
-        rules,
-        _artifacts(root, rules),
-        _latest(records) if any(rule.limit.measured for rule in rules) else [],
-        _baseline(baseline, budgets),
+        rules, _artifacts(root, rules), measured, _baseline(baseline, budgets), _noise(measured)
     )
     _print_findings(findings, budgets, as_json, markdown)
     sys.exit(exit_code(findings))
@@ -217,6 +216,17 @@ def _latest(path: Path | None) -> "list[Record]":
     from bench.sources import records
 
     return latest(records(path))
+
+
+def _noise(records: "Sequence[Record]") -> "dict[str, NoiseProfile]":
+    """Return what 'bench calibrate' found of the devices that the records are of."""
+    devices = {record.device.fingerprint for record in records}
+    if not devices:
+        return {}
+    from bench import noise
+
+    profiles = ((device, noise.read(device)) for device in sorted(devices))
+    return {device: profile for device, profile in profiles if profile}
 
 
 def _baseline(path: Path | None, budgets: "Budgets") -> "Baseline | None":

@@ -8,6 +8,7 @@ from bench import stats, units
 from bench.baseline import Measurement, closest, measurement
 from bench.budget import Rule
 from bench.finding import Finding, Verdict, finding
+from bench.noise import NoiseProfile
 from bench.ratio import ratio
 from bench.record import Accuracy, Record
 
@@ -18,7 +19,11 @@ ROUNDING = 1e-12
 
 
 def judge_record(
-    rule: Rule, record: Record, model_sha256: str, known: Sequence[Measurement]
+    rule: Rule,
+    record: Record,
+    model_sha256: str,
+    known: Sequence[Measurement],
+    noise: NoiseProfile | None,
 ) -> Finding:
     """Hold one record against a latency, memory or accuracy rule.
 
@@ -27,6 +32,7 @@ def judge_record(
         record: the latest of its key.
         model_sha256: of the artifact there now; a record of another file is not about it.
         known: the baseline's measurements of the same artifact.
+        noise: what 'bench calibrate' found of the record's device.
     """
     subject = measurement(record)
     if subject.model_sha256 != model_sha256:
@@ -42,7 +48,7 @@ def judge_record(
     if not known:
         remedy = f"add it with 'bench baseline --records FILE --update {subject.artifact}'"
         return finding(rule, subject.name, "fail", f"the baseline has no record of it; {remedy}")
-    return GROWTH[rule.limit.group](rule, record, known)
+    return GROWTH[rule.limit.group](rule, record, known, noise)
 
 
 def _latency(rule: Rule, record: Record) -> Finding:
@@ -63,7 +69,9 @@ def _latency(rule: Rule, record: Record) -> Finding:
     )
 
 
-def _latency_growth(rule: Rule, record: Record, known: Sequence[Measurement]) -> Finding:
+def _latency_growth(
+    rule: Rule, record: Record, known: Sequence[Measurement], noise: NoiseProfile | None
+) -> Finding:
     now = measurement(record)
     before, differences = closest(now, known)
     if differences:
@@ -77,9 +85,10 @@ def _latency_growth(rule: Rule, record: Record, known: Sequence[Measurement]) ->
     rounds, old_rounds = (np.array(m.rounds_ns, dtype=np.float64) for m in (now, before))
     time = ratio(old_rounds, rounds)
     p50, old = float(np.median(rounds)), float(np.median(old_rounds))
-    verdict = _place(time.low, time.high, 1 + rule.value)
+    threshold, source = _threshold(rule, noise)
+    verdict = _place(time.low, time.high, 1 + threshold)
     seen = f"p50 {units.against(units.duration, p50, old)}, "
-    seen += f"{units.change(time.low - 1)} to {units.change(time.high - 1)}"
+    seen += f"{units.change(time.low - 1)} to {units.change(time.high - 1)}{source}"
     return finding(
         rule,
         now.name,
@@ -89,7 +98,19 @@ def _latency_growth(rule: Rule, record: Record, known: Sequence[Measurement]) ->
         measured=p50,
         baseline=old,
         bounds=(time.low, time.high),
+        threshold=threshold if noise else None,
     )
+
+
+def _threshold(rule: Rule, noise: NoiseProfile | None) -> tuple[float, str]:
+    """Return the growth to allow, never less than the device's noise, and where it is from."""
+    if noise is None:
+        return rule.value, ""
+    floor = noise.between.floor
+    found = f"the noise of {noise.device}, {units.percent(floor)} by 'bench calibrate'"
+    if floor > rule.value:
+        return floor, f"; held against {found}"
+    return rule.value, f"; the rule is above {found}"
 
 
 def _memory(rule: Rule, record: Record) -> Finding:
@@ -102,7 +123,9 @@ def _memory(rule: Rule, record: Record) -> Finding:
     return finding(rule, now.name, verdict, seen, unit="B", measured=peak)
 
 
-def _memory_growth(rule: Rule, record: Record, known: Sequence[Measurement]) -> Finding:
+def _memory_growth(
+    rule: Rule, record: Record, known: Sequence[Measurement], _: NoiseProfile | None
+) -> Finding:
     now = measurement(record)
     before, differences = closest(now, known)
     if differences:
@@ -135,7 +158,9 @@ def _accuracy(rule: Rule, record: Record) -> Finding:
     return finding(rule, subject, verdict, seen, unit="share", measured=accuracy.top1)
 
 
-def _accuracy_drop(rule: Rule, record: Record, known: Sequence[Measurement]) -> Finding:
+def _accuracy_drop(
+    rule: Rule, record: Record, known: Sequence[Measurement], _: NoiseProfile | None
+) -> Finding:
     """Judge the answers: on the same images they may be compared across devices and threads."""
     now = measurement(record)
     if now.accuracy is None:
@@ -164,7 +189,7 @@ ABSOLUTE: dict[str, Callable[[Rule, Record], Finding]] = {
     "memory": _memory,
     "accuracy": _accuracy,
 }
-GROWTH: dict[str, Callable[[Rule, Record, Sequence[Measurement]], Finding]] = {
+GROWTH: dict[str, Callable[[Rule, Record, Sequence[Measurement], NoiseProfile | None], Finding]] = {
     "latency": _latency_growth,
     "memory": _memory_growth,
     "accuracy": _accuracy_drop,

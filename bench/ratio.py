@@ -8,7 +8,7 @@ import numpy as np
 
 from bench import sequential, series
 from bench.sequential import LEAST_ROUNDS
-from bench.series import Floats
+from bench.series import Floats, Location
 
 # The normal deviate of `sequential.ERROR` in both tails.
 DEVIATE = 2.575829
@@ -39,13 +39,29 @@ class Sides(NamedTuple):
         return common if self.together and common >= LEAST_ROUNDS else 0
 
 
+class Estimates(NamedTuple):
+    """Logarithms of ratios, their variances, and the ends of their intervals, shape (sides,)."""
+
+    value: Floats
+    variance: Floats
+    low: Floats
+    high: Floats
+
+
 def ratio(before: Floats, now: Floats, *, together: bool = False) -> Ratio:
-    """Return B/A of one figure a round, shape (rounds,) each: see `ratios`."""
+    """Return B/A of one figure a round, shape (rounds,) each: see `estimates`."""
     return ratios([Sides(before, now, together)])[0]
 
 
 def ratios(sides: Sequence[Sides]) -> list[Ratio]:
-    """Return the ratio of each two sides and its 99 % interval.
+    """Return the ratio of each two sides and its 99 % interval: see `estimates`."""
+    found = estimates(sides)
+    rows = np.exp([found.value, found.low, found.high]).T.tolist()
+    return [Ratio(value=value, low=low, high=high) for value, low, high in rows]
+
+
+def estimates(sides: Sequence[Sides]) -> Estimates:
+    """Estimate log(B/A) of each two sides, with its 99 % interval.
 
     Pairwise where both are of one interleaved run: see `bench.sequential`, whose intervals hold
     whatever ended the run. Else the two locations' difference, with Welch's degrees of freedom;
@@ -55,30 +71,27 @@ def ratios(sides: Sequence[Sides]) -> list[Ratio]:
     for index, side in enumerate(sides):
         lengths = (len(side.before), len(side.now))
         shapes.setdefault((side.blocks, *(() if side.blocks else lengths)), []).append(index)
-    found: dict[int, Ratio] = {}
+    found = np.empty((4, len(sides)))
     for (blocks, *_), indices in shapes.items():
         alike = [sides[index] for index in indices]
-        bounds = np.exp(_pairwise(alike, blocks) if blocks else _apart(alike))
-        rows = zip(*bounds.tolist(), strict=True)
-        for index, (value, low, high) in zip(indices, rows, strict=True):
-            found[index] = Ratio(value=value, low=low, high=high)
-    return [found[index] for index in range(len(sides))]
+        location, ends = _pairwise(alike, blocks) if blocks else _apart(alike)
+        found[:, indices] = location.value, location.variance, *ends
+    return Estimates(*found)
 
 
-def _pairwise(sides: Sequence[Sides], blocks: int) -> Floats:
-    before, now = (
-        np.log([values[:blocks] for values in column])
-        for column in zip(*((side.before, side.now) for side in sides), strict=True)
-    )
-    return np.array(sequential.sequence(now - before))
+def _pairwise(sides: Sequence[Sides], blocks: int) -> tuple[Location, tuple[Floats, Floats]]:
+    before = np.log([side.before[:blocks] for side in sides])
+    now = np.log([side.now[:blocks] for side in sides])
+    found = series.location(now - before)
+    return found, sequential.bounds(found, blocks)
 
 
-def _apart(sides: Sequence[Sides]) -> Floats:
+def _apart(sides: Sequence[Sides]) -> tuple[Location, tuple[Floats, Floats]]:
     a = series.location(np.log([side.before for side in sides]))
     b = series.location(np.log([side.now for side in sides]))
-    together = a.variance + b.variance
+    variance = a.variance + b.variance
     weights = a.variance**2 / a.freedom + b.variance**2 / b.freedom
-    freedom = np.divide(
-        together**2, weights, out=np.minimum(a.freedom, b.freedom), where=weights > 0
-    )
-    return np.array(series.around(b.value - a.value, together, DEVIATE, freedom))
+    fewest = np.minimum(a.freedom, b.freedom)
+    freedom = np.divide(variance**2, weights, out=fewest, where=(weights > 0) & (weights < np.inf))
+    found = Location(b.value - a.value, variance, freedom)
+    return found, series.around(found, DEVIATE)

@@ -11,10 +11,9 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from bench import series
-from bench.series import Floats
+from bench.series import Floats, Location
 
 ERROR = 0.01
 MARGIN = 0.02
@@ -63,11 +62,10 @@ def decide(
     if rounds < 1:
         return Decision(word="undecided", ratio=math.nan, low=0.0, high=math.inf)
     pairs = np.asarray([before[:rounds], now[:rounds]], dtype=np.float64)
-    value, low, high = (
-        float(np.exp(x)) for x in sequence(np.diff(np.log(pairs), axis=0)[0], error)
-    )
+    found = series.location(np.diff(np.log(pairs), axis=0)[0])
+    low, high = (float(np.exp(end)) for end in bounds(found, rounds, error))
     word = place(low, high, margin, floor) if rounds >= LEAST_ROUNDS else "undecided"
-    return Decision(word=word, ratio=value, low=low, high=high)
+    return Decision(word=word, ratio=float(np.exp(found.value)), low=low, high=high)
 
 
 def place(low: float, high: float, margin: float, floor: float = 0.0) -> Word:
@@ -80,20 +78,19 @@ def place(low: float, high: float, margin: float, floor: float = 0.0) -> Word:
     return "slower" if low > 1 + floor else "undecided"
 
 
-def sequence(differences: npt.ArrayLike, error: float = ERROR) -> tuple[Floats, Floats, Floats]:
-    """Return location, lower and upper bound of series of differences, by the last axis.
+def bounds(found: Location, rounds: int, error: float = ERROR) -> tuple[Floats, Floats]:
+    """Return the confidence sequence of log(B/A) after so many rounds.
 
     The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2024,
     Annals of Statistics 52, theorem 2.2) around a robust location, its deviate widened to Student's
     t as the variance comes from the same few rounds.
 
     Args:
-        differences: log(B) - log(A), one a block, shape (..., rounds).
+        found: the location of log(B) - log(A), one difference a block.
+        rounds: the number of blocks.
         error: the chance that the truth is ever outside.
     """
-    found = series.location(differences)
-    rounds = np.shape(differences)[-1]
-    return series.around(found.value, found.variance, _boundary(rounds, error), found.freedom)
+    return series.around(found, _boundary(rounds, error))
 
 
 def _boundary(rounds: int, error: float) -> float:

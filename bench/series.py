@@ -81,12 +81,10 @@ def student(normal: npt.ArrayLike, freedom: npt.ArrayLike) -> Floats:
     return np.asarray(np.sqrt(nu * np.expm1(deviate**2 / nu)), dtype=np.float64)
 
 
-def around(
-    value: Floats, variance: Floats, normal: float, freedom: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return `value` and the ends of its interval, `normal` deviates of few rounds to each side."""
-    reach = np.minimum(student(normal, freedom) * np.sqrt(variance), FARTHEST)
-    return value, value - reach, value + reach
+def around(found: Location, normal: float) -> tuple[Floats, Floats]:
+    """Return the ends of a location's interval, `normal` deviates of few rounds to each side."""
+    reach = np.minimum(student(normal, found.freedom) * np.sqrt(found.variance), FARTHEST)
+    return found.value - reach, found.value + reach
 
 
 def _scale(residuals: Floats) -> Floats:

@@ -56,9 +56,9 @@ def _autoregressive(share: float, deviation: float) -> Level:
 
 
 def _linear(random: Random, series: int, slots: int) -> Floats:
-    """1 % in 40 slots, which is three seconds; up or down."""
+    """Up or down by 1 % in 1.5 seconds, as a processor that leaves its turbo clock."""
     direction = random.choice((-1.0, 1.0), (series, 1))
-    return _calm(random, series, slots) + direction * 2.5e-4 * np.arange(slots)
+    return _calm(random, series, slots) + direction * 5e-4 * np.arange(slots)
 
 
 def _sine(random: Random, series: int, slots: int) -> Floats:
@@ -131,12 +131,19 @@ class Machines:
     tail: float | None
 
 
-def machines(noise: Noise, random: Random, series: int, slots: int) -> Machines:
-    """Draw machines on which A and B are equally quick, but for their own state."""
+def machines(
+    noise: Noise, random: Random, series: int, slots: int, *, life: int | None = None
+) -> Machines:
+    """Draw machines on which A and B are equally quick, but for their own state.
+
+    `life` is how many slots a process lives, a divisor of `slots` (None: all of them).
+    """
     shared = noise.level(random, series, slots)
     if noise.own is None:
         return Machines(shared, shared, noise.tail)
-    own = [noise.own(random, series, slots) for _ in range(2)]
+    life = life or slots
+    lives = series * (slots // life)
+    own = [noise.own(random, lives, life).reshape(series, slots) for _ in range(2)]
     return Machines(shared + own[0], shared + own[1], noise.tail)
 
 

@@ -5,11 +5,16 @@ import pytest
 from msgspec.structs import astuple
 
 from bench import simulate
-from bench.sequential import LEAST_ROUNDS, decide, place, sequence
+from bench.sequential import LEAST_ROUNDS, bounds, decide, place
+from bench.series import location
 from bench.simulate import NOISES, interleaved, spaced
 
 # Machines on which artifacts differ in nothing but what they compute.
 SHARED = [name for name, noise in NOISES.items() if noise.own is None]
+
+
+def _bounds(differences):
+    return bounds(location(differences), differences.shape[1])
 
 
 def words(differences, floor=0.0):
@@ -18,9 +23,9 @@ def words(differences, floor=0.0):
     said, after = np.full(series, "undecided"), np.full(series, rounds)
     for count in spaced(rounds, LEAST_ROUNDS):
         open_ = np.flatnonzero(said == "undecided")
-        _, low, high = np.exp(sequence(differences[open_, :count])) if len(open_) else [()] * 3
-        for index, *bounds in zip(open_, low, high, strict=True):
-            said[index] = place(*bounds, 0.02, floor)
+        low, high = np.exp(_bounds(differences[open_, :count])) if len(open_) else [()] * 2
+        for index, *ends in zip(open_, low, high, strict=True):
+            said[index] = place(*ends, 0.02, floor)
             after[index] = count
     return said, after
 
