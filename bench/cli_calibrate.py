@@ -88,7 +88,8 @@ def _only(cells: "Sequence[Cell]") -> "Cell":
 
 
 def _tell(runs: int, left: float) -> None:
-    click.echo(f"{runs} runs done, {left:.0f} s left", err=True)
+    if runs % 10 == 0:
+        click.echo(f"{runs} runs done, {left:.0f} s left", err=True)
 
 
 def _print(found: "NoiseProfile", as_json: bool) -> None:

@@ -53,17 +53,14 @@ def compare_command(
     """  # noqa: D301 -- click reads the \b
     from msgspec.structs import replace
 
-    from bench.compare import SAME_ARTIFACT, TWO_ARTIFACTS, compare_all
+    from bench.compare import SAME_ARTIFACT, TWO_ARTIFACTS, Rule, compare_all
+    from bench.noise import profiles
 
     _check_usage(files, pattern_a, pattern_b)
     (a, failed_a), (b, failed_b) = _sides(files, pattern_a, pattern_b)
-    outcome = compare_all(
-        a,
-        b,
-        SAME_ARTIFACT if pattern_a is None else TWO_ARTIFACTS,
-        margin=_share(margin),
-        anyway=anyway,
-    )
+    noise = profiles(record.device.fingerprint for record in b)
+    rule = Rule(margin=_share(margin), anyway=anyway, noise=noise)
+    outcome = compare_all(a, b, SAME_ARTIFACT if pattern_a is None else TWO_ARTIFACTS, rule)
     outcome = replace(outcome, failed_a=tuple(failed_a), failed_b=tuple(failed_b))
     _print(outcome, as_json)
     if not outcome.made:

@@ -220,13 +220,11 @@ def _latest(path: Path | None) -> "list[Record]":
 
 def _noise(records: "Sequence[Record]") -> "dict[str, NoiseProfile]":
     """Return what 'bench calibrate' found of the devices that the records are of."""
-    devices = {record.device.fingerprint for record in records}
-    if not devices:
+    if not records:
         return {}
-    from bench import noise
+    from bench.noise import profiles
 
-    profiles = ((device, noise.read(device)) for device in sorted(devices))
-    return {device: profile for device, profile in profiles if profile}
+    return profiles(record.device.fingerprint for record in records)
 
 
 def _baseline(path: Path | None, budgets: "Budgets") -> "Baseline | None":

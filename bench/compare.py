@@ -2,7 +2,8 @@
 say. Pure.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,7 @@ import numpy as np
 
 from bench import sequential, stats
 from bench.conditions import conditions, name
+from bench.noise import NoiseProfile
 from bench.ratio import Ratio, Sides, ratios
 from bench.record import Record
 from bench.sequential import LEAST_ROUNDS, MARGIN
@@ -24,7 +26,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     `time`, `p90` and `word` are None where the two are incomparable and that was not waved through;
     `incomparable` says why. `pairwise`: round by round, as both are of one interleaved run. The
-    word is that of the medians. `caution` holds the verdicts that are not plain "valid".
+    word is that of the medians, and beyond `floor`: how far two measurements of one artifact may
+    lie apart on this device by 'bench calibrate' (None: it was never run there). `caution` holds
+    the verdicts that are not plain "valid".
     """
 
     a: str
@@ -35,6 +39,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     p90: Ratio | None
     pairwise: bool
     word: Word | None
+    floor: float | None
     incomparable: tuple[str, ...]
     caution: tuple[str, ...]
     size: float
@@ -62,37 +67,46 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return any(pair.word for pair in self.pairs)
 
 
-def word(time: Ratio, rounds: int, margin: float = MARGIN) -> Word:
-    """Say what an interval of so many rounds (the fewer of both) shows."""
+def word(time: Ratio, rounds: int, margin: float = MARGIN, floor: float = 0.0) -> Word:
+    """Say what an interval of so many rounds (the fewer of both) shows: see `sequential.place`."""
     if rounds < LEAST_ROUNDS:
         return "cannot tell"
-    found = sequential.place(time.low, time.high, margin)
+    found = sequential.place(time.low, time.high, margin, floor)
     return "cannot tell" if found == "undecided" else found
 
 
-def compare(a: Record, b: Record, *, margin: float = MARGIN, anyway: bool = False) -> Comparison:
+@dataclass(frozen=True)
+class Rule:
+    """How two records are compared.
+
+    The same lies within `margin` of 1. `anyway` compares what is incomparable too. `noise` is what
+    'bench calibrate' found, by the device's fingerprint.
+    """
+
+    margin: float = MARGIN
+    anyway: bool = False
+    noise: Mapping[str, NoiseProfile] = field(default_factory=dict)
+
+    def floor(self, record: Record, *, together: bool) -> float | None:
+        """Return the device's noise floor between two of one run, or of two; None: not known."""
+        known = self.noise.get(record.device.fingerprint)
+        return (known.within if together else known.between).floor if known else None
+
+
+def compare(a: Record, b: Record, rule: Rule = Rule()) -> Comparison:
     """Compare two records that hold samples: see `compare_pairs`."""
-    return compare_pairs([(a, b)], margin=margin, anyway=anyway)[0]
+    return compare_pairs([(a, b)], rule)[0]
 
 
-def compare_pairs(
-    partners: Sequence[tuple[Record, Record]], *, margin: float = MARGIN, anyway: bool = False
-) -> tuple[Comparison, ...]:
+def compare_pairs(partners: Sequence[tuple[Record, Record]], rule: Rule) -> tuple[Comparison, ...]:
     """Compare records that hold samples, two by two.
 
     Two formats cannot share a runtime, so the runtime is a condition only within one format.
-    `anyway` compares what is incomparable too, and keeps saying why it is.
     """
-    differences = [_differences(a, b) for a, b in partners]
     medians = [_sides(a, b, stats.medians) for a, b in partners]
     tails = [_sides(a, b, stats.p90s) for a, b in partners]
-    rows = zip(partners, differences, medians, ratios(medians), ratios(tails), strict=True)
-    return tuple(
-        _comparison(
-            pair, differing, sides, (time, p90) if anyway or not differing else None, margin
-        )
-        for pair, differing, sides, time, p90 in rows
-    )
+    rows = zip(partners, medians, ratios(medians), ratios(tails), strict=True)
+    return tuple(_comparison(pair, sides, figures, rule) for pair, sides, *figures in rows)
 
 
 def _differences(a: Record, b: Record) -> tuple[str, ...]:
@@ -108,15 +122,13 @@ def _sides(a: Record, b: Record, figure: Callable[[stats.Rounds], Floats]) -> Si
 
 
 def _comparison(
-    pair: tuple[Record, Record],
-    differences: tuple[str, ...],
-    sides: Sides,
-    figures: tuple[Ratio, Ratio] | None,
-    margin: float,
+    pair: tuple[Record, Record], sides: Sides, figures: Sequence[Ratio], rule: Rule
 ) -> Comparison:
     a, b = pair
-    time, p90 = figures or (None, None)
+    differences = _differences(a, b)
+    time, p90 = figures if rule.anyway or not differences else (None, None)
     fewest = min(len(sides.before), len(sides.now))
+    floor = rule.floor(b, together=sides.blocks > 0)
     return Comparison(
         a=name(a),
         b=name(b),
@@ -125,7 +137,8 @@ def _comparison(
         time=time,
         p90=p90,
         pairwise=sides.blocks > 0,
-        word=word(time, fewest, margin) if time else None,
+        word=word(time, fewest, rule.margin, floor or 0.0) if time else None,
+        floor=floor,
         incomparable=differences,
         caution=_caution(a, b),
         size=b.manifest.size_bytes / a.manifest.size_bytes,
@@ -136,18 +149,13 @@ def _comparison(
 
 
 def compare_all(
-    a: Iterable[Record],
-    b: Iterable[Record],
-    descriptions: Sequence[Pairing],
-    *,
-    margin: float = MARGIN,
-    anyway: bool = False,
+    a: Iterable[Record], b: Iterable[Record], descriptions: Sequence[Pairing], rule: Rule
 ) -> Outcome:
     """Pair the records of two sets by `SAME_ARTIFACT` or `TWO_ARTIFACTS` and compare each pair."""
     partners, only_a, only_b = pairs(list(a), list(b), descriptions)
     return Outcome(
-        pairs=compare_pairs(partners, margin=margin, anyway=anyway),
-        margin=margin,
+        pairs=compare_pairs(partners, rule),
+        margin=rule.margin,
         only_a=tuple(sorted(map(name, only_a))),
         only_b=tuple(sorted(map(name, only_b))),
     )

@@ -5,7 +5,7 @@ that is computed from rounds. It is found by comparing an artifact with itself, 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import NormalDist
 
@@ -122,6 +122,12 @@ def write(profile: NoiseProfile) -> Path:
     place = path(profile.fingerprint)
     atomic.write(place, msgspec.json.format(msgspec.json.encode(profile), indent=2) + b"\n")
     return place
+
+
+def profiles(fingerprints: Iterable[str]) -> dict[str, NoiseProfile]:
+    """Return the profiles of those devices that were calibrated, by fingerprint."""
+    found = ((fingerprint, read(fingerprint)) for fingerprint in sorted(set(fingerprints)))
+    return {fingerprint: profile for fingerprint, profile in found if profile}
 
 
 def read(fingerprint: str) -> NoiseProfile | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from bench import units
-from bench.compare import compare
+from bench.compare import Rule, compare
 from bench.conditions import succeeded
 from bench.ratio import Ratio
 from bench.record import Record
@@ -34,7 +34,7 @@ def _is_float_of(other: Record, record: Record) -> bool:
 
 
 def _ratio(before: Record, now: Record) -> Ratio | None:
-    found = compare(before, now, anyway=True)
+    found = compare(before, now, Rule(anyway=True))
     alike = all(difference.startswith("provider: ") for difference in found.incomparable)
     return found.time if alike else None
 

@@ -18,8 +18,10 @@ MAD = 1.4826
 MEAN_DEVIATION = 1.2533
 # Where the first is less than this share of the second, most rounds are equal: a coarse clock.
 COARSE = 1e-6
-# Beyond this a series of some tens of rounds says nothing of its own correlation.
 MOST = 0.95
+# No series is taken for fewer independent rounds: how strongly it is correlated is not known well
+# enough to say so.
+FEWEST = 3.0
 STEPS = 2
 # A factor of 10^21, in logarithms: such an interval says nothing, but can be printed.
 FARTHEST = 50.0
@@ -60,12 +62,13 @@ def location(values: npt.ArrayLike) -> Location:
     influence -= influence.mean(axis=-1, keepdims=True)
     squares = (influence**2).sum(axis=-1)
     correlation = np.clip(_debiased(_lag_one(influence, squares), rounds), 0.0, MOST)
-    inflation = (1 + correlation) / (1 - correlation)
+    most = max(rounds / FEWEST, 1.0)
+    inflation = np.minimum((1 + correlation) / (1 - correlation), most)
     spread = squares / (rounds - 1) if rounds > 1 else np.full_like(squares, np.inf)
     return Location(
         value=centre[..., 0],
         variance=spread / rounds * inflation,
-        freedom=np.maximum(rounds / inflation - 1, 1.0),
+        freedom=np.maximum(rounds / inflation, FEWEST) - 1,
     )
 
 

@@ -7,6 +7,10 @@ from bench.report.document import EMPTY, Cell, Column, Report, Table, figure, wo
 
 # Few or strongly correlated rounds: the bounds are then numbers without a meaning.
 UNBOUNDED = 1000
+UNKNOWN_NOISE = (
+    "the device's noise is not known: two processes of one file may differ by more than the "
+    "intervals say; 'bench calibrate' finds out by how much"
+)
 APART = (
     "{count} compared across two runs: what differs from run to run is in no interval; 'bench run' "
     "with both artifacts compares them round by round"
@@ -63,11 +67,27 @@ def _ratio(found: Ratio | None) -> tuple[Cell, Cell]:
     return figure(found.value, units.times), Cell(bounds if decided else "unbounded")
 
 
+def _noise(outcome: Outcome) -> list[str]:
+    """Say what faster and slower had to be beyond, or how to find that out."""
+    compared = [pair for pair in outcome.pairs if pair.time]
+    floors = sorted({pair.floor for pair in compared if pair.floor is not None})
+    lines = []
+    if floors:
+        shown = " to ".join(
+            units.percent(floor) for floor in dict.fromkeys((floors[0], floors[-1]))
+        )
+        lines.append(f"faster and slower are beyond the device's noise floor: {shown}")
+    if any(pair.floor is None for pair in compared):
+        lines.append(UNKNOWN_NOISE)
+    return lines
+
+
 def _notes(outcome: Outcome) -> list[str]:
     lines = [
         f"the verdict is of the medians; same: the interval is within {outcome.margin:.3g} of 1",
         "size, load, memory and top-1 are plain figures, B/A or B - A, without an interval",
     ]
+    lines += _noise(outcome)
     if apart := sum(1 for pair in outcome.pairs if pair.time and not pair.pairwise):
         lines.append(APART.format(count=apart))
     for pair in outcome.pairs:

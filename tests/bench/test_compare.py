@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from bench.compare import (
     SAME_ARTIFACT,
     TWO_ARTIFACTS,
+    Rule,
     compare,
     compare_all,
     pairs,
@@ -80,7 +81,7 @@ class TestCompare:
         assert ("yes" if value is True else str(value)) in difference
 
     def test_anyway_compares_and_still_says_why_not(self):
-        found = compare(record(FLOAT), record(FLOAT, 8.0, threads=4), anyway=True)
+        found = compare(record(FLOAT), record(FLOAT, 8.0, threads=4), Rule(anyway=True))
         assert (found.word, found.incomparable) == ("slower", ("threads: 1 and 4",))
 
     def test_two_formats_may_differ_in_their_runtime(self):
@@ -147,13 +148,15 @@ class TestPairs:
 
     def test_every_record_is_in_a_pair_or_left_over(self):
         a = [record(FLOAT), record(INT8), record(OTHER)]
-        outcome = compare_all(a, [record(FLOAT), record(FLOAT, threads=2)], SAME_ARTIFACT)
+        outcome = compare_all(a, [record(FLOAT), record(FLOAT, threads=2)], SAME_ARTIFACT, Rule())
         assert outcome.made
         assert outcome.only_a == tuple(sorted(map(name, a[1:])))
         assert outcome.only_b == (name(record(FLOAT, threads=2)),)
 
     def test_only_refused_pairs_are_no_comparison(self):
-        assert not compare_all([record(FLOAT)], [record(FLOAT, threads=2)], SAME_ARTIFACT).made
+        assert not compare_all(
+            [record(FLOAT)], [record(FLOAT, threads=2)], SAME_ARTIFACT, Rule()
+        ).made
 
 
 class TestWhichRecordsCount:
