@@ -51,12 +51,15 @@ def compare_command(
     The latest record of each key that succeeded counts. Measurements on different machines, with
     other threads, batch or (within one format) runtime are refused.
     """  # noqa: D301 -- click reads the \b
+    import gc
+
     from msgspec.structs import replace
 
     from bench.compare import SAME_ARTIFACT, TWO_ARTIFACTS, Rule, compare_all
     from bench.noise import profiles
 
     _check_usage(files, pattern_a, pattern_b)
+    gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
     (a, failed_a), (b, failed_b) = _sides(files, pattern_a, pattern_b)
     noise = profiles(record.device.fingerprint for record in b)
     rule = Rule(margin=_share(margin), anyway=anyway, noise=noise)

@@ -212,9 +212,12 @@ def _artifacts(root: Path | None, rules: "Sequence[Rule]") -> "list[Manifest]":
 
 
 def _latest(path: Path | None) -> "list[Record]":
+    import gc
+
     from bench.conditions import latest
     from bench.sources import records
 
+    gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
     return latest(records(path))
 
 
@@ -262,10 +265,12 @@ def _print_findings(
         return
     rules = [f"{found.rule} {found.limit}" for found in findings]
     wide = [max(map(len, column)) for column in (rules, [f.subject for f in findings])]
-    for rule, found in zip(rules, findings, strict=True):
-        verdict = click.style(f"{found.verdict:10}", fg=STYLES[found.verdict])
-        click.echo(f"{verdict}  {rule:{wide[0]}}  {found.subject:{wide[1]}}  {found.reason}")
-    click.echo(tally(findings))
+    lines = [
+        f"{click.style(f'{found.verdict:10}', fg=STYLES[found.verdict])}  {rule:{wide[0]}}  "
+        f"{found.subject:{wide[1]}}  {found.reason}"
+        for rule, found in zip(rules, findings, strict=True)
+    ]
+    click.echo("\n".join([*lines, tally(findings)]))
 
 
 def _print_json(value: Any) -> None:

@@ -2,12 +2,12 @@
 say. Pure.
 """
 
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 from bench import sequential, stats
 from bench.conditions import conditions, name
@@ -132,8 +132,8 @@ def _comparison(
     return Comparison(
         a=name(a),
         b=name(b),
-        a_ns=float(np.median(sides.before)),
-        b_ns=float(np.median(sides.now)),
+        a_ns=statistics.median(sides.before.tolist()),
+        b_ns=statistics.median(sides.now.tolist()),
         time=time,
         p90=p90,
         pairwise=sides.blocks > 0,

@@ -152,7 +152,7 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
     """Judge every record of an artifact on the devices that the rule names."""
     from bench import gate_measured
 
-    known = evidence.baseline.of(manifest.key) if evidence.baseline else []
+    known = evidence.baseline.of(manifest.key) if evidence.baseline else {}
     of_device = [
         r for r in evidence.records.get(manifest.key, ()) if fnmatchcase(r.device.name, rule.device)
     ]
@@ -164,15 +164,15 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
         )
         return
     digest = model_sha256(manifest)
+    past = gate_measured.past(rule, of_device, known, evidence.noise)
     for record in of_device:
-        noise = evidence.noise.get(record.device.fingerprint)
-        yield gate_measured.judge_record(rule, record, digest, known, noise)
+        yield gate_measured.judge_record(rule, record, digest, past)
     if rule.limit.growth:
-        yield from _not_again(rule, of_device, known)
+        yield from _not_again(rule, of_device, known.values())
 
 
 def _not_again(
-    rule: Rule, records: Sequence[Record], known: Sequence[Measurement]
+    rule: Rule, records: Sequence[Record], known: Iterable[Measurement]
 ) -> Iterator[Finding]:
     """Name what the baseline measured and the records do not hold."""
     now = {conditions(record).label for record in records}

@@ -72,7 +72,12 @@ def medians(rounds: Rounds) -> Floats:
 
 def p90s(rounds: Rounds) -> Floats:
     """Return the 90th percentile of each round by the rule of `quantile`, shape (rounds,)."""
-    return np.array([sorted(s)[ceil(9 * len(s) / 10) - 1] for s in rounds], dtype=np.float64)
+    return np.array([quantile(samples, 0.9) for samples in rounds], dtype=np.float64)
+
+
+def _rank(count: int, fraction: float) -> int:
+    """Return the index of a quantile; the share is rounded, as 0.7 of 10 is a little above 7."""
+    return ceil(round(fraction * count, 9)) - 1
 
 
 def _median(ordered: Sequence[float]) -> float:
@@ -86,7 +91,7 @@ def quantile(samples: Sequence[int], fraction: float) -> int:
     The inverse of the empirical distribution (nearest rank, definition 1 of Hyndman and Fan 1996):
     always a time that was seen. Below 100 samples the 99th percentile is the maximum.
     """
-    return int(np.quantile(samples, fraction, method="inverted_cdf"))
+    return sorted(samples)[_rank(len(samples), fraction)]
 
 
 def median_interval(values: Floats) -> tuple[float, float]:
@@ -97,12 +102,11 @@ def median_interval(values: Floats) -> tuple[float, float]:
     largest, which hold the median less often than that.
     """
     rank, share = _ranks(len(values), CONFIDENCE)
-    ordered = np.sort(values)
+    ordered = sorted(values.tolist())
     if rank == 0:
-        return float(ordered[0]), float(ordered[-1])
-    outer, inner = ordered[[rank - 1, -rank]], ordered[[rank, -rank - 1]]
-    low, high = (1 - share) * outer + share * inner
-    return float(low), float(high)
+        return ordered[0], ordered[-1]
+    low = (1 - share) * ordered[rank - 1] + share * ordered[rank]
+    return low, (1 - share) * ordered[-rank] + share * ordered[-rank - 1]
 
 
 @lru_cache(maxsize=4096)
@@ -160,7 +164,7 @@ def summary(record: Record) -> Summary | None:
     return Summary(
         load_ns=record.load_ns,
         first_ns=record.first_ns,
-        p50_ns=float(np.median(values)),
+        p50_ns=_median(sorted(values.tolist())),
         low_ns=low,
         high_ns=high,
         p90_ns=quantile(samples, 0.90),

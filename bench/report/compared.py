@@ -19,7 +19,7 @@ APART = (
 
 def compared(outcome: Outcome) -> Report:
     """Return the report of `bench compare`."""
-    titles = ("A", "B", "B/A", "interval", "p90 B/A", "interval")
+    titles = ("A", "B", "B/A", "p90 B/A")
     return Report(
         title="B against A",
         tables=(
@@ -43,8 +43,8 @@ def _pair(pair: Comparison) -> tuple[Cell, ...]:
         word("\n".join(_names(pair))),
         figure(pair.a_ns, units.duration),
         figure(pair.b_ns, units.duration),
-        *_ratio(pair.time),
-        *_ratio(pair.p90),
+        _ratio(pair.time),
+        _ratio(pair.p90),
         word(pair.word or "incomparable"),
         figure(pair.size, units.times),
         figure(pair.load, units.times),
@@ -59,12 +59,12 @@ def _names(pair: Comparison) -> list[str]:
     return [*dict.fromkeys((a, b)), *dict.fromkeys((setting_a, setting_b))]
 
 
-def _ratio(found: Ratio | None) -> tuple[Cell, Cell]:
+def _ratio(found: Ratio | None) -> Cell:
     if found is None:
-        return Cell(EMPTY), Cell(EMPTY)
+        return Cell(EMPTY)
     bounds = f"{units.times(found.low)} to {units.times(found.high)}"
-    decided = found.high < UNBOUNDED * found.low
-    return figure(found.value, units.times), Cell(bounds if decided else "unbounded")
+    known = found.high < UNBOUNDED * found.low
+    return Cell(f"{units.times(found.value)}\n{bounds if known else 'unbounded'}", found.value)
 
 
 def _noise(outcome: Outcome) -> list[str]:
@@ -84,7 +84,8 @@ def _noise(outcome: Outcome) -> list[str]:
 
 def _notes(outcome: Outcome) -> list[str]:
     lines = [
-        f"the verdict is of the medians; same: the interval is within {outcome.margin:.3g} of 1",
+        f"the verdict is of the medians; same: all of the interval is within {outcome.margin:.3g} "
+        "of 1, or within the noise floor",
         "size, load, memory and top-1 are plain figures, B/A or B - A, without an interval",
     ]
     lines += _noise(outcome)
