@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench import atomic
+from bench import atomic, stats
 from bench.conditions import Conditions, conditions, succeeded
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
@@ -57,16 +57,23 @@ class Known(_Data, frozen=True, kw_only=True):
     psnr_db: dict[str, float]
 
 
-class Baseline(_Data, frozen=True, kw_only=True):
+class Baseline(_Data, frozen=True, kw_only=True, dict=True):
     """The whole file: artifacts by ``model/variant``, measurements by that and their conditions."""
 
     schema: int
     artifacts: dict[str, Known]
     measurements: dict[str, Measurement]
 
-    def of(self, key: str) -> list[Measurement]:
-        """Return the measurements of one artifact."""
-        return [m for m in self.measurements.values() if m.artifact == key]
+    def of(self, key: str) -> dict[str, Measurement]:
+        """Return the measurements of one artifact by their names."""
+        return self._by_artifact.get(key, {})
+
+    @cached_property
+    def _by_artifact(self) -> dict[str, dict[str, Measurement]]:
+        found: dict[str, dict[str, Measurement]] = {}
+        for measured in self.measurements.values():
+            found.setdefault(measured.artifact, {})[measured.name] = measured
+        return found
 
 
 def model_sha256(manifest: Manifest) -> str:
@@ -117,7 +124,7 @@ def measurement(record: Record) -> Measurement:
         artifact=record.manifest.key,
         model_sha256=model_sha256(record.manifest),
         conditions=conditions(record),
-        rounds_ns=tuple(round(statistics.median(r)) for r in record.rounds if r),
+        rounds_ns=tuple(map(round, stats.medians(record.rounds).tolist())),
         memory=Peak(definition=memory.definition, after_run=peak) if memory and peak else None,
         accuracy=record.accuracy,
     )
@@ -136,9 +143,14 @@ def unfit(record: Record, manifest: Manifest | None) -> str | None:
     return "unproved" if record.proof.verified is None else None
 
 
-def closest(now: Measurement, known: Sequence[Measurement]) -> tuple[Measurement, tuple[str, ...]]:
-    """Return the one of `known` under the most similar conditions, and what still differs."""
-    found = [(m, m.conditions.differences(now.conditions)) for m in known]
+def closest(
+    now: Measurement, known: Mapping[str, Measurement]
+) -> tuple[Measurement, tuple[str, ...]]:
+    """Return the one of `known` (by name) under the most similar conditions, and what differs."""
+    same = known.get(now.name)
+    if same and not same.conditions.differences(now.conditions):
+        return same, ()
+    found = [(m, m.conditions.differences(now.conditions)) for m in known.values()]
     return min(found, key=lambda pair: (len(pair[1]), pair[0].name != now.name))
 
 

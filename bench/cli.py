@@ -2,6 +2,7 @@
 
 import click
 
+from bench.cli_calibrate import calibrate_command
 from bench.cli_compare import compare_command
 from bench.cli_judge import baseline_command, check_command, report_command
 from bench.cli_run import run_command
@@ -12,5 +13,13 @@ def command() -> None:
     """Measure artifacts, compare records, check budgets, write reports."""
 
 
-for _command in (run_command, compare_command, baseline_command, check_command, report_command):
+COMMANDS = (
+    run_command,
+    compare_command,
+    baseline_command,
+    check_command,
+    report_command,
+    calibrate_command,
+)
+for _command in COMMANDS:
     command.add_command(_command)

@@ -32,7 +32,6 @@ Exit codes:
     help="The same is: the ratio's whole interval lies this close to 1.",
 )
 @click.option("--anyway", is_flag=True, help="Compare what is incomparable too, and say so.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare_command(
     *,
@@ -41,7 +40,6 @@ def compare_command(
     pattern_b: str | None,
     margin: str,
     anyway: bool,
-    seed: int,
     as_json: bool,
 ) -> None:
     """Compare two files of records, or two artifacts within one.
@@ -53,20 +51,19 @@ def compare_command(
     The latest record of each key that succeeded counts. Measurements on different machines, with
     other threads, batch or (within one format) runtime are refused.
     """  # noqa: D301 -- click reads the \b
+    import gc
+
     from msgspec.structs import replace
 
-    from bench.compare import SAME_ARTIFACT, TWO_ARTIFACTS, compare_all
+    from bench.compare import SAME_ARTIFACT, TWO_ARTIFACTS, Rule, compare_all
+    from bench.noise import profiles
 
     _check_usage(files, pattern_a, pattern_b)
+    gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
     (a, failed_a), (b, failed_b) = _sides(files, pattern_a, pattern_b)
-    outcome = compare_all(
-        a,
-        b,
-        SAME_ARTIFACT if pattern_a is None else TWO_ARTIFACTS,
-        margin=_share(margin),
-        seed=seed,
-        anyway=anyway,
-    )
+    noise = profiles(record.device.fingerprint for record in b)
+    rule = Rule(margin=_share(margin), anyway=anyway, noise=noise)
+    outcome = compare_all(a, b, SAME_ARTIFACT if pattern_a is None else TWO_ARTIFACTS, rule)
     outcome = replace(outcome, failed_a=tuple(failed_a), failed_b=tuple(failed_b))
     _print(outcome, as_json)
     if not outcome.made:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bench.baseline import Baseline
     from bench.budget import Budgets, Group, Rule
     from bench.finding import Finding
+    from bench.noise import NoiseProfile
     from bench.record import Record
     from export.artifact import Manifest
 
@@ -112,11 +113,9 @@ def check_command(
 
     budgets = budget.read(config) if config else budget.find(Path())
     rules = budgets.only(_groups(only))
+    measured = _latest(records) if any(rule.limit.measured for rule in rules) else []
     findings = judge(
-        rules,
-        _artifacts(root, rules),
-        _latest(records) if any(rule.limit.measured for rule in rules) else [],
-        _baseline(baseline, budgets),
+        rules, _artifacts(root, rules), measured, _baseline(baseline, budgets), _noise(measured)
     )
     _print_findings(findings, budgets, as_json, markdown)
     sys.exit(exit_code(findings))
@@ -213,10 +212,22 @@ def _artifacts(root: Path | None, rules: "Sequence[Rule]") -> "list[Manifest]":
 
 
 def _latest(path: Path | None) -> "list[Record]":
+    import gc
+
     from bench.conditions import latest
     from bench.sources import records
 
+    gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
     return latest(records(path))
+
+
+def _noise(records: "Sequence[Record]") -> "dict[str, NoiseProfile]":
+    """Return what 'bench calibrate' found of the devices that the records are of."""
+    if not records:
+        return {}
+    from bench.noise import profiles
+
+    return profiles(record.device.fingerprint for record in records)
 
 
 def _baseline(path: Path | None, budgets: "Budgets") -> "Baseline | None":
@@ -254,10 +265,12 @@ def _print_findings(
         return
     rules = [f"{found.rule} {found.limit}" for found in findings]
     wide = [max(map(len, column)) for column in (rules, [f.subject for f in findings])]
-    for rule, found in zip(rules, findings, strict=True):
-        verdict = click.style(f"{found.verdict:10}", fg=STYLES[found.verdict])
-        click.echo(f"{verdict}  {rule:{wide[0]}}  {found.subject:{wide[1]}}  {found.reason}")
-    click.echo(tally(findings))
+    lines = [
+        f"{click.style(f'{found.verdict:10}', fg=STYLES[found.verdict])}  {rule:{wide[0]}}  "
+        f"{found.subject:{wide[1]}}  {found.reason}"
+        for rule, found in zip(rules, findings, strict=True)
+    ]
+    click.echo("\n".join([*lines, tally(findings)]))
 
 
 def _print_json(value: Any) -> None:

@@ -1,35 +1,35 @@
-"""Comparing two records: the ratio of their medians with an interval, and what it says. Pure."""
+"""Comparing records: the ratios of their medians and p90s, each with its interval, and what they
+say. Pure.
+"""
 
-from collections.abc import Callable, Iterable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
-import numpy as np
 
-from bench import stats
+from bench import sequential, stats
 from bench.conditions import conditions, name
+from bench.noise import NoiseProfile
+from bench.ratio import Ratio, Sides, ratios
 from bench.record import Record
-from bench.stats import Floats
-
-MARGIN = 0.02
+from bench.sequential import LEAST_ROUNDS, MARGIN
+from bench.series import Floats
+from bench.verdict import verdict
 
 Word = Literal["faster", "slower", "same", "cannot tell"]
 Pairing = Callable[[Record], tuple[str, ...]]
 
 
-class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """The ratio of two medians and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """B against A. Ratios are B/A; `accuracy` is the difference of top-1 as a fraction.
 
-    `time` and `word` are None where the two are incomparable and that was not waved through;
-    `incomparable` says why. `caution` holds the verdicts that are not plain "valid".
+    `time`, `p90` and `word` are None where the two are incomparable and that was not waved through;
+    `incomparable` says why. `pairwise`: round by round, as both are of one interleaved run. The
+    word is that of the medians, and beyond `floor`: how far two measurements of one artifact may
+    lie apart on this device by 'bench calibrate' (None: it was never run there). `caution` holds
+    the verdicts that are not plain "valid".
     """
 
     a: str
@@ -37,7 +37,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     a_ns: float
     b_ns: float
     time: Ratio | None
+    p90: Ratio | None
+    pairwise: bool
     word: Word | None
+    floor: float | None
     incomparable: tuple[str, ...]
     caution: tuple[str, ...]
     size: float
@@ -47,9 +50,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """All pairs of two sets of records, those without a partner, and what never succeeded."""
+    """All pairs of two sets of records, those without a partner, and what never succeeded.
+
+    `margin` is how close to 1 the same is, as a fraction.
+    """
 
     pairs: tuple[Comparison, ...]
+    margin: float
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
     failed_a: tuple[str, ...] = ()
@@ -61,49 +68,80 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return any(pair.word for pair in self.pairs)
 
 
-def ratio(before: Floats, now: Floats, seed: int) -> Ratio:
-    """Return median(now) / median(before) with its bootstrap interval over rounds.
+def word(time: Ratio, rounds: int, margin: float = MARGIN, floor: float = 0.0) -> Word:
+    """Say what an interval of so many rounds (the fewer of both) shows: see `sequential.place`."""
+    if rounds < LEAST_ROUNDS:
+        return "cannot tell"
+    found = sequential.place(time.low, time.high, margin, floor)
+    return "cannot tell" if found == "undecided" else found
 
-    The rounds of each side are drawn with replacement, independently of the other's.
 
-    Args:
-        before: one median a round, shape (rounds,).
-        now: likewise; the numbers of rounds may differ.
-        seed: makes the interval reproducible.
+@dataclass(frozen=True)
+class Rule:
+    """How two records are compared.
+
+    The same lies within `margin` of 1. `anyway` compares what is incomparable too. `noise` is what
+    'bench calibrate' found, by the device's fingerprint.
     """
-    draws = stats.resampled_medians(now, 2 * seed) / stats.resampled_medians(before, 2 * seed + 1)
-    low, high = stats.interval(draws)
-    return Ratio(value=float(np.median(now) / np.median(before)), low=low, high=high)
+
+    margin: float = MARGIN
+    anyway: bool = False
+    noise: Mapping[str, NoiseProfile] = field(default_factory=dict)
+
+    def floor(self, record: Record, *, together: bool) -> float | None:
+        """Return the device's noise floor between two of one run, or of two; None: not known."""
+        known = self.noise.get(record.device.fingerprint)
+        return (known.within if together else known.between).floor if known else None
 
 
-def word(time: Ratio, margin: float = MARGIN) -> Word:
-    """Say what an interval shows: the same only if it lies wholly within the margin."""
-    if 1 - margin <= time.low and time.high <= 1 + margin:
-        return "same"
-    if time.high < 1:
-        return "faster"
-    return "slower" if time.low > 1 else "cannot tell"
+def compare(a: Record, b: Record, rule: Rule = Rule()) -> Comparison:
+    """Compare two records that hold samples: see `compare_pairs`."""
+    return compare_pairs([(a, b)], rule)[0]
 
 
-def compare(
-    a: Record, b: Record, *, margin: float = MARGIN, seed: int = 0, anyway: bool = False
-) -> Comparison:
-    """Compare two records that hold samples.
+def compare_pairs(partners: Sequence[tuple[Record, Record]], rule: Rule) -> tuple[Comparison, ...]:
+    """Compare records that hold samples, two by two.
 
     Two formats cannot share a runtime, so the runtime is a condition only within one format.
-    `anyway` compares what is incomparable too, and keeps saying why it is.
     """
+    medians = [_sides(a, b, stats.medians) for a, b in partners]
+    tails = [_sides(a, b, stats.p90s) for a, b in partners]
+    rows = zip(partners, medians, ratios(medians), ratios(tails), strict=True)
+    return tuple(_comparison(pair, sides, figures, rule) for pair, sides, *figures in rows)
+
+
+def _differences(a: Record, b: Record) -> tuple[str, ...]:
     same_format = a.manifest.format == b.manifest.format
-    differences = conditions(a).differences(conditions(b), runtime=same_format)
-    before, now = stats.medians(a.rounds), stats.medians(b.rounds)
-    time = ratio(before, now, seed) if anyway or not differences else None
+    return conditions(a).differences(conditions(b), runtime=same_format)
+
+
+def _sides(a: Record, b: Record, figure: Callable[[stats.Rounds], Floats]) -> Sides:
+    """Take one figure a round; rounds of one run and setting were made in turns."""
+    one, other = (
+        (r.run, r.group, r.device.name, r.settings.threads, r.settings.batch) for r in (a, b)
+    )
+    before, now = (figure(record.rounds) for record in (a, b))
+    return Sides(before, now, together=one == other)
+
+
+def _comparison(
+    pair: tuple[Record, Record], sides: Sides, figures: Sequence[Ratio], rule: Rule
+) -> Comparison:
+    a, b = pair
+    differences = _differences(a, b)
+    time, p90 = figures if rule.anyway or not differences else (None, None)
+    fewest = min(len(sides.before), len(sides.now))
+    floor = rule.floor(b, together=sides.blocks > 0)
     return Comparison(
         a=name(a),
         b=name(b),
-        a_ns=float(np.median(before)),
-        b_ns=float(np.median(now)),
+        a_ns=statistics.median(sides.before.tolist()),
+        b_ns=statistics.median(sides.now.tolist()),
         time=time,
-        word=word(time, margin) if time else None,
+        p90=p90,
+        pairwise=sides.blocks > 0,
+        word=word(time, fewest, rule.margin, floor or 0.0) if time else None,
+        floor=floor,
         incomparable=differences,
         caution=_caution(a, b),
         size=b.manifest.size_bytes / a.manifest.size_bytes,
@@ -114,18 +152,13 @@ def compare(
 
 
 def compare_all(
-    a: Iterable[Record],
-    b: Iterable[Record],
-    descriptions: Sequence[Pairing],
-    *,
-    margin: float = MARGIN,
-    seed: int = 0,
-    anyway: bool = False,
+    a: Iterable[Record], b: Iterable[Record], descriptions: Sequence[Pairing], rule: Rule
 ) -> Outcome:
     """Pair the records of two sets by `SAME_ARTIFACT` or `TWO_ARTIFACTS` and compare each pair."""
     partners, only_a, only_b = pairs(list(a), list(b), descriptions)
     return Outcome(
-        pairs=tuple(compare(x, y, margin=margin, seed=seed, anyway=anyway) for x, y in partners),
+        pairs=compare_pairs(partners, rule),
+        margin=rule.margin,
         only_a=tuple(sorted(map(name, only_a))),
         only_b=tuple(sorted(map(name, only_b))),
     )
@@ -185,7 +218,7 @@ TWO_ARTIFACTS: tuple[Pairing, ...] = (
 
 
 def _caution(a: Record, b: Record) -> tuple[str, ...]:
-    words = ((side, stats.verdict(r).word) for side, r in (("A", a), ("B", b)))
+    words = ((side, verdict(r).word) for side, r in (("A", a), ("B", b)))
     return tuple(f"{side} {said}" for side, said in words if said != "valid")
 
 

@@ -15,6 +15,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     `measured` and `baseline` are in `unit`: B, ns, or share (a fraction of 1). `low` and `high`
     bound what was held against the limit: the time itself, or its ratio to the baseline's.
+    `threshold` is the growth that was allowed where the device's noise had a say in it.
     """
 
     rule: str
@@ -27,6 +28,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     baseline: float | None = None
     low: float | None = None
     high: float | None = None
+    threshold: float | None = None
 
 
 def finding(
@@ -39,6 +41,7 @@ def finding(
     measured: float | None = None,
     baseline: float | None = None,
     bounds: tuple[float, float] | None = None,
+    threshold: float | None = None,
 ) -> Finding:
     """Return a finding of `rule`; see `Finding` for the units."""
     low, high = bounds or (None, None)
@@ -53,6 +56,7 @@ def finding(
         baseline=baseline,
         low=low,
         high=high,
+        threshold=threshold,
     )
 
 

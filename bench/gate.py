@@ -7,6 +7,7 @@ measured, or not under the baseline's conditions, is `unmeasured`, never a pass.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from bench import units
 from bench.baseline import Baseline, Known, Measurement, contract_sha256, describe, model_sha256
@@ -19,6 +20,10 @@ from export.artifact import Manifest, matches
 UPDATE = "bench baseline --update"
 
 
+if TYPE_CHECKING:
+    from bench.noise import NoiseProfile
+
+
 @dataclass(frozen=True)
 class _Evidence:
     """Everything a rule may look at, by artifact key."""
@@ -26,6 +31,7 @@ class _Evidence:
     manifests: Mapping[str, Manifest]
     records: Mapping[str, Sequence[Record]]
     baseline: Baseline | None
+    noise: "Mapping[str, NoiseProfile]"
 
 
 def judge(
@@ -33,6 +39,7 @@ def judge(
     artifacts: Iterable[Manifest],
     records: Iterable[Record],
     baseline: Baseline | None,
+    noise: "Mapping[str, NoiseProfile] | None" = None,
 ) -> list[Finding]:
     """Hold artifacts and records against the rules.
 
@@ -41,13 +48,16 @@ def judge(
         artifacts: what is there now; their files are taken to be checked.
         records: one a key, the latest; those of another file than the artifact's do not count.
         baseline: the figures that growth is judged against, or None if there is no such file.
+        noise: what 'bench calibrate' found, by the device's fingerprint.
 
     Returns:
         At least one finding a rule, in the order of the rules and then by subject.
     """
     if not rules:
         return [_no_rules()]
-    evidence = _Evidence({m.key: m for m in artifacts}, _by_artifact(records), baseline)
+    evidence = _Evidence(
+        {m.key: m for m in artifacts}, _by_artifact(records), baseline, noise or {}
+    )
     return [found for rule in rules for found in _judge_rule(rule, evidence)]
 
 
@@ -142,7 +152,7 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
     """Judge every record of an artifact on the devices that the rule names."""
     from bench import gate_measured
 
-    known = evidence.baseline.of(manifest.key) if evidence.baseline else []
+    known = evidence.baseline.of(manifest.key) if evidence.baseline else {}
     of_device = [
         r for r in evidence.records.get(manifest.key, ()) if fnmatchcase(r.device.name, rule.device)
     ]
@@ -154,14 +164,15 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
         )
         return
     digest = model_sha256(manifest)
+    past = gate_measured.past(rule, of_device, known, evidence.noise)
     for record in of_device:
-        yield gate_measured.judge_record(rule, record, digest, known)
+        yield gate_measured.judge_record(rule, record, digest, past)
     if rule.limit.growth:
-        yield from _not_again(rule, of_device, known)
+        yield from _not_again(rule, of_device, known.values())
 
 
 def _not_again(
-    rule: Rule, records: Sequence[Record], known: Sequence[Measurement]
+    rule: Rule, records: Sequence[Record], known: Iterable[Measurement]
 ) -> Iterator[Finding]:
     """Name what the baseline measured and the records do not hold."""
     now = {conditions(record).label for record in records}

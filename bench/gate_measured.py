@@ -1,15 +1,19 @@
 """The part of the gate that needs records: latency, memory and accuracy of one measurement."""
 
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench import stats, units
 from bench.baseline import Measurement, closest, measurement
 from bench.budget import Rule
-from bench.compare import ratio
 from bench.finding import Finding, Verdict, finding
+from bench.noise import NoiseProfile
+from bench.ratio import Ratio, Sides, ratios
 from bench.record import Accuracy, Record
+from bench.verdict import verdict
 
 UNJUDGED = ("failed", "unproved", "emulated")
 NO_ACCURACY = "the record holds no accuracy; type 'bench run --data DIR'"
@@ -17,8 +21,43 @@ NO_ACCURACY = "the record holds no accuracy; type 'bench run --data DIR'"
 ROUNDING = 1e-12
 
 
+@dataclass(frozen=True)
+class Past:
+    """What the records of one artifact are held against.
+
+    `known` are the baseline's measurements by name, `noise` what 'bench calibrate' found by the
+    device's fingerprint, `growth` the ratio to the closest of `known` by the record's key.
+    """
+
+    known: Mapping[str, Measurement]
+    noise: Mapping[str, NoiseProfile]
+    growth: Mapping[tuple[str, ...], Ratio]
+
+
+def past(
+    rule: Rule,
+    records: Sequence[Record],
+    known: Mapping[str, Measurement],
+    noise: Mapping[str, NoiseProfile],
+) -> Past:
+    """Return what records of one artifact are held against: all ratios at once, which is quick."""
+    if not known or not rule.limit.growth or rule.limit.group != "latency":
+        return Past(known, noise, {})
+    sides = {record.key: _sides(measurement(record), known) for record in records if record.rounds}
+    return Past(known, noise, dict(zip(sides, ratios(list(sides.values())), strict=True)))
+
+
+def _sides(now: Measurement, known: Mapping[str, Measurement]) -> Sides:
+    before, _ = closest(now, known)
+    rounds = [np.array(m.rounds_ns or (1,), dtype=np.float64) for m in (before, now)]
+    return Sides(rounds[0], rounds[1], together=False)
+
+
 def judge_record(
-    rule: Rule, record: Record, model_sha256: str, known: Sequence[Measurement]
+    rule: Rule,
+    record: Record,
+    model_sha256: str,
+    past: Past,
 ) -> Finding:
     """Hold one record against a latency, memory or accuracy rule.
 
@@ -26,46 +65,46 @@ def judge_record(
         rule: what is demanded.
         record: the latest of its key.
         model_sha256: of the artifact there now; a record of another file is not about it.
-        known: the baseline's measurements of the same artifact.
+        past: what the same artifact's records are held against.
     """
     subject = measurement(record)
     if subject.model_sha256 != model_sha256:
         reason = "its record is of another file than the artifact's; type 'bench run' again"
         return finding(rule, subject.name, "unmeasured", reason)
-    verdict = stats.verdict(record)
-    if verdict.word == "wrong":
-        return finding(rule, subject.name, "fail", f"its proof failed: {verdict.evidence}")
-    if verdict.word in UNJUDGED:
-        return finding(rule, subject.name, "unmeasured", f"{verdict.word}: {verdict.evidence}")
+    judged = verdict(record)
+    if judged.word == "wrong":
+        return finding(rule, subject.name, "fail", f"its proof failed: {judged.evidence}")
+    if judged.word in UNJUDGED:
+        return finding(rule, subject.name, "unmeasured", f"{judged.word}: {judged.evidence}")
     if not rule.limit.growth:
         return ABSOLUTE[rule.limit.group](rule, record)
-    if not known:
+    if not past.known:
         remedy = f"add it with 'bench baseline --records FILE --update {subject.artifact}'"
         return finding(rule, subject.name, "fail", f"the baseline has no record of it; {remedy}")
-    return GROWTH[rule.limit.group](rule, record, known)
+    return GROWTH[rule.limit.group](rule, record, past)
 
 
 def _latency(rule: Rule, record: Record) -> Finding:
     name, figures = measurement(record).name, stats.summary(record)
     if figures is None or figures.rounds < stats.MIN_ROUNDS:
-        return finding(rule, name, "unmeasured", stats.verdict(record).evidence)
+        return finding(rule, name, "unmeasured", verdict(record).evidence)
     low, high = figures.low_ns, figures.high_ns
-    verdict = _place(low, high, rule.value)
+    placed = _place(low, high, rule.value)
     seen = f"p50 {units.duration(figures.p50_ns)}, {units.duration(low)} to {units.duration(high)}"
     return finding(
         rule,
         name,
-        verdict,
-        _told(verdict, seen, record),
+        placed,
+        _told(placed, seen, record),
         unit="ns",
         measured=figures.p50_ns,
         bounds=(low, high),
     )
 
 
-def _latency_growth(rule: Rule, record: Record, known: Sequence[Measurement]) -> Finding:
+def _latency_growth(rule: Rule, record: Record, past: Past) -> Finding:
     now = measurement(record)
-    before, differences = closest(now, known)
+    before, differences = closest(now, past.known)
     if differences:
         return _incomparable(rule, now, differences)
     fewest = min(len(now.rounds_ns), len(before.rounds_ns))
@@ -74,22 +113,35 @@ def _latency_growth(rule: Rule, record: Record, known: Sequence[Measurement]) ->
             f"too short: {fewest} rounds; {stats.MIN_ROUNDS} are needed here and in the baseline"
         )
         return finding(rule, now.name, "unmeasured", reason)
-    rounds, old_rounds = (np.array(m.rounds_ns, dtype=np.float64) for m in (now, before))
-    time = ratio(old_rounds, rounds, record.settings.seed)
-    p50, old = float(np.median(rounds)), float(np.median(old_rounds))
-    verdict = _place(time.low, time.high, 1 + rule.value)
+    time = past.growth[record.key]
+    p50, old = statistics.median(now.rounds_ns), statistics.median(before.rounds_ns)
+    noise = past.noise.get(record.device.fingerprint)
+    threshold, source = _threshold(rule, noise)
+    placed = _place(time.low, time.high, 1 + threshold)
     seen = f"p50 {units.against(units.duration, p50, old)}, "
-    seen += f"{units.change(time.low - 1)} to {units.change(time.high - 1)}"
+    seen += f"{units.change(time.low - 1)} to {units.change(time.high - 1)}{source}"
     return finding(
         rule,
         now.name,
-        verdict,
-        _told(verdict, seen, record),
+        placed,
+        _told(placed, seen, record),
         unit="ns",
         measured=p50,
         baseline=old,
         bounds=(time.low, time.high),
+        threshold=threshold if noise else None,
     )
+
+
+def _threshold(rule: Rule, noise: NoiseProfile | None) -> tuple[float, str]:
+    """Return the growth to allow, never less than the device's noise, and where it is from."""
+    if noise is None:
+        return rule.value, ""
+    floor = noise.between.floor
+    found = f"the noise of {noise.device}, {units.percent(floor)} by 'bench calibrate'"
+    if floor > rule.value:
+        return floor, f"; held against {found}"
+    return rule.value, f"; the rule is above {found}"
 
 
 def _memory(rule: Rule, record: Record) -> Finding:
@@ -102,9 +154,9 @@ def _memory(rule: Rule, record: Record) -> Finding:
     return finding(rule, now.name, verdict, seen, unit="B", measured=peak)
 
 
-def _memory_growth(rule: Rule, record: Record, known: Sequence[Measurement]) -> Finding:
+def _memory_growth(rule: Rule, record: Record, past: Past) -> Finding:
     now = measurement(record)
-    before, differences = closest(now, known)
+    before, differences = closest(now, past.known)
     if differences:
         return _incomparable(rule, now, differences)
     if now.memory is None or before.memory is None:
@@ -135,12 +187,12 @@ def _accuracy(rule: Rule, record: Record) -> Finding:
     return finding(rule, subject, verdict, seen, unit="share", measured=accuracy.top1)
 
 
-def _accuracy_drop(rule: Rule, record: Record, known: Sequence[Measurement]) -> Finding:
+def _accuracy_drop(rule: Rule, record: Record, past: Past) -> Finding:
     """Judge the answers: on the same images they may be compared across devices and threads."""
     now = measurement(record)
     if now.accuracy is None:
         return finding(rule, now.name, "unmeasured", NO_ACCURACY)
-    rated = [m for m in known if m.accuracy]
+    rated = {name: m for name, m in past.known.items() if m.accuracy}
     before = closest(now, rated)[0].accuracy if rated else None
     if before is None:
         return finding(rule, now.name, "unmeasured", "the baseline holds no accuracy of it")
@@ -164,7 +216,7 @@ ABSOLUTE: dict[str, Callable[[Rule, Record], Finding]] = {
     "memory": _memory,
     "accuracy": _accuracy,
 }
-GROWTH: dict[str, Callable[[Rule, Record, Sequence[Measurement]], Finding]] = {
+GROWTH: dict[str, Callable[[Rule, Record, Past], Finding]] = {
     "latency": _latency_growth,
     "memory": _memory_growth,
     "accuracy": _accuracy_drop,

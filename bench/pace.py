@@ -47,7 +47,7 @@ class Pace:
         if len(rounds) >= self._look_at:
             self._look_at = ceil(len(rounds) * GROWTH)
             widened = independence(stats.medians(rounds)) ** 0.5
-            precision = widened * stats.precision(rounds, self._effort.seed)
+            precision = widened * stats.precision(rounds)
             if precision <= self._effort.precision_target:
                 return "precise"
         spent = sum(sum(samples) for samples in rounds)

@@ -61,7 +61,7 @@ class Follower:
         if cell.key not in self._tasks:
             name = escape(cell.name)
             self._tasks[cell.key] = self._live.add_task(name, total=None, stage="", figures="")
-        figures = _so_far(rounds, cell.effort.seed)
+        figures = _so_far(rounds)
         self._live.update(self._tasks[cell.key], stage=stage, figures=figures, refresh=True)
 
     def record(self, cell: Cell, measured: Record) -> None:
@@ -78,11 +78,11 @@ class Follower:
             self._screen.print(line, markup=False, highlight=False)
 
 
-def _so_far(rounds: Sequence[Sequence[int]], seed: int) -> str:
+def _so_far(rounds: Sequence[Sequence[int]]) -> str:
     if len(rounds) < 2:
         return ""
     typical = units.duration(median(stats.medians(rounds)))
-    return f"{typical} ± {stats.precision(rounds, seed):.1%}, {len(rounds)} rounds"
+    return f"{typical} ± {stats.precision(rounds):.1%}, {len(rounds)} rounds"
 
 
 def _outcome(measured: Record) -> str:

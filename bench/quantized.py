@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from bench import units
-from bench.compare import MARGIN, Ratio, compare
+from bench.compare import Rule, compare
 from bench.conditions import succeeded
+from bench.ratio import Ratio
 from bench.record import Record
+from bench.sequential import MARGIN
 
 
 def not_faster(records: Iterable[Record]) -> Iterator[str]:
@@ -15,8 +17,12 @@ def not_faster(records: Iterable[Record]) -> Iterator[str]:
     kernels run may differ, as that is the file's doing.
     """
     counted = [r for r in records if succeeded(r) and not r.device.emulated]
+    plain: dict[tuple[str, ...], list[Record]] = {}
+    for other in counted:
+        if other.manifest.precision == "fp32":
+            plain.setdefault(_place(other), []).append(other)
     for record in (r for r in counted if r.manifest.precision == "int8"):
-        for other in (o for o in counted if _is_float_of(o, record)):
+        for other in plain.get(_place(record), ()):
             time = _ratio(other, record)
             if time and time.high > 1 - MARGIN:
                 interval = f"{units.times(time.value)} ({time.low:.2f} to {time.high:.2f})"
@@ -26,13 +32,15 @@ def not_faster(records: Iterable[Record]) -> Iterator[str]:
                 )
 
 
-def _is_float_of(other: Record, record: Record) -> bool:
-    a, b = other.manifest, record.manifest
-    return a.precision == "fp32" and (a.network.name, a.format) == (b.network.name, b.format)
+def _place(record: Record) -> tuple[str, ...]:
+    """Return what two records must share to be set side by side, so that few are."""
+    manifest, s = record.manifest, record.settings
+    setting = (record.device.fingerprint, str(s.threads), str(s.batch))
+    return (manifest.network.name, manifest.format, *setting)
 
 
 def _ratio(before: Record, now: Record) -> Ratio | None:
-    found = compare(before, now, anyway=True)
+    found = compare(before, now, Rule(anyway=True))
     alike = all(difference.startswith("provider: ") for difference in found.incomparable)
     return found.time if alike else None
 

@@ -1,18 +1,30 @@
 """The table of `bench compare`."""
 
 from bench import units
-from bench.compare import Comparison, Outcome, Ratio
-from bench.report.document import Cell, Column, Report, Table, figure, word
+from bench.compare import Comparison, Outcome
+from bench.ratio import Ratio
+from bench.report.document import EMPTY, Cell, Column, Report, Table, figure, word
+
+# Few or strongly correlated rounds: the bounds are then numbers without a meaning.
+UNBOUNDED = 1000
+UNKNOWN_NOISE = (
+    "the device's noise is not known: two processes of one file may differ by more than the "
+    "intervals say; 'bench calibrate' finds out by how much"
+)
+APART = (
+    "{count} compared across two runs: what differs from run to run is in no interval; 'bench run' "
+    "with both artifacts compares them round by round"
+)
 
 
 def compared(outcome: Outcome) -> Report:
     """Return the report of `bench compare`."""
-    titles = ("A", "B", "B/A", "interval")
+    titles = ("A", "B", "B/A", "p90 B/A")
     return Report(
         title="B against A",
         tables=(
             Table(
-                title="Medians, and the ratio with its 95 % interval",
+                title="Medians, and the ratios of medians and of p90 with their 99 % intervals",
                 columns=(
                     Column("measurement", right=False),
                     *map(Column, titles),
@@ -31,8 +43,8 @@ def _pair(pair: Comparison) -> tuple[Cell, ...]:
         word("\n".join(_names(pair))),
         figure(pair.a_ns, units.duration),
         figure(pair.b_ns, units.duration),
-        figure(pair.time.value if pair.time else None, units.times),
-        Cell(_interval(pair.time)),
+        _ratio(pair.time),
+        _ratio(pair.p90),
         word(pair.word or "incomparable"),
         figure(pair.size, units.times),
         figure(pair.load, units.times),
@@ -47,12 +59,38 @@ def _names(pair: Comparison) -> list[str]:
     return [*dict.fromkeys((a, b)), *dict.fromkeys((setting_a, setting_b))]
 
 
-def _interval(time: Ratio | None) -> str:
-    return f"{units.times(time.low)} to {units.times(time.high)}" if time else "-"
+def _ratio(found: Ratio | None) -> Cell:
+    if found is None:
+        return Cell(EMPTY)
+    bounds = f"{units.times(found.low)} to {units.times(found.high)}"
+    known = found.high < UNBOUNDED * found.low
+    return Cell(f"{units.times(found.value)}\n{bounds if known else 'unbounded'}", found.value)
+
+
+def _noise(outcome: Outcome) -> list[str]:
+    """Say what faster and slower had to be beyond, or how to find that out."""
+    compared = [pair for pair in outcome.pairs if pair.time]
+    floors = sorted({pair.floor for pair in compared if pair.floor is not None})
+    lines = []
+    if floors:
+        shown = " to ".join(
+            units.percent(floor) for floor in dict.fromkeys((floors[0], floors[-1]))
+        )
+        lines.append(f"faster and slower are beyond the device's noise floor: {shown}")
+    if any(pair.floor is None for pair in compared):
+        lines.append(UNKNOWN_NOISE)
+    return lines
 
 
 def _notes(outcome: Outcome) -> list[str]:
-    lines = ["size, load, memory and top-1 are plain figures, B/A or B - A, without an interval"]
+    lines = [
+        f"the verdict is of the medians; same: all of the interval is within {outcome.margin:.3g} "
+        "of 1, or within the noise floor",
+        "size, load, memory and top-1 are plain figures, B/A or B - A, without an interval",
+    ]
+    lines += _noise(outcome)
+    if apart := sum(1 for pair in outcome.pairs if pair.time and not pair.pairwise):
+        lines.append(APART.format(count=apart))
     for pair in outcome.pairs:
         if pair.incomparable:
             how = "compared anyway" if pair.time else "refused, --anyway compares them"

@@ -11,6 +11,8 @@ from bench.report.document import Cell, Column, Report, Table
 
 PLAIN_WIDTH = 120
 WIDEST_FIGURE = 12
+# Drawing a row takes a millisecond.
+MOST_DRAWN = 1000
 STYLES = {
     "valid": "green", "pass": "green", "same": "green", "faster": "green",
     "noisy": "yellow", "drifting": "yellow", "contended": "yellow", "throttled": "yellow",
@@ -30,9 +32,13 @@ def show(report: Report, out: Console) -> None:
     """Print a report: its sentences, its tables, its notes."""
     out.print(Text(report.title, style="bold"))
     _sentences(report.readings, out)
+    long = sum(len(table.rows) for table in report.tables) > MOST_DRAWN
     for table in report.tables:
         out.print()
-        show_table(table, out)
+        if long:
+            _write_plain(table, out)
+        else:
+            show_table(table, out)
     for heading, lines in (("notes", report.notes), ("environment", report.environment)):
         if lines:
             out.print()
@@ -42,8 +48,8 @@ def show(report: Report, out: Console) -> None:
 
 def show_table(table: Table, out: Console) -> None:
     """Print one table; words of judgement are coloured on a terminal."""
-    drawn = RichTable(box=None, pad_edge=False)
     flat = _unnested(table) if table.nested else table
+    drawn = RichTable(box=None, pad_edge=False)
     for column in flat.columns:
         justify: Literal["left", "right"] = "right" if column.right else "left"
         drawn.add_column(_heading(column), justify=justify, overflow="fold")
@@ -51,6 +57,18 @@ def show_table(table: Table, out: Console) -> None:
         drawn.add_row(*(Text(cell.text, style=STYLES.get(cell.text, "")) for cell in row))
     out.print(Text(table.title, style="bold"))
     out.print(drawn)
+
+
+def _write_plain(table: Table, out: Console) -> None:
+    """Write a table in which nobody reads every row: one line each, not wrapped nor coloured."""
+    out.file.write(f"{table.title}\n")
+    rows = [[cell.text.replace("\n", " ") for cell in row] for row in table.rows]
+    rows.insert(0, [column.title for column in table.columns])
+    widths = [max(map(len, texts)) for texts in zip(*rows, strict=True)]
+    pads = [str.rjust if column.right else str.ljust for column in table.columns]
+    for row in rows:
+        texts = (pad(text, wide) for pad, text, wide in zip(pads, row, widths, strict=True))
+        out.file.write("  ".join(texts).rstrip() + "\n")
 
 
 def _heading(column: Column) -> str:
@@ -73,5 +91,8 @@ def _unnested(table: Table) -> Table:
 
 def _sentences(lines: Sequence[str], out: Console) -> None:
     """Print one line each, broken only by the terminal itself, so that they can be searched."""
+    if len(lines) > MOST_DRAWN:
+        out.file.writelines(f"  {line}\n" for line in lines)
+        return
     for line in lines:
         out.print(Text(f"  {line}"), soft_wrap=True)

@@ -85,14 +85,15 @@ def test_an_update_drops_what_is_gone():
 
 def test_the_closest_measurement_has_the_fewest_differences():
     known = [measurement(record(SMALL, threads=n, batch=n)) for n in (1, 2)]
-    found, differences = closest(measurement(record(SMALL, threads=2, batch=1)), known)
+    by_name = {m.name: m for m in known}
+    found, differences = closest(measurement(record(SMALL, threads=2, batch=1)), by_name)
     assert found == known[0]
     assert differences == ("threads: 1 and 2",)
 
 
 def test_another_name_of_the_same_machine_is_comparable():
-    known = [measurement(record(SMALL, device="laptop"))]
-    assert closest(measurement(record(SMALL)), known) == (known[0], ())
+    known = measurement(record(SMALL, device="laptop"))
+    assert closest(measurement(record(SMALL)), {known.name: known}) == (known, ())
 
 
 @pytest.mark.parametrize(

@@ -1,56 +1,23 @@
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bench import stats
 from bench.compare import (
     SAME_ARTIFACT,
     TWO_ARTIFACTS,
-    Ratio,
+    Rule,
     compare,
     compare_all,
     pairs,
-    ratio,
     word,
 )
 from bench.conditions import latest, name, successes
+from bench.ratio import Ratio
 from tests.bench.factory import manifest, record, unproved
 
 FLOAT, INT8 = manifest(), manifest(precision="int8", size=250_000)
 OTHER = manifest("other")
-
-
-class TestRatio:
-    def test_it_is_of_the_medians_and_lies_in_its_interval(self):
-        before, now = (stats.medians(record(FLOAT, ms, seed=ms).rounds) for ms in (4, 5))
-        found = ratio(before, now, seed=0)
-        assert found.value == np.median(now) / np.median(before)
-        assert 1.2 < found.low < found.value < found.high < 1.3
-
-    def test_it_is_reproducible_from_the_seed(self):
-        values = stats.medians(record(FLOAT).rounds)
-        assert ratio(values, values, seed=3) == ratio(values, values, seed=3)
-
-    def test_noise_in_either_side_widens_it(self):
-        calm, wild = (stats.medians(record(FLOAT, spread=s).rounds) for s in (0.001, 0.1))
-        widths = [
-            (found := ratio(before, now, seed=0)).high - found.low
-            for before, now in ((calm, calm), (wild, calm), (calm, wild))
-        ]
-        assert widths[0] < min(widths[1:]) / 10
-
-    def test_the_interval_holds_the_true_ratio_about_as_often_as_it_says(self):
-        held = 0
-        for seed in range(200):
-            before, now = (
-                stats.medians(record(FLOAT, ms, seed=2 * seed + side, spread=0.05).rounds)
-                for side, ms in enumerate((4.0, 4.4))
-            )
-            found = ratio(before, now, seed=seed)
-            held += found.low <= 1.1 <= found.high
-        assert 180 <= held <= 200
 
 
 class TestWord:
@@ -67,7 +34,7 @@ class TestWord:
         ],
     )
     def test_it_is_decided_by_the_whole_interval(self, low, high, expected):
-        assert word(Ratio(value=1.0, low=low, high=high), 0.02) == expected
+        assert word(Ratio(value=1.0, low=low, high=high), 10, 0.02) == expected
 
     @given(st.floats(0.1, 10), st.floats(0, 1), st.floats(0.001, 0.5))
     def test_it_never_says_more_than_the_interval_shows(self, low, width, margin):
@@ -78,7 +45,7 @@ class TestWord:
             "same": low >= 1 - margin and high <= 1 + margin,
             "cannot tell": low <= 1 <= high,
         }
-        assert holds[word(Ratio(value=low, low=low, high=high), margin)]
+        assert holds[word(Ratio(value=low, low=low, high=high), 10, margin)]
 
 
 class TestCompare:
@@ -114,7 +81,7 @@ class TestCompare:
         assert ("yes" if value is True else str(value)) in difference
 
     def test_anyway_compares_and_still_says_why_not(self):
-        found = compare(record(FLOAT), record(FLOAT, 8.0, threads=4), anyway=True)
+        found = compare(record(FLOAT), record(FLOAT, 8.0, threads=4), Rule(anyway=True))
         assert (found.word, found.incomparable) == ("slower", ("threads: 1 and 4",))
 
     def test_two_formats_may_differ_in_their_runtime(self):
@@ -181,13 +148,15 @@ class TestPairs:
 
     def test_every_record_is_in_a_pair_or_left_over(self):
         a = [record(FLOAT), record(INT8), record(OTHER)]
-        outcome = compare_all(a, [record(FLOAT), record(FLOAT, threads=2)], SAME_ARTIFACT)
+        outcome = compare_all(a, [record(FLOAT), record(FLOAT, threads=2)], SAME_ARTIFACT, Rule())
         assert outcome.made
         assert outcome.only_a == tuple(sorted(map(name, a[1:])))
         assert outcome.only_b == (name(record(FLOAT, threads=2)),)
 
     def test_only_refused_pairs_are_no_comparison(self):
-        assert not compare_all([record(FLOAT)], [record(FLOAT, threads=2)], SAME_ARTIFACT).made
+        assert not compare_all(
+            [record(FLOAT)], [record(FLOAT, threads=2)], SAME_ARTIFACT, Rule()
+        ).made
 
 
 class TestWhichRecordsCount:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench import units
 from bench.baseline import build
-from bench.compare import SAME_ARTIFACT, compare_all
+from bench.compare import SAME_ARTIFACT, Rule, compare_all
 from bench.report.compared import compared
 from bench.report.contrast import contrast
 from bench.report.document import Cell, Column, Report, Table, figure, word
@@ -311,14 +311,14 @@ class TestWords:
 
 class TestComparisonTable:
     def test_refused_pairs_keep_their_row_and_say_why(self):
-        outcome = compare_all([record(SMALL)], [record(SMALL, threads=4)], SAME_ARTIFACT)
+        outcome = compare_all([record(SMALL)], [record(SMALL, threads=4)], SAME_ARTIFACT, Rule())
         report = compared(outcome)
         assert column(report.tables[0], "verdict") == ["incomparable"]
         assert column(report.tables[0], "B/A") == ["-"]
         assert any("threads: 1 and 4 (refused" in note for note in report.notes)
 
     def test_what_has_no_partner_is_listed(self):
-        notes = compared(compare_all([record(SMALL)], [record(LARGE)], SAME_ARTIFACT)).notes
+        notes = compared(compare_all([record(SMALL)], [record(LARGE)], SAME_ARTIFACT, Rule())).notes
         assert "only in A: mobilenet/tflite-fp32 cpu onnxruntime threads=1 batch=1" in notes
         assert "only in B: vgg16/tflite-fp32 cpu onnxruntime threads=1 batch=1" in notes
 

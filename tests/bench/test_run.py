@@ -81,7 +81,7 @@ def test_each_artifact_stops_on_its_own_when_its_interval_is_tight(root):
     assert len(records["a"].rounds) == MIN_ROUNDS
     assert len(records["b"].rounds) > 3 * MIN_ROUNDS
     assert records["b"].stop == "precise"
-    assert precision(records["b"].rounds, 0) <= 0.02
+    assert precision(records["b"].rounds) <= 0.02
 
 
 def test_time_ends_a_measurement_that_stays_noisy(root):

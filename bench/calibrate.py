@@ -1,0 +1,95 @@
+"""Measuring a device's noise: one artifact against itself, in run after run.
+
+Every run opens two workers of the same artifact and interleaves them as `bench.run` does any two,
+until it would stop by itself. Within a run the two are compared round by round; and one of each run
+with that of the next, as a gate compares with its baseline.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import ClassVar
+
+from bench import noise, stats
+from bench.matrix import Cell
+from bench.measurement import Stage, tool_version
+from bench.noise import NoiseProfile
+from bench.ratio import Sides
+from bench.record import BenchError, Record
+from bench.run import run_matrix
+from bench.verdict import verdict
+
+# Called after every run with the number of runs so far and the seconds left.
+Told = Callable[[int, float], None]
+
+
+class UnmeasurableError(BenchError):
+    """The artifact cannot be measured on this device, so neither can its noise."""
+
+    exit_code: ClassVar[int] = 3
+
+
+@dataclass
+class _Kept:
+    """Keeps the records of one run."""
+
+    records: list[Record] = field(default_factory=list)
+
+    def progress(self, cell: Cell, stage: Stage, rounds: Sequence[Sequence[int]]) -> None:
+        """Follow nothing: a run takes seconds."""
+
+    def record(self, cell: Cell, record: Record) -> None:
+        """Keep a record."""
+        self.records.append(record)
+
+
+def calibrate(cell: Cell, seconds: float, told: Told) -> NoiseProfile:
+    """Compare an artifact with itself for that long, and reduce it to the device's noise.
+
+    Args:
+        cell: the artifact, device and settings; each run has the seed after the last one's.
+        seconds: the last run begins before they are over.
+        told: follows.
+
+    Raises:
+        UnmeasurableError: a run failed, or computed wrong answers.
+        BenchError: the time was too short for `noise.LEAST` comparisons of either kind.
+    """
+    end = time.monotonic() + seconds
+    runs: list[list[Record]] = []
+    while (left := end - time.monotonic()) > 0:
+        told(len(runs), left)
+        runs.append(_twice(replace(cell, effort=replace(cell.effort, seed=len(runs)))))
+    return profile(cell, runs)
+
+
+def profile(cell: Cell, runs: Sequence[Sequence[Record]]) -> NoiseProfile:
+    """Reduce runs of two records each: see `noise.spread`."""
+    medians = [[stats.medians(record.rounds) for record in run] for run in runs]
+    between = [Sides(run[0], after[0], together=False) for run, after in pairwise(medians)]
+    return NoiseProfile(
+        schema=noise.SCHEMA,
+        fingerprint=cell.target.info.fingerprint,
+        device=cell.target.info.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tool_version=tool_version(),
+        artifact=cell.artifact.manifest.key,
+        runtime=cell.runtime or "",
+        threads=cell.threads,
+        within=noise.spread([Sides(one, other, together=True) for one, other in medians]),
+        between=noise.spread(between),
+    )
+
+
+def _twice(cell: Cell) -> list[Record]:
+    kept = _Kept()
+    run_matrix([cell, cell], kept)
+    for record in kept.records:
+        if not record.rounds or record.failure is not None:
+            raise UnmeasurableError(
+                f"{cell.name} cannot be measured: {verdict(record).evidence}; "
+                f"see 'bench run --artifact {cell.artifact.manifest.key}'"
+            )
+    return kept.records
