@@ -50,17 +50,17 @@ def calibrate(cell: Cell, seconds: float, told: Told) -> NoiseProfile:
 
     Args:
         cell: the artifact, device and settings; each run has the seed after the last one's.
-        seconds: the last run begins before they are over.
+        seconds: the last run begins before they are over, but there are always enough for
+            `noise.LEAST` comparisons of either kind.
         told: follows.
 
     Raises:
         UnmeasurableError: a run failed, or computed wrong answers.
-        BenchError: the time was too short for `noise.LEAST` comparisons of either kind.
     """
     end = time.monotonic() + seconds
     runs: list[list[Record]] = []
-    while (left := end - time.monotonic()) > 0:
-        told(len(runs), left)
+    while (left := end - time.monotonic()) > 0 or len(runs) <= noise.LEAST:
+        told(len(runs), max(left, 0.0))
         runs.append(_twice(replace(cell, effort=replace(cell.effort, seed=len(runs)))))
     return profile(cell, runs)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 EXIT_CODES = """\b
 Exit codes:
   0    the profile was written
-  2    wrong usage or input, or too little time
+  2    wrong usage or input
   3    the device is unavailable, or the artifact cannot be measured there
   130  interrupted: nothing was written
 """
@@ -43,7 +43,7 @@ Exit codes:
     type=click.FloatRange(min=0, min_open=True),
     default=5.0,
     show_default=True,
-    help="How long to go on.",
+    help="How long to go on; 11 runs are made in any case.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
 def calibrate_command(

@@ -83,10 +83,11 @@ def _check_usage(files: tuple[Path, ...], a: str | None, b: str | None) -> None:
 def _sides(files: tuple[Path, ...], a: str | None, b: str | None) -> "tuple[Side, Side]":
     """Read both sides; one file is read once, and no record may be on both."""
     from bench.conditions import successes
-    from bench.record import BenchError, read
+    from bench.record import BenchError
+    from bench.sources import records
 
-    first = successes(read(files[0]))
-    second = successes(read(files[1])) if len(files) == 2 else first
+    first = successes(records(files[0]))
+    second = successes(records(files[1])) if len(files) == 2 else first
     if a is None or b is None:
         return first, second
     sides = _chosen(first, a), _chosen(second, b)

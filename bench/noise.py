@@ -69,17 +69,9 @@ def spread(sides: Sequence[Sides]) -> Spread:
     from 1.
 
     Args:
-        sides: the rounds of each comparison.
-
-    Raises:
-        BenchError: there are fewer than `LEAST`.
+        sides: the rounds of each comparison, at least `LEAST` for a floor worth the name.
     """
     count = len(sides)
-    if count < LEAST:
-        raise BenchError(
-            f"{count} comparisons of an artifact with itself say too little of the noise, {LEAST} "
-            "are needed; give it more time with --minutes N"
-        )
     found = estimates(sides)
     seen = float(np.mean(found.value**2))
     own = max(0.0, seen * (1 + math.sqrt(2 / count)) - float(found.variance.mean()))

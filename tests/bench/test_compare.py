@@ -15,6 +15,7 @@ from bench.compare import (
 from bench.conditions import latest, name, successes
 from bench.ratio import Ratio
 from tests.bench.factory import manifest, record, unproved
+from tests.bench.test_noise import PROFILE
 
 FLOAT, INT8 = manifest(), manifest(precision="int8", size=250_000)
 OTHER = manifest("other")
@@ -83,6 +84,29 @@ class TestCompare:
     def test_anyway_compares_and_still_says_why_not(self):
         found = compare(record(FLOAT), record(FLOAT, 8.0, threads=4), Rule(anyway=True))
         assert (found.word, found.incomparable) == ("slower", ("threads: 1 and 4",))
+
+    def test_the_p90_is_compared_too(self):
+        found = compare(record(FLOAT, 4.0), record(FLOAT, 5.0, seed=1))
+        assert found.p90.low < 1.25 < found.p90.high
+
+    def test_two_of_one_run_are_compared_round_by_round_and_two_runs_are_not(self):
+        a, b = record(FLOAT), record(INT8, seed=1)
+        assert compare(a, b).pairwise
+        assert not compare(a, replace(b, run="later")).pairwise
+        assert not compare(a, record(INT8, threads=2), Rule(anyway=True)).pairwise
+
+    def test_faster_and_slower_are_beyond_the_devices_noise(self):
+        a, b = record(FLOAT, 4.0), record(FLOAT, 4.2, seed=1)
+        wild = replace(PROFILE, within=replace(PROFILE.within, floor=0.1))
+        known = {a.device.fingerprint: wild}
+        assert (compare(a, b).word, compare(a, b).floor) == ("slower", None)
+        found = compare(a, b, Rule(noise=known))
+        assert (found.word, found.floor) == ("same", 0.1)
+        later = compare(a, replace(b, run="later"), Rule(noise=known))
+        assert (later.word, later.floor) == ("slower", PROFILE.between.floor)
+
+    def test_too_few_rounds_cannot_tell(self):
+        assert compare(record(FLOAT, count=9), record(FLOAT, 9.0, count=9)).word == "cannot tell"
 
     def test_two_formats_may_differ_in_their_runtime(self):
         onnx = record(manifest(format="onnx"), runtime="onnxruntime")

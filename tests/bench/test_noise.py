@@ -71,10 +71,6 @@ class TestSpread:
         ends = np.exp(noise.estimates(slower).low)
         assert np.mean(ends > 1 + found.floor) >= 0.93
 
-    def test_few_comparisons_are_refused_with_the_remedy(self):
-        with pytest.raises(BenchError, match=r"9 comparisons .* --minutes"):
-            spread(comparisons(noise.LEAST - 1))
-
 
 def test_a_binomial_interval_is_wilsons():
     """Newcombe 1998, Statistics in Medicine 17, table I: 81 of 263, and 0 of 20."""
