@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import statistics
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bench import atomic, stats
+from bench import atomic
 from bench.conditions import Conditions, conditions, succeeded
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
@@ -124,7 +125,7 @@ def measurement(record: Record) -> Measurement:
         artifact=record.manifest.key,
         model_sha256=model_sha256(record.manifest),
         conditions=conditions(record),
-        rounds_ns=tuple(map(round, stats.medians(record.rounds).tolist())),
+        rounds_ns=tuple(round(statistics.median(r)) for r in record.rounds if r),
         memory=Peak(definition=memory.definition, after_run=peak) if memory and peak else None,
         accuracy=record.accuracy,
     )
