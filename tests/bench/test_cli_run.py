@@ -14,6 +14,8 @@ from PIL import Image
 
 from bench.cli_run import counts, seconds, share
 from bench.record import BenchError, append, read
+from bench.rows import can_run
+from bench.verdict import verdict
 from export.artifact import GOLDEN, list_files, load, read_manifest, write_manifest
 from tests.tiny import tiny_coreml, tiny_onnx
 
@@ -38,6 +40,13 @@ def records(where):
     return list(read(where / "results" / "records.jsonl"))
 
 
+def assert_measured(where, code):
+    """Nothing failed; a machine with other work may make a record noisy, and the code says so."""
+    found = [r for r in records(where) if can_run(r)]
+    assert [r.failure for r in found if r.failure] == []
+    assert code == (0 if {verdict(r).word for r in found} == {"valid"} else 3)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Two artifacts, made once."""
@@ -55,7 +64,7 @@ def here(made, tmp_path):
 
 def test_everything_is_measured_on_this_cpu_with_one_thread_and_recorded(here):
     code, out, err = bench_run(here, *QUICK)
-    assert code == 0
+    assert_measured(here, code)
     found = records(here)
     assert sorted(r.manifest.network.name for r in found) == ["other", "tiny"]
     for record in found:
@@ -74,7 +83,7 @@ def test_everything_is_measured_on_this_cpu_with_one_thread_and_recorded(here):
 
 def test_cold_starts_are_a_table_of_their_own(here):
     code, out, _ = bench_run(here, "--artifact", "tiny", *QUICK, "--cold", "2")
-    assert code == 0
+    assert_measured(here, code)
     assert "Cold start (warm file cache)" in out
     (record,) = records(here)
     assert len(record.cold) == 2
@@ -84,7 +93,7 @@ def test_cold_starts_are_a_table_of_their_own(here):
 
 def test_a_sustained_run_is_a_table_of_its_own(here):
     code, out, _ = bench_run(here, "--artifact", "tiny", *QUICK, "--sustained", "2s")
-    assert code == 0
+    assert_measured(here, code)
     (record,) = records(here)
     assert record.sustained.seconds >= 2
     assert "Sustained" in out
@@ -93,7 +102,7 @@ def test_a_sustained_run_is_a_table_of_its_own(here):
 
 def test_json_is_all_there_is_on_stdout(here):
     code, out, _ = bench_run(here, "--json", "--artifact", "tiny", *QUICK)
-    assert code == 0
+    assert_measured(here, code)
     (row,) = json.loads(out)
     assert row["model"] == "tiny"
     assert row["verdict"] == "valid"
@@ -105,7 +114,7 @@ def test_threads_and_batch_multiply(here):
     code, out, _ = bench_run(
         here, "--artifact", "tiny", "--threads", "1,2", "--batch", "1,4", *QUICK
     )
-    assert code == 0
+    assert_measured(here, code)
     settings = {(r.settings.threads, r.settings.batch) for r in records(here)}
     assert settings == {(1, 1), (1, 4), (2, 1), (2, 4)}
     assert "onnx fp32, 2 threads, batch 4" in out
@@ -114,7 +123,7 @@ def test_threads_and_batch_multiply(here):
 def test_a_batch_that_a_file_is_not_made_for_is_unmeasured_and_no_fault(here):
     tiny_onnx(here / "artifacts", name="fixed", dynamic_batch=False)
     code, out, _ = bench_run(here, "--batch", "4", *QUICK)
-    assert code == 0
+    assert_measured(here, code)
     assert "fixed/onnx-fp32: unmeasured: load: unsupported" in out
 
 
@@ -129,7 +138,7 @@ def test_a_wrong_answer_exits_1_and_has_no_times(here):
 def test_a_core_ml_file_is_proved_and_never_timed(here):
     tiny_coreml(here / "artifacts")
     code, out, _ = bench_run(here, *QUICK)
-    assert code == 0
+    assert_measured(here, code)
     assert "tiny/coreml-fp32: unmeasured: measure: unsupported: proved (emulated), never" in out
     [record] = [r for r in records(here) if r.manifest.format == "coreml"]
     assert (record.proof.verified, record.proof.emulated) == (True, True)
@@ -147,7 +156,7 @@ def test_a_core_ml_file_that_is_wrong_exits_1(here):
 def test_resume_measures_only_what_is_missing_and_says_so(here):
     bench_run(here, "--artifact", "tiny", *QUICK)
     code, out, err = bench_run(here, "--resume", *QUICK)
-    assert code == 0
+    assert_measured(here, code)
     assert "1 already recorded in results/records.jsonl, 1 to measure" in err
     assert out.count("valid") == 2
     assert len(records(here)) == 2
@@ -193,7 +202,7 @@ def test_accuracy_is_measured_where_the_data_fits(here):
             pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
     code, out, _ = bench_run(here, "--data", "data", "--images", "20", *QUICK)
-    assert code == 0
+    assert_measured(here, code)
     assert "top-1: on 20 test images of data" in out
     first, second = (record.accuracy for record in records(here))
     assert first == second
@@ -287,7 +296,7 @@ def test_records_go_on_after_a_torn_line(here):
     path = here / "results" / "records.jsonl"
     with path.open("ab") as stream:
         stream.write(b'{"schema": 1, "run"')
-    assert bench_run(here, "--resume", *QUICK)[0] == 0
+    assert_measured(here, bench_run(here, "--resume", *QUICK)[0])
     assert len(records(here)) == 2
     append(path, records(here)[0])
     assert len(records(here)) == 3
