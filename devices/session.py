@@ -22,15 +22,24 @@ class WorkerSession:
         Raises:
             WorkerError: it could not be loaded.
         """
-        self._child, self._timeout_s = child, job.timeout_s
-        self.alarms: tuple[Alarm, ...] = ()
+        self._child = child
         try:
-            settings = {"runtime": job.runtime, "threads": job.threads, "batch": job.batch}
-            answer = self._ask("load", artifact=artifact, **settings)
-            self.ready = _typed("load", Ready, answer)
+            self.load(job, artifact)
         except BaseException:
             child.close(kill=True)
             raise
+
+    def load(self, job: Job, artifact: str) -> None:
+        """Load another artifact in the same worker, which will prove it, but not time it.
+
+        Raises:
+            WorkerError: it could not be loaded; then nothing is.
+        """
+        self._timeout_s = job.timeout_s
+        self.alarms: tuple[Alarm, ...] = ()
+        settings = {"runtime": job.runtime, "threads": job.threads, "batch": job.batch}
+        answer = self._ask("load", artifact=artifact, **settings)
+        self.ready = _typed("load", Ready, answer)
 
     @property
     def pid(self) -> int:
