@@ -205,7 +205,15 @@ def _computation(job: ConvertJob, variant: VariantJob) -> Computation | None:
     return arithmetic.computation(variant.directory / MODEL_FILES[job.format], job.format)
 
 
+def _start(format: str) -> None:
+    """Import a format's converter, without what it has no use for."""
+    sys.modules.update(dict.fromkeys(UNUSED.get(format, ())))  # type: ignore[arg-type]
+    importlib.import_module(CONVERTERS[format])
+
+
 if __name__ == "__main__":
+    for _format in sys.argv[1:]:  # what is known before the job
+        _start(_format)
     for _job, _send in steps(ConvertJob):
-        sys.modules.update(dict.fromkeys(UNUSED.get(_job.format, ())))  # type: ignore[arg-type]
+        _start(_job.format)
         perform(_job, _send)

@@ -163,6 +163,8 @@ def export_all(
             except BaseException:
                 run.children.stop()
                 raise
+            finally:
+                run.children.close()
 
 
 @dataclass
