@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -44,8 +44,8 @@ class Step:
 
     def give(self, job: Path) -> None:
         """Tell where the job is; a step that has ended shows in what it does not answer."""
-        with suppress(OSError), self._stdin:
-            self._stdin.write(f"{job}\n".encode())
+        with suppress(BrokenPipeError):
+            os.write(self._stdin.fileno(), f"{job}\n".encode())
 
     def discard(self) -> None:
         """Let the step end without a job."""
@@ -54,7 +54,7 @@ class Step:
 
     def events(self) -> Iterator[Event]:
         """Give the step's events as they come, until it has ended and its `status` is known."""
-        with self._stdout:
+        with self._stdin, self._stdout:
             for line in self._stdout:
                 event = msgspec.json.decode(line, type=Event)
                 if event.event == "exit":
@@ -78,14 +78,14 @@ class Children:
         self.stopped = threading.Event()
 
     def start(
-        self, arguments: list[str], log: Path, stdin: int = subprocess.DEVNULL, **more: Any
+        self, arguments: list[str], log: Path, stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
         """Start a command in a process group of its own; its stderr goes to the end of `log`."""
         with self._lock:
-            return self._start(arguments, log, stdin, **more)
+            return self._start(arguments, log, stdin)
 
     def _start(
-        self, arguments: list[str], log: Path, stdin: int, **more: Any
+        self, arguments: list[str], log: Path, stdin: int, passed: Sequence[int] = ()
     ) -> subprocess.Popen[bytes]:
         if self.stopped.is_set():
             raise KeyboardInterrupt
@@ -93,11 +93,11 @@ class Children:
             process = subprocess.Popen(
                 arguments,
                 stdin=stdin,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.DEVNULL if passed else subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
                 env=_environment(),
-                **more,
+                pass_fds=passed,
             )
         self._running.add(process)
         return process
@@ -124,24 +124,30 @@ class Children:
     def _fork(self, module: str, log: Path, arguments: Sequence[str]) -> Step:
         job, give = os.pipe()
         events, send = os.pipe()
+        # A step whose end nobody could tell was killed together with who would have told it.
+        step = Step(os.fdopen(give, "wb"), os.fdopen(events, "rb"), lambda: -signal.SIGKILL)
         message = json.dumps([module, *arguments]).encode()
         with os.fdopen(job), os.fdopen(send), log.open("ab") as stderr:
             try:
-                with self._lock:
-                    server = self._server or self._serve(log)
-                    socket.send_fds(server, [message], [job, send, stderr.fileno()])
-            except OSError:
-                raise ChildError(last_word(-signal.SIGKILL, log)) from None
-        # A step whose end nobody could tell was killed together with who would have told it.
-        return Step(os.fdopen(give, "wb"), os.fdopen(events, "rb"), lambda: -signal.SIGKILL)
+                socket.send_fds(self._serving(log), [message], [job, send, stderr.fileno()])
+            except BaseException as error:
+                step.discard()
+                if isinstance(error, OSError):
+                    raise ChildError(last_word(-signal.SIGKILL, log)) from None
+                raise
+        return step
 
-    def _serve(self, log: Path) -> socket.socket:
-        """Start what forks; the log is that of the first step."""
-        self._server, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            command = [*_module("export.forking"), str(theirs.fileno())]
-            self._start(command, log, subprocess.DEVNULL, pass_fds=[theirs.fileno()])
-        return self._server
+    def _serving(self, log: Path) -> socket.socket:
+        """Return the way to what forks, started with the log of the first step."""
+        with self._lock:
+            if self.stopped.is_set():
+                raise KeyboardInterrupt
+            if self._server is None:
+                self._server, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                with theirs:
+                    command = [*_module("export.forking"), str(theirs.fileno())]
+                    self._start(command, log, subprocess.DEVNULL, [theirs.fileno()])
+            return self._server
 
     def finish(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for a process to end; return its exit status."""
