@@ -152,7 +152,11 @@ class LocalDevice:
         Raises:
             WorkerError: it could not be started or could not load the artifact.
         """
-        return WorkerSession(self._start(), job, str(job.artifact.resolve()))
+        return WorkerSession(self._start(), job, self.path(job))
+
+    def path(self, job: Job) -> str:
+        """Return where a worker finds the artifact."""
+        return str(job.artifact.resolve())
 
     def _start(self) -> Child:
         try:

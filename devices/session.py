@@ -24,17 +24,26 @@ class WorkerSession:
             WorkerError: it could not be loaded.
         """
         self._child, self._timeout_s = child, job.timeout_s
-        self.alarms: tuple[Alarm, ...] = ()
-        self.usage: Usage | None = None
         try:
             self._ask("start")
-            start_ns = time.perf_counter_ns() - child.started_ns
-            settings = {"runtime": job.runtime, "threads": job.threads, "batch": job.batch}
-            answer = self._ask("load", artifact=artifact, **settings)
-            self.ready = _typed("load", Ready, {"start_ns": start_ns, **answer})
+            self._start_ns = time.perf_counter_ns() - child.started_ns
+            self.load(job, artifact)
         except BaseException:
             child.close(kill=True)
             raise
+
+    def load(self, job: Job, artifact: str) -> None:
+        """Load another artifact in the same worker, which will prove it, but not time it.
+
+        Raises:
+            WorkerError: it could not be loaded; then nothing is.
+        """
+        self._timeout_s = job.timeout_s
+        self.alarms: tuple[Alarm, ...] = ()
+        self.usage: Usage | None = None
+        settings = {"runtime": job.runtime, "threads": job.threads, "batch": job.batch}
+        answer = self._ask("load", artifact=artifact, **settings)
+        self.ready = _typed("load", Ready, {"start_ns": self._start_ns, **answer})
 
     @property
     def pid(self) -> int:

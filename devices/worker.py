@@ -1,4 +1,4 @@
-"""The worker: runs ON the device, one process per artifact; this file is all that is sent there.
+"""The worker: runs ON the device, a process an artifact; this file is all that is sent there.
 
 Needs Python 3.9, numpy and one runtime. JSON lines on standard input and output; a runtime's own
 chatter goes to standard error, whatever descriptor it writes to.
@@ -20,8 +20,10 @@ chatter goes to standard error, whatever descriptor it writes to.
 Verify runs the first n golden inputs, or all. ARRAY is {"dtype", "shape", "data"}, base64.
 Alarms are what a reference saw go wrong in the numbers
 ({"row", "kind", "operator", "share"}, see `devices.mil`); "reference" in the answer to `load` says
-that it is one, and that `measure` is refused. Inputs and outputs are float32 in the artifact's own
-layout: the worker quantizes and dequantizes by the manifest's scale and zero point.
+that it is one, and that `measure` is refused. A process may `load` another artifact and prove it,
+but `measure` and `memory` are refused to it: both depend on what ran before. Inputs and outputs are
+float32 in the artifact's own layout: the worker quantizes and dequantizes by the manifest's scale
+and zero point.
 
 What is timed. `load_ns`: from the model file's path to a runtime ready to be invoked; importing the
 runtime is outside (a TFLite file put to another batch is also invoked once, inside). A sample: one
@@ -402,7 +404,7 @@ def decode(stored: Any, tensor: dict[str, Any]) -> Any:
 
 
 class Worker:
-    """One artifact in one runtime; `answer` is the whole protocol."""
+    """One artifact at a time in one runtime; `answer` is the whole protocol."""
 
     def __init__(self) -> None:
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
@@ -417,6 +419,7 @@ class Worker:
             "close": lambda: {"event": "closed"},
         }
         self.runtime: Any = None
+        self.loads = 0
         self.peaks: dict[str, int | None] = {}
         self.pages: dict[str, dict[str, int]] = {}
 
@@ -429,6 +432,9 @@ class Worker:
                 raise JobError("unsupported", f"no op '{op}'; there is {', '.join(self.ops)}")
             if self.runtime is None and op not in ("start", "probe", "load", "sensors", "close"):
                 raise JobError("error", "nothing is loaded; send op 'load' first")
+            if self.loads > 1 and op in ("measure", "memory"):
+                detail = f"'{op}' needs a process of its own; this one has loaded another file"
+                raise JobError("unsupported", detail)
             return self.ops[op](**arguments)
         except JobError as error:
             cause, detail = error.cause, error.detail
@@ -444,6 +450,8 @@ class Worker:
     def _load(
         self, artifact: str, runtime: str, threads: int | None = None, batch: int = 1
     ) -> dict[str, Any]:
+        self.runtime = None  # what was loaded before must not answer for this
+        self.loads += 1
         directory = Path(artifact)
         manifest = read_manifest(directory)
         self.contract, self.batch = manifest["contract"], batch

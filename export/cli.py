@@ -3,6 +3,7 @@
 import difflib
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,14 +201,16 @@ def command(context: click.Context, /, **options: Any) -> None:
         return _refuse_options(context)
     if not options["models"]:
         raise click.MissingParameter(param_hint="'--model'", param_type="option")
+    from devices.local import LocalDevice
+    from devices.workers import Workers
     from export import pipeline
     from export.cli_prove import prove
 
     request = _request(options)
     keys = [f"{s.name}/{v.name}" for s in request.sources for v in request.variants]
     try:
-        with _progress(keys) as report:
-            outcomes = pipeline.export_all(request, prove, report)
+        with _progress(keys) as report, Workers(LocalDevice()) as workers:
+            outcomes = pipeline.export_all(request, partial(prove, workers=workers), report)
             outcomes = _budgeted(request, options, outcomes, report)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what was finished is in {request.out}", err=True)

@@ -6,6 +6,7 @@ import msgspec
 
 from devices.device import Job, WorkerError
 from devices.local import LocalDevice
+from devices.workers import Workers
 from export import verify
 from export.artifact import Manifest, OtherProof, Proof
 from export.pipeline import Outputs
@@ -15,43 +16,55 @@ SLOW = {"onnx-reference"}
 SLOW_MACS = 250_000_000
 
 
-def prove(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
+def prove(
+    directory: Path, manifest: Manifest, workers: Workers | None = None
+) -> tuple[Proof, Outputs | None]:
     """Run an artifact on its golden inputs in workers on this machine, and judge the outputs.
 
-    The first runtime decides; the others show where else the file runs (`Proof.also`).
+    The first runtime decides; the others show where else the file runs (`Proof.also`). `workers`
+    are those to use; None for some of its own.
     """
-    proof, outputs = prove_once(directory, manifest)
-    return msgspec.structs.replace(proof, also=prove_elsewhere(directory, manifest)), outputs
+    if workers is None:
+        with Workers(LocalDevice()) as own:
+            return prove(directory, manifest, own)
+    proof, outputs = _decide(workers, directory, manifest)
+    also = _elsewhere(workers, directory, manifest)
+    return msgspec.structs.replace(proof, also=also), outputs
 
 
 def prove_elsewhere(directory: Path, manifest: Manifest) -> tuple[OtherProof, ...]:
     """Run an artifact in the runtimes beside the one that decides."""
-    device = LocalDevice()
-    others = [*device.runtimes(manifest.format), *device.references(manifest.format)][1:]
-    return tuple(_other(device, name, directory, manifest) for name in others)
+    with Workers(LocalDevice()) as workers:
+        return _elsewhere(workers, directory, manifest)
 
 
 def prove_once(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
     """Run an artifact in the one runtime that decides, as `prove` does."""
-    device = LocalDevice()
-    runtimes = device.runtimes(manifest.format)
+    with Workers(LocalDevice()) as workers:
+        return _decide(workers, directory, manifest)
+
+
+def _decide(workers: Workers, directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
+    runtimes = workers.device.runtimes(manifest.format)
     if not runtimes:
         return Proof(verified=None, reason=_unproved(manifest.format)), None
-    return run(device, runtimes[0], directory, manifest)
+    return run(workers, runtimes[0], directory, manifest)
+
+
+def _elsewhere(workers: Workers, directory: Path, manifest: Manifest) -> tuple[OtherProof, ...]:
+    device = workers.device
+    others = [*device.runtimes(manifest.format), *device.references(manifest.format)][1:]
+    return tuple(_other(workers, name, directory, manifest) for name in others)
 
 
 def run(
-    device: LocalDevice, runtime: str, directory: Path, manifest: Manifest, rows: int | None = None
+    workers: Workers, runtime: str, directory: Path, manifest: Manifest, rows: int | None = None
 ) -> tuple[Proof, Outputs | None]:
     """Prove an artifact with one runtime of a device, by its first `rows` golden inputs or all."""
     batch = manifest.contract.inputs[0].shape[0]
+    job = Job(artifact=directory, runtime=runtime, threads=1, batch=batch)
     try:
-        session = device.open(Job(artifact=directory, runtime=runtime, threads=1, batch=batch))
-        try:
-            outputs = session.verify(rows)
-            ready, alarms = session.ready, session.alarms
-        finally:
-            session.close()
+        outputs, ready, alarms = workers.verify(job, manifest.format, rows)
     except WorkerError as error:
         refuted = None if error.cause == "unsupported" else False
         reason = f"{runtime} could not run it: {error.detail}"
@@ -67,7 +80,7 @@ def run(
     ), outputs
 
 
-def _other(device: LocalDevice, runtime: str, directory: Path, manifest: Manifest) -> OtherProof:
+def _other(workers: Workers, runtime: str, directory: Path, manifest: Manifest) -> OtherProof:
     """Prove with a further runtime; one in numpy gets as many inputs as it runs in seconds."""
     rows = len(manifest.golden)
     if runtime in SLOW:
@@ -75,7 +88,7 @@ def _other(device: LocalDevice, runtime: str, directory: Path, manifest: Manifes
         if manifest.network.macs > 4 * SLOW_MACS:
             reason = f"not run: it would take minutes for {manifest.network.macs / 1e9:.1f} G MACs"
             return OtherProof(runtime=runtime, verified=None, reason=reason)
-    proof, _ = run(device, runtime, directory, manifest, rows)
+    proof, _ = run(workers, runtime, directory, manifest, rows)
     return OtherProof(
         runtime=runtime,
         runtime_version=proof.runtime_version,

@@ -35,6 +35,8 @@ ROUNDINGS = 3
 # A converter may fold these into the layer before them.
 FOLDED = {"add", "batch_norm", "div", "mul", "sub"}
 ENORMOUS = 1e9
+# Numbers compared at a time: a processor's cache holds the intermediate results of so many.
+BLOCK = 50_000
 ROWS = 8
 BIASED = {"conv", "depthwise conv", "linear"}
 
@@ -189,7 +191,7 @@ def _is_rounded(own: Layer, other: Layer, weights: str) -> bool:
     if not _alike(own, other):
         return False
     weight = own.weight.reshape(other.weight.shape)
-    return _ratio(weight, other.weight, _allowed(weight, weights)) <= 1
+    return _ratio(weight, other.weight, weights) <= 1
 
 
 def _rows(inputs: Array) -> list[int]:
@@ -222,29 +224,37 @@ def _alike(own: Layer, other: Layer) -> bool:
 def _ratios(own: Layer, other: Layer, weights: str) -> Iterator[tuple[float, str]]:
     """Yield the largest error of the weight and of the bias, as multiples of what is allowed."""
     weight = own.weight.reshape(other.weight.shape)
-    yield _ratio(weight, other.weight, _allowed(weight, weights)), f"{own.name}.weight"
+    yield _ratio(weight, other.weight, weights), f"{own.name}.weight"
     if own.bias.shape != other.bias.shape:
         yield float("inf"), f"{own.name}.bias"
         return
     dtype = "float32" if weights == "float32" else "float16"
-    yield _ratio(own.bias, other.bias, _allowed(own.bias, dtype)), f"{own.name}.bias"
+    yield _ratio(own.bias, other.bias, dtype), f"{own.name}.bias"
 
 
-def _ratio(right: Array, found: Array, allowed: Array) -> float:
-    ratio = np.abs(found.astype(np.float64) - right) / allowed
+def _ratio(right: Array, found: Array, dtype: str) -> float:
+    """Return the largest error of numbers stored as `dtype`, as a multiple of what is allowed."""
+    largest = float(np.abs(right).max(initial=0.0))
+    step = max(1, BLOCK * len(right) // max(1, right.size))
+    blocks = [slice(start, start + step) for start in range(0, len(right), step)]
+    return max((_worst(right[b], found[b], dtype, largest) for b in blocks), default=0.0)
+
+
+def _worst(right: Array, found: Array, dtype: str, largest: float) -> float:
+    """Return what `_ratio` does for some channels of numbers that are `largest` at most."""
+    ratio = np.abs(found.astype(np.float64) - right) / _allowed(right, dtype, largest)
     return float(np.nan_to_num(ratio, nan=np.inf).max(initial=0.0))
 
 
-def _allowed(right: Array, dtype: str) -> Array:
+def _allowed(right: Array, dtype: str, largest: float) -> Array:
     """Return by how much each number may be off when it is stored as `dtype`."""
     size = np.abs(right.astype(np.float64))
     channels = size.reshape(len(size), -1).max(axis=1, initial=0.0)
-    largest = channels.reshape(-1, *[1] * (size.ndim - 1))
-    folding: Array = FLOAT32 * (size + channels.max(initial=0.0)) + np.finfo(np.float32).tiny
+    folding: Array = FLOAT32 * (size + largest) + np.finfo(np.float32).tiny
     if dtype == "float32":
         return folding
     rounding: Array = folding + FLOAT16 * size + SUBNORMAL
     if bits := re.fullmatch(r"u?int(\d+)", dtype):
-        step = largest / (2 ** (int(bits[1]) - 1) - 1)
+        step = channels.reshape(-1, *[1] * (size.ndim - 1)) / (2 ** (int(bits[1]) - 1) - 1)
         rounding = 0.5 * step + ROUNDINGS * rounding
     return rounding

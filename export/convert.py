@@ -5,9 +5,10 @@ golden data in the file's own layout, and an event with its contract and recipe.
 """
 
 import importlib
+import io
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -106,16 +107,29 @@ def golden_data(job: ConvertJob) -> dict[str, Array]:
         return dict(arrays)
 
 
-def write_golden(
-    golden: Mapping[str, Array], info: ProgramInfo, variant: Interface, target: Path
-) -> None:
-    """Write the golden data under the file's own names and in its own layout."""
-    pairs = [("in", p.name, t) for p, t in zip(info.inputs, variant.inputs, strict=True)]
-    pairs += [("out", p.name, t) for p, t in zip(info.outputs, variant.outputs, strict=True)]
-    found: dict[str, Any] = {
-        f"{side}.{t.name}": _relaid(golden[f"{side}.{name}"], t) for side, name, t in pairs
-    }
-    np.savez_compressed(target / GOLDEN, **found)
+class Golden:
+    """Golden data for a format's files, compressed once for all that name and lay it out alike."""
+
+    def __init__(self, job: ConvertJob, info: ProgramInfo) -> None:
+        """Take the program; read nothing yet."""
+        self.info, self._job = info, job
+        self._packed: dict[tuple[Any, ...], bytes] = {}
+
+    def write(self, made: Variant, target: Path) -> None:
+        """Write the golden data under a file's own names and in its own layout."""
+        inputs = zip(self.info.inputs, made.interface.inputs, strict=True)
+        outputs = zip(self.info.outputs, made.interface.outputs, strict=True)
+        pairs = [("in", p.name, t) for p, t in inputs] + [("out", p.name, t) for p, t in outputs]
+        alike = (made.wrapped is None, *((side, t.name, t.layout) for side, _, t in pairs))
+        if alike not in self._packed:
+            golden = made.wrapped.golden if made.wrapped else golden_data(self._job)
+            found: dict[str, Any] = {
+                f"{side}.{t.name}": _relaid(golden[f"{side}.{name}"], t) for side, name, t in pairs
+            }
+            packed = io.BytesIO()
+            np.savez_compressed(packed, **found)
+            self._packed[alike] = packed.getvalue()
+        (target / GOLDEN).write_bytes(self._packed[alike])
 
 
 def _relaid(array: Array, tensor: Tensor) -> Array:
@@ -129,12 +143,13 @@ def perform(job: ConvertJob, send: Callable[[Event], None]) -> None:
     info = msgspec.json.decode((job.directory / PROGRAM_INFO).read_bytes(), type=ProgramInfo)
     module = importlib.import_module(CONVERTERS[job.format])
     converter: Converter = module.Converter(job, info)
+    golden = Golden(job, info)
     tools = {name: version(name) for name in ("torch", *converter.TOOLS)}
     for variant in job.variants:
         name = variant.directory.name
         send(Event(event="stage", variant=name, stage="converting"))
         try:
-            made, contract = _write(job, info, converter, variant, tools)
+            made, contract = _write(job, converter, golden, variant, tools)
             counted = _computation(job, variant)
             constants = _compared(job, variant, made.quantization.weights)
         except OSError as error:
@@ -172,17 +187,16 @@ def _compared(job: ConvertJob, variant: VariantJob, weights: str) -> Constants |
 
 def _write(
     job: ConvertJob,
-    info: ProgramInfo,
     converter: Converter,
+    golden: Golden,
     variant: VariantJob,
     tools: dict[str, str],
 ) -> tuple[Variant, Contract]:
     variant.directory.mkdir(parents=True)
     target = variant.directory / MODEL_FILES[job.format]
     made = converter.write(PRECISIONS[variant.precision], variant.io, target)
-    golden = made.wrapped.golden if made.wrapped else golden_data(job)
-    write_golden(golden, info, made.interface, variant.directory)
-    info = made.wrapped.info if made.wrapped else info
+    golden.write(made, variant.directory)
+    info = made.wrapped.info if made.wrapped else golden.info
     contract = Contract(
         inputs=made.interface.inputs,
         outputs=made.interface.outputs,
@@ -205,7 +219,15 @@ def _computation(job: ConvertJob, variant: VariantJob) -> Computation | None:
     return arithmetic.computation(variant.directory / MODEL_FILES[job.format], job.format)
 
 
+def _start(format: str) -> None:
+    """Import a format's converter, without what it has no use for."""
+    sys.modules.update(dict.fromkeys(UNUSED.get(format, ())))  # type: ignore[arg-type]
+    importlib.import_module(CONVERTERS[format])
+
+
 if __name__ == "__main__":
+    for _format in sys.argv[1:]:  # what is known before the job
+        _start(_format)
     for _job, _send in steps(ConvertJob):
-        sys.modules.update(dict.fromkeys(UNUSED.get(_job.format, ())))  # type: ignore[arg-type]
+        _start(_job.format)
         perform(_job, _send)

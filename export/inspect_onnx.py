@@ -11,6 +11,7 @@ from export.artifact import Contract, Tensor
 from export.embed import KEY
 from export.inspection import Graph, Operator, Value, tensor_bytes
 from export.interface import bare, layout
+from export.onnx_graph import without_weights
 
 # Types that numpy does not know, or that are packed: bits of a value.
 BITS = {"int4": 4, "uint4": 4, "int2": 2, "uint2": 2, "float4e2m1": 4, "bfloat16": 16}
@@ -27,8 +28,10 @@ def read(path: Path) -> Graph:
     if not model.graph.node:
         raise ValueError("it holds no operators")
     _sort(model.graph)
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    values = {v.name: _value(v) for v in (*graph.value_info, *graph.input, *graph.output)}
+    graph = model.graph
+    inferred = onnx.shape_inference.infer_shapes(without_weights(model)).graph
+    known = (*inferred.value_info, *inferred.input, *inferred.output)
+    values = {v.name: _value(v) for v in known}
     values |= {t.name: Value(tuple(t.dims), _dtype(t.data_type)) for t in graph.initializer}
     constants = {t.name: {_dtype(t.data_type): _bytes(values[t.name])} for t in graph.initializer}
     return Graph(

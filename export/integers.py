@@ -59,9 +59,9 @@ def channels(
 def _pair_sums(flat: Array) -> Array:
     """Return each row's largest sum of equal signs of inputs 2i and 2i + 1, as a magnitude."""
     even = flat if flat.shape[1] % 2 == 0 else np.pad(flat, ((0, 0), (0, 1)))
-    pairs = even.reshape(len(even), -1, 2)
-    above = np.maximum(pairs, 0).sum(-1).max(axis=1)
-    below = np.maximum(-pairs, 0).sum(-1).max(axis=1)
+    first, second = even[:, ::2], even[:, 1::2]
+    above = (np.maximum(first, 0) + np.maximum(second, 0)).max(axis=1)
+    below = (np.maximum(-first, 0) + np.maximum(-second, 0)).max(axis=1)
     sums: Array = np.maximum(above, below)
     return sums
 

@@ -183,21 +183,23 @@ def _ranks(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    graph = onnx.shape_inference.infer_shapes(_without_weights(model)).graph
+    graph = onnx.shape_inference.infer_shapes(without_weights(model)).graph
     return [*graph.input, *graph.value_info, *graph.output]
 
 
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy in which large initializers are inputs: for questions of shape."""
     graph = model.graph
     light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    light.functions.extend(model.functions)
     light.graph.node.extend(graph.node)
     light.graph.output.extend(graph.output)
     light.graph.input.extend(graph.input)
+    declared = {value.name for value in graph.input}
     for tensor in graph.initializer:
         if np.prod(tensor.dims) <= 64:
             light.graph.initializer.append(tensor)
-        else:
+        elif tensor.name not in declared:
             value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
             light.graph.input.append(value)
     return light

@@ -6,11 +6,10 @@ happens to the rest.
 
 import os
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ import psutil
 
 from export import artifact, child, verify
 from export.artifact import ArtifactError, Manifest, Proof
+from export.budget import Budget
 from export.capturing import capture_file
 from export.child import Children
 from export.jobs import (
@@ -45,6 +45,7 @@ Outputs = dict[str, np.ndarray[Any, Any]]
 Prover = Callable[[Path, Manifest], tuple[Proof, Outputs | None]]
 # Runs one of our modules on a job file, as `child.run` does: its log, and what hears its events.
 Runner = Callable[[Children, str, Path, Path, Callable[[Event], None]], None]
+CONVERT, LOG = "export.convert", "convert.log"
 # Resident memory of a converter: its libraries, and several copies of the weights.
 CONVERTER_BYTES = 1_500_000_000
 WEIGHT_COPIES = 8
@@ -106,39 +107,15 @@ class _Run:
     children: Children = field(default_factory=Children)
 
     def __post_init__(self) -> None:
-        slots = self.request.jobs or os.cpu_count() or 1
+        # One more than there are cores: a step waits for its proofs at times.
+        slots = self.request.jobs or (os.cpu_count() or 1) + 1
         self.budget = Budget(slots, psutil.virtual_memory().available)
+        # Converters may import their libraries beside the first program step, not in its place.
+        self.ahead = slots - 1 if self.runner is child.run else 0
 
     def step(self, module: str, job: Path, log: Path, listen: Callable[[Event], None]) -> None:
         """Run a step to its end; see `child.run`."""
         self.runner(self.children, module, job, log, listen)
-
-
-class Budget:
-    """Lets processes start while a slot is free and their estimated memory fits, or none runs."""
-
-    def __init__(self, slots: int, available: int) -> None:
-        self._slots, self._available = slots, available
-        self._running = 0
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def take(self, need: int) -> Iterator[None]:
-        """Wait for a slot and `need` bytes; give them back afterwards."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._fits(need))
-            self._running += 1
-            self._available -= need
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._running -= 1
-                self._available += need
-                self._changed.notify_all()
-
-    def _fits(self, need: int) -> bool:
-        return not self._running or (self._running < self._slots and need <= self._available)
 
 
 def export_all(
@@ -163,6 +140,8 @@ def export_all(
             except BaseException:
                 run.children.stop()
                 raise
+            finally:
+                run.children.close()
 
 
 @dataclass
@@ -209,9 +188,11 @@ def _keep_log(evidence: Path, log: Path) -> None:
 def _network(run: _Run, source: Source, pool: ThreadPoolExecutor) -> list[Outcome]:
     directory = run.scratch / source.name
     step = _Step(run, source.name, directory / "program.log")
+    grouped = _by_format(run.request.variants)
     try:
         directory.mkdir()
         step.log.touch()
+        _prepare(run, source, directory, list(grouped))
         info = _program(run, source, directory, step.log)
         kept = choose(run.request.quantizing.keep_float, info.layers)
         quantizing = msgspec.structs.replace(run.request.quantizing, keep_float=kept)
@@ -219,9 +200,6 @@ def _network(run: _Run, source: Source, pool: ThreadPoolExecutor) -> list[Outcom
         return [step.failed("*", str(error), error.exit_code)]
     except OSError as error:
         return [step.failed("*", f"cannot write to {run.request.out}: {error.strerror}", 2)]
-    grouped: dict[str, list[Variant]] = {}
-    for variant in run.request.variants:
-        grouped.setdefault(variant.format, []).append(variant)
     tasks: list[Future[list[Outcome]]] = [
         pool.submit(_format, run, source.name, info, variants, quantizing)
         for variants in grouped.values()
@@ -229,6 +207,25 @@ def _network(run: _Run, source: Source, pool: ThreadPoolExecutor) -> list[Outcom
     outcomes = [outcome for task in tasks for outcome in task.result()]
     shutil.rmtree(directory, ignore_errors=True)
     return outcomes
+
+
+def _by_format(variants: Iterable[Variant]) -> dict[str, list[Variant]]:
+    grouped: dict[str, list[Variant]] = {}
+    for variant in variants:
+        grouped.setdefault(variant.format, []).append(variant)
+    return grouped
+
+
+def _prepare(run: _Run, source: Source, directory: Path, formats: list[str]) -> None:
+    """Make the formats' directories. Start the converters of the first network, which import their
+    libraries while its program step has the processor to itself: the last first, as ONNX's needs
+    least.
+    """
+    for name in formats:
+        (directory / name).mkdir()
+    if source is run.request.sources[0]:
+        for name in formats[::-1][: run.ahead]:
+            run.children.prepare(CONVERT, directory / name / LOG, name)
 
 
 def _program(run: _Run, source: Source, directory: Path, log: Path) -> ProgramInfo:
@@ -279,8 +276,7 @@ def _format(
     """Convert to one format at all precisions, proving and publishing each file as it comes."""
     directory = run.scratch / network
     scratch = directory / variants[0].format
-    scratch.mkdir()
-    step = _Step(run, network, scratch / "convert.log")
+    step = _Step(run, network, scratch / LOG)
     pending = {variant.name: variant for variant in variants}
     outcomes: list[Outcome] = []
 
@@ -296,7 +292,7 @@ def _format(
         try:
             job = _convert_job(directory, scratch, variants, quantizing, run.request.coreml)
             written = _write_job(scratch / "job.json", job)
-            run.step("export.convert", written, step.log, listen)
+            run.step(CONVERT, written, step.log, listen)
         except ArtifactError as error:
             outcomes += step.lost(pending.values(), error)
     return outcomes

@@ -82,10 +82,11 @@ def _same(weights: Array, parameter: Array) -> bool:
 
 
 def _parallel(weights: Array, parameter: Array) -> bool:
-    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (weights, parameter))
-    products = np.abs((a * b).sum(1))
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return bool((products >= PARALLEL * norms).all())
+    a, b = (x.reshape(len(x), -1) for x in (weights, parameter))
+    products, *squares = (
+        np.einsum("ij,ij->i", x, y, dtype=np.float64) for x, y in ((a, b), (a, a), (b, b))
+    )
+    return bool((np.abs(products) >= PARALLEL * np.sqrt(squares[0] * squares[1])).all())
 
 
 def rename(model: Any, found: Mapping[int, WeightedLayer]) -> dict[str, tuple[str, ...]]:

@@ -15,14 +15,17 @@ from ai_edge_litert import schema_py_generated as schema
 IDENTIFIER = b"TFL3"
 # What the schema asks for, so that a runtime can compute on mapped weights.
 WEIGHT_ALIGNMENT = 16
+# More than the graph of most files takes.
+BESIDE_WEIGHTS = 1 << 20
 Array = npt.NDArray[Any]
 
 
 class _Builder(flatbuffers.Builder):  # type: ignore[misc]
     """Writes equal vectors and equal strings once; bytes, which are weights, aligned."""
 
-    def __init__(self) -> None:
-        super().__init__(1 << 20)
+    def __init__(self, expected: int) -> None:
+        """Make room for as many bytes; for more, all that is written is copied to double it."""
+        super().__init__(expected)
         self._vectors: dict[tuple[str, bytes], int] = {}
         self._strings: dict[bytes, int] = {}
 
@@ -37,7 +40,7 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]
     def _weights(self, data: Array) -> int:
         self.StartVector(1, data.size, WEIGHT_ALIGNMENT)
         self.head -= data.size
-        self.Bytes[self.head : self.head + data.size] = data.tobytes()
+        self.Bytes[self.head : self.head + data.size] = data.data
         self.vectorNumElems = data.size
         return int(self.EndVector())
 
@@ -77,7 +80,8 @@ def pack(model: Any) -> bytes:
         for operator in graph.operators:
             _as_arrays(operator, ("inputs", "outputs"))
         _as_arrays(graph, ("inputs", "outputs"))
-    builder = _Builder()
+    weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    builder = _Builder(weights + BESIDE_WEIGHTS)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 

@@ -108,7 +108,8 @@ class Executor:
         self.alarms = list(self._loaded)
         found = dict(self.constants)
         for name, array in instead.items():
-            found[name] = Value(hold(array, "float32"), found[name].dtype)
+            shared = np.require(array, np.float32, ["C", "W"])  # a network's weights may be large
+            found[name] = Value(torch.as_tensor(shared), found[name].dtype)
         for name, array in inputs.items():
             found[name] = _given(self._inputs[name], array, linear=linear)
         last = self._last_uses(outputs)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devices.local import LocalDevice
+from devices.workers import Workers
 from export import artifact, cli_prove
 from export.artifact import Manifest
 from export.inspect_tflite import read
@@ -128,11 +129,12 @@ def test_the_files_run_on_the_last_tflite_runtime(exported: Path, tmp_path: Path
     install = [str(python), "-m", "pip", "install", "-q", "tflite-runtime==2.14.0", "numpy<2"]
     if (pip := subprocess.run(install, capture_output=True, text=True, check=False)).returncode:
         pytest.skip(f"pip cannot install tflite-runtime 2.14: {pip.stderr.strip()[-200:]}")
-    device = LocalDevice("old", python=str(python))
+    workers = Workers(LocalDevice("old", python=str(python)))
     for variant in ("tflite-fp32", "tflite-fp16", "tflite-int8"):
         found = manifest(exported / "out", variant)
         directory = exported / "out" / "net-Net" / variant
         for runtime in ("litert", "litert-builtin"):
-            proof, _ = cli_prove.run(device, runtime, directory, found)
+            with workers:
+                proof, _ = cli_prove.run(workers, runtime, directory, found)
             assert proof.verified is True, f"{variant} with {runtime}: {proof.reason}"
             assert proof.runtime_version == "tflite_runtime 2.14.0"

@@ -119,7 +119,7 @@ def hold(array: Any, dtype: str) -> Tensor:
     """
     if dtype not in HELD:
         raise UnknownError(f"data type {dtype} cannot be computed with")
-    return torch.tensor(array.astype(HELD[dtype]))
+    return torch.as_tensor(array.astype(HELD[dtype]))
 
 
 def _tensor(value: Value) -> Tensor:
