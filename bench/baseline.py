@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bench import atomic, stats
+from bench import atomic
 from bench.conditions import Conditions, conditions, succeeded
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
@@ -118,6 +118,8 @@ def known(manifest: Manifest) -> Known:
 
 def measurement(record: Record) -> Measurement:
     """Return what the baseline keeps of a record: every round's median, without the samples."""
+    from bench import stats  # numpy: a gate of sizes alone does without
+
     memory = record.memory
     peak = memory.after_run if memory else None
     return Measurement(
