@@ -21,8 +21,13 @@ from bench.record import BenchError, Record
 from bench.run import run_matrix
 from bench.verdict import verdict
 
-# Called after every run with the number of runs so far and the seconds left.
-Told = Callable[[int, float], None]
+# Runs that other verdicts mark as noisy are marked in a comparison too: they are no measure of what
+# a sound one may hide.
+SOUND = ("valid", "unproved")
+# So many runs for each that is sound, and the device is given up.
+PATIENCE = 3
+# Called before every run with the number of runs so far, of those that count, and the seconds left.
+Told = Callable[[int, int, float], None]
 
 
 class UnmeasurableError(BenchError):
@@ -55,14 +60,27 @@ def calibrate(cell: Cell, seconds: float, told: Told) -> NoiseProfile:
         told: follows.
 
     Raises:
-        UnmeasurableError: a run failed, or computed wrong answers.
+        UnmeasurableError: a run failed or computed wrong answers, or few were sound.
     """
     end = time.monotonic() + seconds
     runs: list[list[Record]] = []
+    count = 0
     while (left := end - time.monotonic()) > 0 or len(runs) <= noise.LEAST:
-        told(len(runs), max(left, 0.0))
-        runs.append(_twice(replace(cell, effort=replace(cell.effort, seed=len(runs)))))
+        if count >= PATIENCE * noise.LEAST and count > PATIENCE * len(runs):
+            raise UnmeasurableError(_too_busy(cell, count, len(runs)))
+        told(count, len(runs), max(left, 0.0))
+        run = _twice(replace(cell, effort=replace(cell.effort, seed=count)))
+        count += 1
+        if all(verdict(record).word in SOUND for record in run):
+            runs.append(run)
     return profile(cell, runs)
+
+
+def _too_busy(cell: Cell, count: int, kept: int) -> str:
+    return (
+        f"{kept} of {count} runs of {cell.name} were good enough to count; "
+        "stop other programs that use the processor, and type 'bench run' to see what is wrong"
+    )
 
 
 def profile(cell: Cell, runs: Sequence[Sequence[Record]]) -> NoiseProfile:

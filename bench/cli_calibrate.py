@@ -14,7 +14,7 @@ EXIT_CODES = """\b
 Exit codes:
   0    the profile was written
   2    wrong usage or input
-  3    the device is unavailable, or the artifact cannot be measured there
+  3    the device is unavailable or too busy, or cannot run the artifact
   130  interrupted: nothing was written
 """
 
@@ -43,7 +43,7 @@ Exit codes:
     type=click.FloatRange(min=0, min_open=True),
     default=5.0,
     show_default=True,
-    help="How long to go on; 11 runs are made in any case.",
+    help="How long to go on; at least until 11 good runs are made.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
 def calibrate_command(
@@ -87,9 +87,9 @@ def _only(cells: "Sequence[Cell]") -> "Cell":
     return cells[0]
 
 
-def _tell(runs: int, left: float) -> None:
+def _tell(runs: int, kept: int, left: float) -> None:
     if runs % 10 == 0:
-        click.echo(f"{runs} runs done, {left:.0f} s left", err=True)
+        click.echo(f"{runs} runs done, {kept} of them good, {left:.0f} s left", err=True)
 
 
 def _print(found: "NoiseProfile", as_json: bool) -> None:

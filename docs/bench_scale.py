@@ -48,15 +48,16 @@ def write(path: Path, record: dict[str, Any], count: int, seed: int) -> None:
         stream.writelines(line + b"\n" for line in variants(record, count, seed))
 
 
-def measured(arguments: list[str], place: Path) -> tuple[float, float, int]:
-    """Run `bench`; return its seconds, its peak resident memory in MB, and its exit code."""
+def measured(arguments: list[str], place: Path) -> tuple[float, float, float, int]:
+    """Run `bench`; return seconds of clock and of processor, peak resident MB, and exit code."""
     command = [sys.executable, str(ROOT / "edgeworthy.py"), "bench", *arguments]
     with (place / "out.txt").open("wb") as out:
         began = time.monotonic()
         process = subprocess.Popen(command, cwd=place, stdout=out, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     kilo = 1 if sys.platform == "darwin" else 1024
-    return time.monotonic() - began, usage.ru_maxrss * kilo / 1e6, os.waitstatus_to_exitcode(status)
+    seconds, worked = time.monotonic() - began, usage.ru_utime + usage.ru_stime
+    return seconds, worked, usage.ru_maxrss * kilo / 1e6, os.waitstatus_to_exitcode(status)
 
 
 def main() -> None:
@@ -72,8 +73,8 @@ def main() -> None:
     record["rounds"] = [one[: given.samples] for one in record["rounds"]]
     samples = sum(map(len, record["rounds"]))
     print(f"each record: {len(record['rounds'])} rounds, {samples} samples")
-    print("| records | command | seconds | peak memory | exit code |")
-    print("| --: | --- | --: | --: | --: |")
+    print("| records | command | seconds | of processor | peak memory | exit code |")
+    print("| --: | --- | --: | --: | --: | --: |")
     for count in map(int, given.counts.split(",")):
         with tempfile.TemporaryDirectory() as place:
             row(count, record, given.artifacts_dir.resolve(), Path(place))
@@ -87,17 +88,16 @@ def row(count: int, record: dict[str, Any], artifacts: Path, place: Path) -> Non
     (place / "edgeworthy.toml").write_text(BUDGET)
     where = ["--artifacts-dir", str(artifacts)]
     baseline = ["baseline", *where, "--records", "before.jsonl"]
-    if measured(baseline, place)[2] != 0:
+    if measured(baseline, place)[3] != 0:
         sys.exit((place / "out.txt").read_text())
     for command in (
         ["compare", "a.jsonl", "b.jsonl"],
         ["check", *where, "--records", "c.jsonl", "--only", "latency"],
         ["report", *where, "--records", "c.jsonl"],
     ):
-        seconds, memory, code = measured(command, place)
-        print(
-            f"| {count:,} | {command[0]} | {seconds:.1f} | {memory:.0f} MB | {code} |", flush=True
-        )
+        seconds, worked, memory, code = measured(command, place)
+        figures = f"{seconds:.1f} | {worked:.1f} | {memory:.0f} MB | {code}"
+        print(f"| {count:,} | {command[0]} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -34,10 +34,10 @@ def show(report: Report, out: Console) -> None:
     _sentences(report.readings, out)
     long = sum(len(table.rows) for table in report.tables) > MOST_DRAWN
     for table in report.tables:
-        out.print()
         if long:
             _write_plain(table, out)
         else:
+            out.print()
             show_table(table, out)
     for heading, lines in (("notes", report.notes), ("environment", report.environment)):
         if lines:
@@ -61,7 +61,7 @@ def show_table(table: Table, out: Console) -> None:
 
 def _write_plain(table: Table, out: Console) -> None:
     """Write a table in which nobody reads every row: one line each, not wrapped nor coloured."""
-    out.file.write(f"{table.title}\n")
+    out.file.write(f"\n{table.title}\n")
     rows = [[cell.text.replace("\n", " ") for cell in row] for row in table.rows]
     rows.insert(0, [column.title for column in table.columns])
     widths = [max(map(len, texts)) for texts in zip(*rows, strict=True)]

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -61,8 +62,8 @@ class TestCalibrate:
         told = []
         found = calibrate(cell(root), 1.0, lambda *now: told.append(now))
         assert found.within.comparisons == len(told) > noise.LEAST
-        assert [count for count, _ in told] == list(range(len(told)))
-        assert all(0 <= left <= 1.0 for _, left in told)
+        assert [count for count, *_ in told] == list(range(len(told)))
+        assert all(0 <= left <= 1.0 for *_, left in told)
 
     def test_however_little_the_time_there_are_enough_runs(self, root):
         found = calibrate(cell(root), 1e-9, lambda *_: None)
@@ -70,6 +71,12 @@ class TestCalibrate:
             noise.LEAST + 1,
             noise.LEAST,
         )
+
+    def test_a_device_that_is_too_busy_is_given_up(self, root):
+        wild = cell(root, Script(drift=0.5))
+        wild = dataclasses.replace(wild, effort=Effort(max_seconds=0.05))
+        with pytest.raises(UnmeasurableError, match=r"0 of 30 runs .* stop other programs"):
+            calibrate(wild, 0.1, lambda *_: None)
 
     @pytest.mark.parametrize(
         "script",

@@ -344,3 +344,17 @@ class TestUnits:
         number, unit = units.duration(value).split(" ")
         factor = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[unit]
         assert float(number) * factor == pytest.approx(value, rel=0.005)
+
+
+class TestVeryLong:
+    def test_a_long_table_is_written_plainly_one_line_a_row(self):
+        columns = (Column("name", right=False), Column("figure"))
+        rows = tuple((word(f"row\n{n}"), Cell(str(n), n)) for n in range(1001))
+        out = io.StringIO()
+        long = Report(title="Long", tables=(Table(title="All", columns=columns, rows=rows),))
+        show(long, Console(file=out, width=40))
+        title, _, heading, first, *others = out.getvalue().splitlines()
+        assert (title, heading) == ("Long", "All")
+        assert first == "name      figure"
+        assert others[0] == "row 0          0"
+        assert others[-1] == "row 1000    1000"

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from msgspec.structs import astuple
 
-from bench import simulate
 from bench.sequential import LEAST_ROUNDS, bounds, decide, place
 from bench.series import location
 from bench.simulate import NOISES, interleaved, spaced
@@ -102,22 +101,3 @@ class TestPromisedRates:
         differences = drawn("own layout", 400, 60)
         assert np.isin(words(differences)[0], ["faster", "slower"]).mean() > 0.01
         assert np.isin(words(differences, floor=0.012)[0], ["faster", "slower"]).sum() <= 4
-
-
-class TestSimulation:
-    def test_it_is_reproducible_from_the_seed(self):
-        assert (drawn("all of these", 3, 20) == drawn("all of these", 3, 20)).all()
-
-    @pytest.mark.parametrize("name", NOISES)
-    def test_neither_artifact_is_favoured(self, name):
-        differences = drawn(name, 500, 50)
-        share = np.mean(differences > 0)
-        assert share == pytest.approx(0.5, abs=0.02)
-
-    def test_numbers_of_rounds_grow_by_a_share_and_end_at_the_last(self):
-        assert spaced(20, 10, 1.3) == [10, 13, 17, 20]
-
-    def test_a_round_keeps_one_invocation_less_than_it_makes(self):
-        machine = simulate.machines(NOISES["white"], np.random.default_rng(0), 2, 6)
-        kept = simulate.scatter(machine, np.random.default_rng(0))
-        assert kept.shape == (2, 6, simulate.INVOCATIONS - 1)
