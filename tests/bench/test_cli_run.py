@@ -83,7 +83,7 @@ def test_everything_is_measured_on_this_cpu_with_one_thread_and_recorded(here):
         assert record.load_ns > 0
         assert record.first_ns > 0
     assert out.startswith("cpu, 1 thread, batch 1")
-    assert out.count("valid") == 2
+    assert all(verdict(record).word in out for record in found)
     assert "random weights" in out
     assert "resident set size" in out
     assert "[2/2]" in err
@@ -114,7 +114,7 @@ def test_json_is_all_there_is_on_stdout(here):
     assert_measured(here, code)
     (row,) = json.loads(out)
     assert row["model"] == "tiny"
-    assert row["verdict"] == "valid"
+    assert row["verdict"] == verdict(*records(here)).word
     assert row["p50_low_ns"] <= row["p50_ns"] <= row["p50_high_ns"]
     assert row["proved"] is True
 
@@ -168,7 +168,7 @@ def test_resume_measures_only_what_is_missing_and_says_so(here):
     code, out, err = bench_run(here, "--resume", *QUICK)
     assert_measured(here, code)
     assert "1 already recorded in results/records.jsonl, 1 to measure" in err
-    assert "tiny/onnx-fp32" in out
+    assert {"tiny", "other"} <= set(out.split())
     assert len(records(here)) == 2
     quieten(here)
     _, _, err = bench_run(here, "--resume", *QUICK)
