@@ -91,7 +91,7 @@ UNTIMED_RUNS = 3  # first runs of a profile, left out
 # How BLAS libraries are told their threads: by the environment, before they are loaded.
 BLAS_THREADS = ("OPENBLAS", "OMP", "MKL", "BLIS", "VECLIB")
 LEAST_COPY = 1 << 26  # bytes
-PEAK_NS = 1_000_000_000  # how long each peak is looked for
+PEAK_NS = 2_000_000_000  # how long peaks are looked for
 
 
 class JobError(Exception):
@@ -844,24 +844,29 @@ def peak(threads: int) -> dict[str, Any]:
 
     A copy counts its bytes read and its bytes written, as STREAM does.
     """
-    side, random = 1024, np.random.default_rng(0)
+    side, random = 512, np.random.default_rng(0)  # small: a repetition that nothing interrupts
     a, b = (random.random((side, side), dtype=np.float32) for _ in range(2))
     product, size = np.empty_like(a), max(LEAST_COPY, 2 * largest_cache())
     sources, targets = (np.array_split(np.ones(size // 4, np.float32), threads) for _ in range(2))
     with ThreadPoolExecutor(threads) as pool:
-        flops = 2 * side**3 / best_seconds(lambda: np.matmul(a, b, out=product))
-        moved = 2 * size / best_seconds(lambda: list(pool.map(np.copyto, targets, sources)))
-    return {"flops": flops, "bytes": moved, "method": "numpy matmul / copy"}
+        product_s, copy_s = best_seconds(
+            lambda: np.matmul(a, b, out=product),
+            lambda: list(pool.map(np.copyto, targets, sources)),
+        )
+    rates = {"flops": 2 * side**3 / product_s, "bytes": 2 * size / copy_s}
+    return {**rates, "method": "numpy matmul / copy"}
 
 
-def best_seconds(do: Callable[[], Any]) -> float:
-    """Return the least time of at least five repetitions."""
-    samples: list[int] = []
-    while len(samples) < 5 or sum(samples) < PEAK_NS:
-        start = time.perf_counter_ns()
-        do()
-        samples.append(time.perf_counter_ns() - start)
-    return min(samples) / 1e9
+def best_seconds(*works: Callable[[], Any]) -> list[float]:
+    """Return the least time of each of `works`, which take turns at least five times."""
+    samples: list[list[int]] = [[] for _ in works]
+    begin = time.perf_counter_ns()
+    while len(samples[-1]) < 5 or time.perf_counter_ns() - begin < PEAK_NS:
+        for own, work in zip(samples, works):
+            start = time.perf_counter_ns()
+            work()
+            own.append(time.perf_counter_ns() - start)
+    return [min(own) / 1e9 for own in samples]
 
 
 def largest_cache() -> int:
