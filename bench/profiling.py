@@ -37,6 +37,9 @@ def profile(cell: Cell, attribute: Attribute) -> Profile:
     measurement = Measurement(cell, run="", group=0)
     try:
         session = measurement.session = measurement.start()
+        if session.ready.reference:
+            detail = f"{cell.runtime} interprets the file to prove it, and is never timed"
+            raise WorkerError("profile", "unsupported", detail)
         _check_answer(cell.artifact, session)
         return _profile(cell, session, attribute)
     except WorkerError as error:

@@ -656,7 +656,8 @@ class Worker:
             raise JobError("unsupported", "a reference interpreter is never timed, nor profiled")
         if not hasattr(self.runtime, "profile"):
             able = " and ".join(name for name, kind in RUNTIMES.items() if hasattr(kind, "profile"))
-            detail = f"{self.runtime.version} offers Python no profile by operator; {able} do"
+            lacks = f"{self.runtime.version} offers Python no profile by operator; {able} do"
+            detail = f"{lacks}: profile the same network exported for one of them"
             raise JobError("unsupported", detail)
         self._set(0)
         return {"event": "profile", "operators": self.runtime.profile(self.fed, runs)}
@@ -828,8 +829,8 @@ def sensors(root: str = "/") -> dict[str, Any]:
 
 
 def peak_apart(threads: int) -> dict[str, Any]:
-    """Look for this machine's peaks in a process of its own, whose BLAS has so many threads."""
-    limits = {f"{library}_NUM_THREADS": str(threads) for library in BLAS_THREADS}
+    """Look for this machine's peaks in a process of its own, whose BLAS starts no threads."""
+    limits = {f"{library}_NUM_THREADS": "1" for library in BLAS_THREADS}
     command = [sys.executable, str(Path(__file__).resolve()), "--peak", str(threads)]
     command += ["--parent", str(os.getpid())]
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
@@ -840,20 +841,22 @@ def peak_apart(threads: int) -> dict[str, Any]:
 
 
 def peak(threads: int) -> dict[str, Any]:
-    """Return the best rates per second: of a float32 product's flops, of a copy's bytes.
+    """Return the best rates per second: flops of float32 products, one a thread; a copy's bytes.
 
-    A copy counts its bytes read and its bytes written, as STREAM does.
+    A copy counts its bytes read and its bytes written, as STREAM does. The products are small
+    enough that some are never interrupted.
     """
-    side, random = 512, np.random.default_rng(0)  # small: a repetition that nothing interrupts
-    a, b = (random.random((side, side), dtype=np.float32) for _ in range(2))
-    product, size = np.empty_like(a), max(LEAST_COPY, 2 * largest_cache())
+    side, size = 512, max(LEAST_COPY, 2 * largest_cache())
+    random = np.random.default_rng(0)
+    factors = list(random.random((threads, side, side), dtype=np.float32))
+    products = list(np.empty_like(factors))
     sources, targets = (np.array_split(np.ones(size // 4, np.float32), threads) for _ in range(2))
     with ThreadPoolExecutor(threads) as pool:
         product_s, copy_s = best_seconds(
-            lambda: np.matmul(a, b, out=product),
+            lambda: list(pool.map(np.matmul, factors, factors, products)),
             lambda: list(pool.map(np.copyto, targets, sources)),
         )
-    rates = {"flops": 2 * side**3 / product_s, "bytes": 2 * size / copy_s}
+    rates = {"flops": threads * 2 * side**3 / product_s, "bytes": 2 * size / copy_s}
     return {**rates, "method": "numpy matmul / copy"}
 
 

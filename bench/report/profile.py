@@ -13,7 +13,7 @@ UNKNOWN = "-"
 
 
 def text(profile: Profile, width: int, *, every: bool) -> str:
-    """Return the tables and notes; the tables keep within `width` characters, from 72 up.
+    """Return the tables and notes; the tables keep within `width` characters, from 80 up.
 
     Without `every`, the operators that took longest; with it, all in the order they ran.
     """
@@ -91,7 +91,9 @@ def _figures(profile: Profile, effort: Effort) -> tuple[str, ...]:
 def _number(value: float | None) -> str:
     if value is None:
         return UNKNOWN
-    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+    if value < 0.1:
+        return f"{value:.3f}"
+    return f"{value:#.3g}".rstrip(".") if value < 999.5 else f"{value:.0f}"
 
 
 def _table(
