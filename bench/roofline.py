@@ -1,5 +1,6 @@
 """The roofline as a picture: what each operator achieved, below what the device can do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -8,7 +9,7 @@ from bench.profile import KINDS, Operation, Profile, ridge
 
 WIDTH, HEIGHT = 560, 340  # pixels
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#777777")
-MARGIN = 2.0  # the axes go on by this factor
+MARGIN, ROOM = 2.0, 1.2  # the roof, and then the axes, go on by these factors
 
 Point = dict[str, Any]
 
@@ -17,8 +18,9 @@ def draw(profile: Profile) -> alt.TopLevelMixin:
     """Return the chart; operators without MACs, or whose bytes are not known, are left out."""
     points = [_point(profile, o) for o in profile.operations if o.effort.gflops and o.effort.bytes]
     roofs = _roofs(profile, points)
-    x = alt.X("intensity:Q", title="arithmetic intensity (MACs per byte)", scale=_scale())
-    y = alt.Y("gflops:Q", title="GFLOP/s", scale=_scale())
+    title, every = "arithmetic intensity (MACs per byte)", [*points, *roofs]
+    x = alt.X("intensity:Q", title=title, scale=_scale("intensity", roofs))
+    y = alt.Y("gflops:Q", title="GFLOP/s", scale=_scale("gflops", every))
     lines = alt.Chart(alt.InlineData(roofs)).mark_line(color="#333333").encode(x=x, y=y)
     palette = alt.Scale(domain=list(KINDS[:4]), range=list(COLOURS[:4]))
     dots = alt.Chart(alt.InlineData(points)).mark_circle(opacity=0.75).encode(
@@ -39,16 +41,15 @@ def draw(profile: Profile) -> alt.TopLevelMixin:
     )
 
 
-def _scale() -> alt.Scale:
-    return alt.Scale(type="log", nice=False)
+def _scale(figure: str, points: Sequence[Point]) -> alt.Scale:
+    values = [point[figure] for point in points]
+    return alt.Scale(type="log", nice=False, domain=[min(values) / ROOM, max(values) * ROOM])
 
 
 def _subtitle(profile: Profile) -> str:
     peak = profile.peak
-    return (
-        f"{profile.runtime}, {profile.device}, {profile.threads} thread(s); measured peak "
-        f"({peak.method}): {peak.flops / 1e9:.3g} GFLOP/s, {peak.bytes / 1e9:.3g} GB/s"
-    )
+    rates = f"{peak.flops / 1e9:.3g} GFLOP/s, {peak.bytes / 1e9:.3g} GB/s"
+    return f"{profile.setting}; measured peak ({peak.method}): {rates}"
 
 
 def _point(profile: Profile, operation: Operation) -> Point:

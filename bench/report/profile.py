@@ -21,7 +21,8 @@ def text(profile: Profile, width: int, *, every: bool) -> str:
     if not every and len(shown) > SHOWN:
         shown = sorted(shown, key=lambda operation: -operation.effort.ns)[:SHOWN]
     operators = _table(("layer", "operator", *FIGURES), [_row(profile, o) for o in shown], width, 2)
-    lines = [_title(profile), *operators, *_rest(profile, shown), "", *_kinds(profile, width), ""]
+    title = f"{profile.artifact}: {profile.setting}, {profile.runs} runs"
+    lines = [title, *operators, *_rest(profile, shown), "", *_kinds(profile, width), ""]
     return "\n".join([*lines, *notes(profile)])
 
 
@@ -29,13 +30,13 @@ def notes(profile: Profile) -> Iterator[str]:
     """Yield what must be known to read the tables, one line each."""
     peak = profile.peak
     yield (
-        f"measured peak ({peak.method}), {_threads(profile)}: {_number(peak.flops / 1e9)} GFLOP/s "
-        f"in float32, {_number(peak.bytes / 1e9)} GB/s; memory bounds below "
+        f"measured peak ({peak.method}), as many threads: {_number(peak.flops / 1e9)} GFLOP/s in "
+        f"float32, {_number(peak.bytes / 1e9)} GB/s; memory bounds below "
         f"{_number(ridge(peak))} MACs/B"
     )
     yield (
-        f"no latency, as profiling slows ('bench run' measures that): the operators took "
-        f"{units.duration(profile.total_ns)}, a run without it "
+        f"no latency, as profiling slows ('bench run' measures that): a run's operators took "
+        f"{units.duration(profile.profiled_ns)}, a run without it "
         f"{units.duration(profile.unprofiled_ns)} (overhead {units.change(profile.overhead)})"
     )
     efforts = [operation.effort for operation in profile.operations]
@@ -45,15 +46,6 @@ def notes(profile: Profile) -> Iterator[str]:
         yield "GFLOP/s above the peak: in integers, or by a kernel better than numpy's"
     if any(not operation.layer for operation in profile.operations):
         yield f"layer {UNKNOWN}: added by the runtime, to reorder or convert values"
-
-
-def _title(profile: Profile) -> str:
-    where = f"{profile.runtime}, {profile.device}, {_threads(profile)}"
-    return f"{profile.artifact}: {where}, {profile.runs} runs"
-
-
-def _threads(profile: Profile) -> str:
-    return f"{profile.threads} thread{'' if profile.threads == 1 else 's'}"
 
 
 def _row(profile: Profile, operation: Operation) -> tuple[str, ...]:

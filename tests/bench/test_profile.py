@@ -1,8 +1,10 @@
 """The arithmetic of a profile, its tables, its trace and its picture."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replaced
 
 from bench import roofline
 from bench.profile import Effort, as_data, ridge, rows, together, trace, typical
@@ -60,8 +62,17 @@ def test_the_operators_are_summed_by_kind():
 
 
 def test_the_overhead_is_against_a_run_without_the_profiler():
-    assert profile().total_ns == 100_000.0
+    assert profile().profiled_ns == profile().total_ns == 100_000.0
     assert profile().overhead == pytest.approx(0.25)
+
+
+def test_whole_runs_are_compared_with_whole_runs():
+    # Each run is interrupted once, each operator seldom: what is typical of it is undisturbed.
+    disturbed = [(900, 10, 10, 10), (10, 900, 10, 10), (10, 10, 900, 10), (10, 10, 10, 900)]
+    plain = operation("layer", "other", 10, 0, 1)
+    made = [replace(plain, times=replaced(plain.times, ns=ns)) for ns in disturbed]
+    assert [typical(o.times.ns) for o in made] == [10.0] * 4
+    assert profile(made).profiled_ns == 930.0
 
 
 def test_a_row_has_every_figure_in_base_units():
@@ -118,7 +129,7 @@ def test_the_table_shows_layers_figures_and_kinds():
     assert "block.0  Conv           30.0 us  30.0%     6.67  6.67   0.500   memory\n" in shown
     assert "-        ReorderOutput  10.0 us  10.0%        -  5.00       -   memory\n" in shown
     assert "depthwise (1)          100 k  30.0 us  30.0%     6.67  6.67   0.500   memory\n" in shown
-    assert "measured peak (numpy matmul / copy), 1 thread: 100 GFLOP/s in float32" in shown
+    assert "measured peak (numpy matmul / copy), as many threads: 100 GFLOP/s in float32" in shown
     assert "10.0 GB/s; memory bounds below 5.00 MACs/B" in shown
     assert "no latency" in shown
     assert "overhead +25.0 %" in shown
