@@ -76,8 +76,8 @@ def profile_command(
     """
     from bench.profiling import profile
 
-    if chart is not None and chart.suffix not in PICTURES:
-        raise click.UsageError(f"--chart {chart}: a picture ends in {' or '.join(PICTURES)}")
+    if chart is not None:
+        _check_picture(chart)
     with _cell(artifact, root, device, runtime, threads) as cell:
         found = profile(cell, _work)
     if chart is not None:
@@ -85,6 +85,17 @@ def profile_command(
     if trace is not None:
         _write_trace(found, trace)
     _print(found, form, every=every)
+
+
+def _check_picture(path: Path) -> None:
+    from importlib.util import find_spec
+
+    from bench.record import BenchError
+
+    if path.suffix not in PICTURES:
+        raise click.UsageError(f"--chart {path}: a picture ends in {' or '.join(PICTURES)}")
+    if not (find_spec("altair") and find_spec("vl_convert")):
+        raise BenchError("--chart needs altair and vl-convert: pip install 'edgeworthy[train]'")
 
 
 @contextmanager

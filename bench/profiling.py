@@ -34,6 +34,9 @@ def profile(cell: Cell, attribute: Attribute) -> Profile:
         ProfileError: its runtime offers no profile, it cannot be run, or its answer is wrong.
         ArtifactError: its file cannot be read.
     """
+    if cell.target.info.emulated:
+        where = cell.target.info.name
+        raise ProfileError(f"device '{where}' is emulated: its times mean nothing; name another", 3)
     measurement = Measurement(cell, run="", group=0)
     try:
         session = measurement.session = measurement.start()
