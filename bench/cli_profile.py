@@ -22,6 +22,7 @@ WIDTH = 80
 EXIT_CODES = """\b
 Exit codes:
   0    profiled
+  1    the answer was wrong: its times mean nothing
   2    wrong usage or input
   3    the runtime offers no profile by operator, or the device is unavailable
   130  interrupted

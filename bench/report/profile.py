@@ -10,6 +10,7 @@ GAP = 2
 LEAST_NAME = 12
 FIGURES = ("time", "share", "GFLOP/s", "GB/s", "MACs/B", "bound")
 UNKNOWN = "-"
+SHORT_NS = 10_000
 
 
 def text(profile: Profile, width: int, *, every: bool) -> str:
@@ -44,8 +45,15 @@ def notes(profile: Profile) -> Iterator[str]:
         yield "GB/s above the peak: from a cache"
     if any(effort.gflops > peak.flops / 1e9 for effort in efforts):
         yield "GFLOP/s above the peak: in integers, or by a kernel better than numpy's"
+    if _is_coarse(profile):
+        yield "the profiler's clock counts whole microseconds: operators of a few are rough"
     if any(not operation.layer for operation in profile.operations):
         yield f"layer {UNKNOWN}: added by the runtime, to reorder or convert values"
+
+
+def _is_coarse(profile: Profile) -> bool:
+    samples = [ns for operation in profile.operations for ns in operation.times.ns]
+    return min(samples) < SHORT_NS and not any(ns % 1000 for ns in samples)
 
 
 def _row(profile: Profile, operation: Operation) -> tuple[str, ...]:

@@ -164,6 +164,13 @@ def test_what_is_above_a_peak_is_explained():
     assert "above the peak" not in text(profile(), 80, every=False)
 
 
+@pytest.mark.parametrize(("ns", "coarse"), [(3000, True), (3001, False), (30_000, False)])
+def test_a_coarse_clock_is_told_of_where_it_matters(ns, coarse):
+    plain = operation("a", "linear", 3, 10, 10)
+    made = replace(plain, times=replaced(plain.times, ns=(ns,) * 4))
+    assert ("whole microseconds" in text(profile([made]), 80, every=False)) is coarse
+
+
 def test_the_picture_has_a_point_for_every_layer_with_macs_below_the_roof():
     roof, dots = roofline.draw(profile()).to_dict()["datasets"].values()
     assert [dot["layer"] for dot in dots] == ["stem", "block.0", "block.1"]
