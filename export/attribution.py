@@ -20,6 +20,7 @@ from export.inspection import Operator, plain, read
 TOKEN = re.compile(r"_token_\d+$")
 PREFIXES = ("fused ", "InsertedPrecisionFreeCast_")
 BLOCKED = "_nchwc"  # after the name of the tensor that the replaced nodes computed
+AS_CONVOLUTION = re.compile(r"_(bn|mul)$")  # before that: a batch norm or factor, run as 1x1
 FLOAT32 = 4  # bytes: ONNX Runtime's CPU kernels of float16 files compute in float32
 
 
@@ -125,8 +126,11 @@ class _OnnxLayers:
             name = name.removeprefix(prefix)
         if not name.endswith(BLOCKED):
             return self._nodes.get(name)
-        last = self._makers.get(name.removesuffix(BLOCKED))
-        return next(self._back(last, plain(timed.kind)), last) if last else None
+        tensor = name.removesuffix(BLOCKED)
+        if tensor not in self._makers:
+            return self._makers.get(AS_CONVOLUTION.sub("", tensor))
+        last = self._makers[tensor]
+        return next(self._back(last, plain(timed.kind)), last)
 
     def _back(self, node: Operator | None, kind: str) -> Iterator[Operator]:
         """Follow the first operand back to nodes of a kind."""

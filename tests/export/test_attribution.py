@@ -77,6 +77,11 @@ def test_a_layer_without_weights_goes_by_its_node(saved):
     ]
 
 
+def test_what_runs_as_a_convolution_of_its_own_is_not_the_one_before_it(saved):
+    (found,) = work(saved, Timed("relu_bn_nchwc", "Conv", 80))
+    assert found == Work("relu", "other", 0, 80)
+
+
 def test_what_the_runtime_adds_is_no_layer(saved):
     assert work(saved, Timed("ReorderOutput_token_3", "ReorderOutput", 64)) == [
         Work("", "other", 0, 64)
