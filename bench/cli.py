@@ -5,6 +5,7 @@ import click
 from bench.cli_calibrate import calibrate_command
 from bench.cli_compare import compare_command
 from bench.cli_judge import baseline_command, check_command, report_command
+from bench.cli_profile import profile_command
 from bench.cli_run import run_command
 
 
@@ -20,6 +21,7 @@ COMMANDS = (
     check_command,
     report_command,
     calibrate_command,
+    profile_command,
 )
 for _command in COMMANDS:
     command.add_command(_command)

@@ -154,6 +154,30 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     series: tuple[MemorySeries, ...] = ()
 
 
+class OperatorTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """One operator as a runtime's profiler saw it, an entry a run, in nanoseconds.
+
+    `starts_ns` count from the start of the first run. `activation_bytes` are what it read and wrote
+    besides weights, None where the runtime does not tell.
+    """
+
+    name: str
+    kind: str
+    activation_bytes: int | None = None
+    starts_ns: tuple[int, ...]
+    ns: tuple[int, ...]
+
+
+class Peak(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The most that a device was seen to do per second: floating-point operations in float32, and
+    bytes moved to and from memory; `method` names how that was found.
+    """
+
+    flops: float
+    bytes: float
+    method: str
+
+
 class Session(Protocol):
     """A loaded artifact on a device: one worker process. Every call may raise `WorkerError`."""
 
@@ -185,6 +209,12 @@ class Session(Protocol):
 
     def memory(self) -> Memory:
         """Return the worker's memory figures so far."""
+
+    def profile(self, runs: int) -> tuple[OperatorTimes, ...]:
+        """Run one golden input `runs` times under the runtime's profiler, which slows it."""
+
+    def peak(self, threads: int) -> Peak:
+        """Find what the device can do with so many threads; takes seconds."""
 
     def close(self) -> None:
         """End the worker. Never raises; safe to call twice."""

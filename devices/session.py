@@ -8,7 +8,17 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from devices.device import Alarm, Job, Memory, Ready, Sensors, Usage, WorkerError
+from devices.device import (
+    Alarm,
+    Job,
+    Memory,
+    OperatorTimes,
+    Peak,
+    Ready,
+    Sensors,
+    Usage,
+    WorkerError,
+)
 from devices.process import Child
 
 T = TypeVar("T")
@@ -82,6 +92,15 @@ class WorkerSession:
     def memory(self) -> Memory:
         """Return the worker's memory figures so far."""
         return _typed("memory", Memory, self._ask("memory"))
+
+    def profile(self, runs: int) -> tuple[OperatorTimes, ...]:
+        """Run one golden input under the runtime's profiler; return each operator's times."""
+        answer = self._ask("profile", runs=runs)
+        return _typed("profile", tuple[OperatorTimes, ...], answer.get("operators"))
+
+    def peak(self, threads: int) -> Peak:
+        """Find what the device can do with so many threads."""
+        return _typed("peak", Peak, self._ask("peak", threads=threads))
 
     def close(self) -> None:
         """End the worker. Never raises; safe to call twice."""

@@ -14,16 +14,18 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "sensors"}               -> {"event": "sensors", "frequency_mhz", "temperature_c", ...}
     {"op": "predict", "images": FILE, "top": k}  -> {"event": "classes", "classes": [[...], ...]}
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
+    {"op": "profile", "runs": n}    -> {"event": "profile", "operators": [OPERATOR, ...]}
+    {"op": "peak", "threads": n}    -> {"event": "peak", "flops", "bytes", "method"}
     {"op": "close"}                 -> {"event": "closed"}
     whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
 
 Verify runs the first n golden inputs, or all. ARRAY is {"dtype", "shape", "data"}, base64.
-Alarms are what a reference saw go wrong in the numbers
-({"row", "kind", "operator", "share"}, see `devices.mil`); "reference" in the answer to `load` says
-that it is one, and that `measure` is refused. A process may `load` another artifact and prove it,
-but `measure` and `memory` are refused to it: both depend on what ran before. Inputs and outputs are
-float32 in the artifact's own layout: the worker quantizes and dequantizes by the manifest's scale
-and zero point.
+Alarms are what a reference saw go wrong in the numbers ({"row", "kind", "operator", "share"}, see
+`devices.mil`); "reference" in the answer to `load` says that it is one, and that `measure` and
+`profile` are refused. A process may `load` another artifact and prove it, but `measure`, `profile`
+and `memory` are refused to it: they depend on what ran before. Inputs and outputs are float32 in
+the artifact's own layout: the worker quantizes and dequantizes by the manifest's scale and zero
+point.
 
 What is timed. `load_ns`: from the model file's path to a runtime ready to be invoked; importing the
 runtime is outside (a TFLite file put to another batch is also invoked once, inside). A sample: one
@@ -32,6 +34,10 @@ invocation, by `time.perf_counter_ns`, inputs in place before and outputs fetche
 is off meanwhile. Preprocessing, quantizing a float input and copying are outside. With "copies" the
 inputs are handed over and the outputs fetched inside, where the runtime does that by itself:
 "copies" in the answer to `load` names how, null where there is nothing to copy.
+
+OPERATOR is {"name", "kind", "activation_bytes", "starts_ns": [...], "ns": [...]}, an entry a run:
+what the runtime's own profiler tells, of a session or interpreter beside the one that is measured,
+as profiling slows. ONNX Runtime's clock counts whole microseconds. A peak is per second.
 
 Threads are as found: torch is asked; for the others, the operating system's threads that loading
 added, and the one that calls (Linux; null elsewhere).
@@ -50,8 +56,11 @@ import os
 import platform
 import re
 import signal
+import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -77,6 +86,12 @@ MEMORY_SINCE = (
     " of the worker process since its start: before_load includes Python, numpy and the imported "
     "runtime, after_run is after the last verify or measure"
 )
+
+UNTIMED_RUNS = 3  # first runs of a profile, left out
+# How BLAS libraries are told their threads: by the environment, before they are loaded.
+BLAS_THREADS = ("OPENBLAS", "OMP", "MKL", "BLIS", "VECLIB")
+LEAST_COPY = 1 << 26  # bytes
+PEAK_NS = 2_000_000_000  # how long peaks are looked for
 
 
 class JobError(Exception):
@@ -187,11 +202,15 @@ class OnnxRuntime:
     def __init__(self) -> None:
         self._runtime, self.version = import_first(self.modules)
         self.threads = None
+        self._profile_prefix = ""
 
     def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
         """Open the file; inputs and outputs go by the manifest's names."""
         check_batch(contract, batch)
+        self._loaded = path, threads, contract, batch
         options = self._runtime.SessionOptions()
+        options.enable_profiling = bool(self._profile_prefix)
+        options.profile_file_prefix = self._profile_prefix
         options.intra_op_num_threads = threads or allowed_cores()
         options.inter_op_num_threads = 1
         providers = ["CPUExecutionProvider"]
@@ -216,6 +235,18 @@ class OnnxRuntime:
     def process(self, arrays: list[Any]) -> list[Any]:
         """Run once as an application does that binds nothing."""
         return list(self._model.run(None, dict(zip(self._names, arrays))))
+
+    def profile(self, arrays: list[Any], runs: int) -> list[dict[str, Any]]:
+        """Return what the operators took in each of `runs`, by ONNX Runtime's profiler."""
+        profiled = OnnxRuntime()
+        with tempfile.TemporaryDirectory() as scratch:
+            profiled._profile_prefix = str(Path(scratch) / "profile")
+            profiled.load(*self._loaded)
+            profiled.set(arrays)
+            for _ in range(UNTIMED_RUNS + runs):
+                profiled.invoke()
+            events = json.loads(Path(profiled._model.end_profiling()).read_bytes())
+        return onnx_operators(events)
 
 
 class OnnxReference:
@@ -282,6 +313,25 @@ class Torch:
         several = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
         return [output.numpy() for output in several]
 
+    def profile(self, arrays: list[Any], runs: int) -> list[dict[str, Any]]:
+        """Return what the operators took in each of `runs`, called one by one."""
+        interpreter = self._torch.fx.Interpreter(self._model)
+        run_node, clock, found = interpreter.run_node, time.perf_counter_ns, Profile()
+
+        def timed(node: Any) -> Any:
+            start = clock()
+            result = run_node(node)
+            if node.op == "call_function":
+                found.add(node.name, node.target.__name__, start, clock() - start)
+            return result
+
+        interpreter.run_node = timed
+        with self._torch.inference_mode():
+            for _ in range(UNTIMED_RUNS + runs):
+                interpreter.run(*self._inputs)
+                found.end_run()
+        return found.operators()
+
 
 class CoremlReference:
     """Core ML packages by an interpreter on the host: it proves a file, and is never timed."""
@@ -340,6 +390,53 @@ RUNTIMES: dict[str, Any] = {
     "coreml-reference": CoremlReference,
     "torch": Torch,
 }
+
+
+class Profile:
+    """Times of operators, run by run; one that runs several times in a run is summed."""
+
+    def __init__(self) -> None:
+        self._runs: list[dict[str, tuple[int, int]]] = []
+        self._run: dict[str, tuple[int, int]] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
+
+    def add(self, name: str, kind: str, start: int, ns: int, moved: int | None = None) -> None:
+        """Take one execution; `moved` are the bytes of its activations."""
+        first, before = self._run.get(name, (start, 0))
+        self._run[name] = first, before + ns
+        self._facts.setdefault(name, {"name": name, "kind": kind, "activation_bytes": moved})
+
+    def end_run(self) -> None:
+        """Begin the next run."""
+        self._runs.append(self._run)
+        self._run = {}
+
+    def operators(self) -> list[dict[str, Any]]:
+        """Return the operators in the order of a run, the first runs left out."""
+        kept = self._runs[UNTIMED_RUNS:]
+        begin = min(start for run in kept for start, _ in run.values())
+        return [
+            {
+                **facts,
+                "starts_ns": [run[name][0] - begin for run in kept],
+                "ns": [run[name][1] for run in kept],
+            }
+            for name, facts in self._facts.items()
+            if all(name in run for run in kept)
+        ]
+
+
+def onnx_operators(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the operators of ONNX Runtime's trace, whose times are microseconds."""
+    found, suffix = Profile(), "_kernel_time"
+    for event in events:
+        if event["name"] == "model_run":
+            found.end_run()
+        elif event["cat"] == "Node" and event["name"].endswith(suffix):
+            told, name = event["args"], event["name"][: -len(suffix)]
+            moved = int(told["activation_size"]) + int(told["output_size"])
+            found.add(name, told["op_name"], 1000 * event["ts"], 1000 * event["dur"], moved)
+    return found.operators()
 
 
 def import_first(modules: tuple[str, ...]) -> tuple[Any, str]:
@@ -403,6 +500,9 @@ def decode(stored: Any, tensor: dict[str, Any]) -> Any:
     return real
 
 
+NEED_AN_ARTIFACT = {"verify", "measure", "predict", "memory", "profile"}
+
+
 class Worker:
     """One artifact at a time in one runtime; `answer` is the whole protocol."""
 
@@ -416,6 +516,8 @@ class Worker:
             "predict": self._predict,
             "sensors": lambda: {"event": "sensors", **sensors()},
             "memory": self._memory,
+            "profile": self._profile,
+            "peak": lambda threads: {"event": "peak", **peak_apart(threads)},
             "close": lambda: {"event": "closed"},
         }
         self.runtime: Any = None
@@ -430,9 +532,9 @@ class Worker:
         try:
             if op not in self.ops:
                 raise JobError("unsupported", f"no op '{op}'; there is {', '.join(self.ops)}")
-            if self.runtime is None and op not in ("start", "probe", "load", "sensors", "close"):
+            if self.runtime is None and op in NEED_AN_ARTIFACT:
                 raise JobError("error", "nothing is loaded; send op 'load' first")
-            if self.loads > 1 and op in ("measure", "memory"):
+            if self.loads > 1 and op in ("measure", "memory", "profile"):
                 detail = f"'{op}' needs a process of its own; this one has loaded another file"
                 raise JobError("unsupported", detail)
             return self.ops[op](**arguments)
@@ -548,6 +650,17 @@ class Worker:
         used = {k: None if n is None else n - before[k] for k, n in usage().items()}
         self._note_peak("after_run")
         return {"event": "samples", "ns": samples, "usage": used}
+
+    def _profile(self, runs: int) -> dict[str, Any]:
+        if getattr(self.runtime, "reference", False):
+            raise JobError("unsupported", "a reference interpreter is never timed, nor profiled")
+        if not hasattr(self.runtime, "profile"):
+            able = " and ".join(name for name, kind in RUNTIMES.items() if hasattr(kind, "profile"))
+            lacks = f"{self.runtime.version} offers Python no profile by operator; {able} do"
+            detail = f"{lacks}: profile the same network exported for one of them"
+            raise JobError("unsupported", detail)
+        self._set(0)
+        return {"event": "profile", "operators": self.runtime.profile(self.fed, runs)}
 
     def _predict(self, images: str, top: int = 5) -> dict[str, Any]:
         """Classify by the first output; a last batch that is not full is filled and cut."""
@@ -715,6 +828,56 @@ def sensors(root: str = "/") -> dict[str, Any]:
     }
 
 
+def peak_apart(threads: int) -> dict[str, Any]:
+    """Look for this machine's peaks in a process of its own, whose BLAS starts no threads."""
+    limits = {f"{library}_NUM_THREADS": "1" for library in BLAS_THREADS}
+    command = [sys.executable, str(Path(__file__).resolve()), "--peak", str(threads)]
+    command += ["--parent", str(os.getpid())]
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+    done = subprocess.run(command, check=False, env={**os.environ, **limits}, **pipes)
+    if done.returncode:
+        raise JobError("error", f"the peak test ended with exit code {done.returncode}")
+    return dict(json.loads(done.stdout))
+
+
+def peak(threads: int) -> dict[str, Any]:
+    """Return the best rates per second: flops of float32 products, one a thread; a copy's bytes.
+
+    A copy counts its bytes read and its bytes written, as STREAM does. The products are small
+    enough that some are never interrupted.
+    """
+    side, size = 512, max(LEAST_COPY, 2 * largest_cache())
+    random = np.random.default_rng(0)
+    factors = list(random.random((threads, side, side), dtype=np.float32))
+    products = list(np.empty_like(factors))
+    sources, targets = (np.array_split(np.ones(size // 4, np.float32), threads) for _ in range(2))
+    with ThreadPoolExecutor(threads) as pool:
+        product_s, copy_s = best_seconds(
+            lambda: list(pool.map(np.matmul, factors, factors, products)),
+            lambda: list(pool.map(np.copyto, targets, sources)),
+        )
+    rates = {"flops": threads * 2 * side**3 / product_s, "bytes": 2 * size / copy_s}
+    return {**rates, "method": "numpy matmul / copy"}
+
+
+def best_seconds(*works: Callable[[], Any]) -> list[float]:
+    """Return the least time of each of `works`, which take turns at least five times."""
+    samples: list[list[int]] = [[] for _ in works]
+    begin = time.perf_counter_ns()
+    while len(samples[-1]) < 5 or time.perf_counter_ns() - begin < PEAK_NS:
+        for own, work in zip(samples, works):
+            start = time.perf_counter_ns()
+            work()
+            own.append(time.perf_counter_ns() - start)
+    return [min(own) / 1e9 for own in samples]
+
+
+def largest_cache() -> int:
+    """Return the bytes of the last-level cache, 0 where the system does not tell."""
+    sizes = texts("sys/devices/system/cpu/cpu0/cache/index*/size")
+    return 1024 * max((int(text.strip()[:-1]) for text in sizes), default=0)
+
+
 def numbers(pattern: str, root: str, base: int = 10) -> list[int]:
     """Return the whole numbers that the files of a pattern hold."""
     number = re.compile(r"\s*-?(0x)?[0-9a-f]+\s*" if base == 16 else r"\s*-?\d+\s*")
@@ -817,8 +980,14 @@ def main() -> None:
     parser.add_argument("--cpus", help="cores to run on, as 0,1")
     parser.add_argument("--limit-bytes", type=int, help="address space limit (RLIMIT_AS)")
     parser.add_argument("--parent", type=int, help="the process to end with (Linux)")
-    pipes = take_pipes()
-    confine(**vars(parser.parse_args()))
+    parser.add_argument("--peak", type=int, help="print the peaks with so many threads, and end")
+    pipes, given = take_pipes(), vars(parser.parse_args())
+    threads = given.pop("peak")
+    confine(**given)
+    if threads:
+        pipes[1].write(json.dumps(peak(threads)) + "\n")
+        pipes[1].flush()
+        return
     serve(*pipes)
 
 

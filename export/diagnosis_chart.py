@@ -35,7 +35,7 @@ def draw(diagnosis: Diagnosis, title: str, subtitle: str) -> alt.Chart:
     return drawn
 
 
-def encode(chart: alt.Chart, suffix: str) -> bytes:
+def encode(chart: alt.TopLevelMixin, suffix: str) -> bytes:
     """Return the picture as a file of this ending: ``.svg`` or ``.png``."""
     if suffix == ".png":
         return bytes(vl_convert.vegalite_to_png(chart.to_dict(), scale=2))

@@ -27,21 +27,20 @@ Parameters = dict[str, tuple[str, int]]
 
 def analyse(program: ExportedProgram) -> Analysis:
     """Count a program by the rules above; a dynamic dimension counts as 1, a fixed one as it is."""
-    parameters = {
-        placeholder: (name, program.state_dict[name].numel())
-        for placeholder, name in program.graph_signature.inputs_to_parameters.items()
-    }
-    nodes = [node for node in program.graph.nodes if shape_of(node) is not None]
-    memory = Memory(program, nodes)
-    count = _Count(program, memory, parameters)
-    layers = tuple(count.layer(node) for node in nodes if count.is_layer(node))
+    count = _Count(program)
+    layers = tuple(count.layers().values())
     return Analysis(
         layers=layers,
-        parameters=sum(number for _, number in parameters.values()),
+        parameters=sum(number for _, number in count.parameters.values()),
         macs=sum(layer.macs for layer in layers),
         total_activation_bytes=sum(layer.activation_bytes for layer in layers),
-        peak_activation_bytes=memory.peak(),
+        peak_activation_bytes=count.memory.peak(),
     )
+
+
+def layers_by_node(program: ExportedProgram) -> dict[str, Layer]:
+    """Count a program as `analyse` does; return its layers by the names of their nodes."""
+    return _Count(program).layers()
 
 
 def analyse_network(spec: Spec) -> Analysis:
@@ -55,32 +54,41 @@ def analyse_network(spec: Spec) -> Analysis:
 class _Count:
     """The layers of one program, described in its order."""
 
-    def __init__(self, program: ExportedProgram, memory: Memory, parameters: Parameters) -> None:
+    def __init__(self, program: ExportedProgram) -> None:
         self._inputs = set(program.graph_signature.user_inputs)
-        self._memory, self._parameters = memory, parameters
-        self._unseen = dict(parameters)
+        self.parameters: Parameters = {
+            placeholder: (name, program.state_dict[name].numel())
+            for placeholder, name in program.graph_signature.inputs_to_parameters.items()
+        }
+        self._nodes = [node for node in program.graph.nodes if shape_of(node) is not None]
+        self.memory = Memory(program, self._nodes)
+        self._unseen = dict(self.parameters)
         self._fields = receptive_fields(program)
         self._number: dict[Node, int] = {}
 
-    def is_layer(self, node: Node) -> bool:
+    def layers(self) -> dict[str, Layer]:
+        """Describe all layers, by their nodes' names, in the program's order."""
+        return {node.name: self._layer(node) for node in self._nodes if self._is_layer(node)}
+
+    def _is_layer(self, node: Node) -> bool:
         """Tell whether `node` is an input or computes something."""
         return node.name in self._inputs or (node.op == "call_function" and not is_view(node))
 
-    def layer(self, node: Node) -> Layer:
+    def _layer(self, node: Node) -> Layer:
         """Describe one operator, and count its parameters if no other had them before."""
         self._number[node] = len(self._number)
-        root = self._memory.root(node)
-        roots = [self._memory.root(argument).name for argument in node.all_input_nodes]
-        own = [root for root in roots if root in self._parameters]
+        root = self.memory.root(node)
+        roots = [self.memory.root(argument).name for argument in node.all_input_nodes]
+        own = [root for root in roots if root in self.parameters]
         count = sum(self._unseen.pop(root, ("", 0))[1] for root in own)
         window = window_of(node) or Window((), (), ())
         return Layer(
-            name=self._parameters[own[0]][0].rpartition(".")[0] if own else module_of(node),
+            name=self.parameters[own[0]][0].rpartition(".")[0] if own else module_of(node),
             kind="input" if node.op == "placeholder" else kind_of(node),
             output_shape=shape_of(node) or (),
             parameters=count,
             macs=macs_of(node),
-            activation_bytes=self._memory.allocated(node),
+            activation_bytes=self.memory.allocated(node),
             weight_bytes=FLOAT32 * count,
             bytes_moved=self._moved(node),
             receptive_field=self._fields.get(node),
@@ -93,5 +101,5 @@ class _Count:
         """Return the bytes of the operands and the result; an expanded operand counts once."""
         if node.name in self._inputs:
             return 0
-        read = [min(elements(a), elements(self._memory.root(a))) for a in node.all_input_nodes]
+        read = [min(elements(a), elements(self.memory.root(a))) for a in node.all_input_nodes]
         return FLOAT32 * (sum(read) + elements(node))

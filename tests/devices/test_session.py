@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from devices import worker
 from devices.device import WorkerError
 from devices.local import LocalDevice
 from export.artifact import GOLDEN, MANIFEST, Contract, Tensor
@@ -374,3 +375,52 @@ def test_the_reference_proves_a_core_ml_file_and_refuses_to_be_timed(tmp_path, o
     with pytest.raises(WorkerError) as caught:
         session.measure(1)
     assert (caught.value.stage, caught.value.cause) == ("measure", "unsupported")
+
+
+def test_onnx_runtime_tells_what_each_operator_took(onnx, open_session):
+    session = open_session(onnx, threads=1)
+    found = session.profile(6)
+    assert [operator.kind for operator in found][-1] == "Gemm"
+    assert "Conv" in {operator.kind for operator in found}
+    for operator in found:
+        assert len(operator.ns) == len(operator.starts_ns) == 6
+        assert list(operator.starts_ns) == sorted(operator.starts_ns)
+    gemm = found[-1]
+    assert gemm.activation_bytes == 4 * (4 + 10)
+    expect_the_logits(session)  # the session that is measured is another, and still there
+
+
+@pytest.mark.slow
+def test_torch_tells_what_each_operator_took(torch_program, open_session):
+    found = open_session(torch_program, "torch", threads=1).profile(6)
+    assert [operator.name for operator in found][:2] == ["conv2d", "relu"]
+    assert all(len(operator.ns) == 6 and min(operator.ns) > 0 for operator in found)
+
+
+def test_litert_offers_no_profile_and_is_refused_by_name(tflite, open_session):
+    with pytest.raises(WorkerError, match=r"unsupported: ai_edge_litert .*; onnxruntime and torch"):
+        open_session(tflite, "litert").profile(6)
+
+
+def test_a_reference_is_not_profiled(onnx, open_session):
+    with pytest.raises(WorkerError, match="never timed, nor profiled"):
+        open_session(onnx, "onnx-reference").profile(6)
+
+
+def test_a_profile_leaves_no_file(onnx, open_session, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    session = open_session(onnx)
+    before = set(tmp_path.iterdir())  # ONNX Runtime itself leaves one
+    session.profile(1)
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_the_peaks_are_of_a_process_beside_the_artifact(onnx, open_session):
+    session = open_session(onnx, threads=1)
+    before = session.memory().after_load
+    found = session.peak(1)
+    assert min(found.flops, found.bytes) > 1e6  # an 8-bit computer's
+    assert found.method == "numpy matmul / copy"
+    session.measure(1)
+    assert session.memory().after_run < before + worker.LEAST_COPY

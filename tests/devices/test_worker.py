@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_an_unknown_op_says_which_there_are():
     assert "no op 'fly'; there is start, probe, load, verify" in event["detail"]
 
 
-@pytest.mark.parametrize("op", ["verify", "measure", "predict", "memory"])
+@pytest.mark.parametrize("op", ["verify", "measure", "predict", "memory", "profile"])
 def test_nothing_runs_before_load(op):
     assert serve({"op": op})[0]["detail"] == "nothing is loaded; send op 'load' first"
 
@@ -172,3 +173,51 @@ def test_usage_counts_the_work_of_this_process():
     if sys.platform == "linux":
         assert after["busy_ns"] - before["busy_ns"] >= 40_000_000
         assert after["waited_ns"] >= before["waited_ns"]
+
+
+def kernel(name, start_us, us, kind="Conv"):
+    told = {"op_name": kind, "activation_size": "300", "output_size": "100"}
+    event = {"cat": "Node", "name": f"{name}_kernel_time", "ts": start_us, "dur": us}
+    return {**event, "args": told}
+
+
+def traced_runs(count):
+    """Runs a millisecond apart: one operator of 7 us, one of a loop that runs it twice."""
+    yield {"cat": "Session", "name": "session_initialization", "ts": 1, "dur": 90, "args": {}}
+    for run in range(count):
+        begin = 1000 * run
+        yield kernel("first", begin, 7)
+        yield kernel("again", begin + 10, 2, "Add")
+        yield kernel("again", begin + 20, 3, "Add")
+        yield {"cat": "Session", "name": "model_run", "ts": begin, "dur": 40, "args": {}}
+
+
+def test_a_trace_is_told_apart_into_runs_the_first_of_which_are_left_out():
+    first, again = worker.onnx_operators(list(traced_runs(worker.UNTIMED_RUNS + 2)))
+    assert first == {
+        "name": "first",
+        "kind": "Conv",
+        "activation_bytes": 400,
+        "starts_ns": [0, 1_000_000],
+        "ns": [7000, 7000],
+    }
+    assert again["ns"] == [5000, 5000]
+    assert again["starts_ns"] == [10_000, 1_010_000]
+
+
+def test_an_operator_that_some_runs_leave_out_has_no_time_to_tell():
+    events = list(traced_runs(worker.UNTIMED_RUNS + 2))
+    found = worker.onnx_operators([*events[:-2], events[-1]])
+    assert [operator["ns"] for operator in found] == [[7000, 7000], [5000, 2000]]
+    found = worker.onnx_operators([*events[:-3], events[-1]])
+    assert [operator["name"] for operator in found] == ["first"]
+
+
+def test_of_works_that_take_turns_each_keeps_its_best():
+    calls = []
+    quick, slow = worker.best_seconds(
+        lambda: calls.append("quick"), lambda: (calls.append("slow"), time.sleep(0.005))
+    )
+    assert calls[:4] == ["quick", "slow", "quick", "slow"]
+    assert len(calls) >= 10
+    assert quick < 0.005 <= slow
