@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bench import atomic
+from bench import atomic, stats
 from bench.conditions import Conditions, conditions, succeeded
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
@@ -31,14 +31,23 @@ class Peak(_Data, frozen=True, kw_only=True):
 
 
 class Measurement(_Data, frozen=True, kw_only=True):
-    """One measurement, reduced: the medians of its rounds in nanoseconds, memory, accuracy."""
+    """One measurement, reduced: the medians of its rounds in nanoseconds, memory, accuracy.
+
+    `processes_ns` has the median of each process, where there were several.
+    """
 
     artifact: str
     model_sha256: str
     conditions: Conditions
     rounds_ns: tuple[int, ...]
+    processes_ns: tuple[int, ...] = ()
     memory: Peak | None = None
     accuracy: Accuracy | None = None
+
+    @property
+    def units_ns(self) -> tuple[int, ...]:
+        """Return the medians of processes, or those of the only one's rounds."""
+        return self.processes_ns or self.rounds_ns
 
     @property
     def name(self) -> str:
@@ -120,12 +129,14 @@ def known(manifest: Manifest) -> Known:
 def measurement(record: Record) -> Measurement:
     """Return what the baseline keeps of a record: every round's median, without the samples."""
     memory = record.memory
+    processes = stats.units(record.rounds, record.processes) if record.several else ()
     peak = memory.after_run if memory else None
     return Measurement(
         artifact=record.manifest.key,
         model_sha256=model_sha256(record.manifest),
         conditions=conditions(record),
         rounds_ns=tuple(round(statistics.median(r)) for r in record.rounds if r),
+        processes_ns=tuple(round(median) for median in processes),
         memory=Peak(definition=memory.definition, after_run=peak) if memory and peak else None,
         accuracy=record.accuracy,
     )

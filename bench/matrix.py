@@ -32,14 +32,14 @@ class Artifact:
 class Effort:
     """How hard to measure: stop when the median's interval is within `precision_target` (half
     width as a fraction of the median), or after `max_seconds` of samples; `seed` sets the order.
-    `cold` fresh processes are started and thrown away before that; after it, each artifact runs
-    back to back for `sustained_s` seconds.
+    At least `processes` fresh processes share the rounds of an artifact, or exactly one if it is 1;
+    after them, each artifact runs back to back for `sustained_s` seconds.
     """
 
     precision_target: float = 0.02
     max_seconds: float = 10.0
     seed: int = 0
-    cold: int = 0
+    processes: int = 1
     sustained_s: float | None = None
 
 

@@ -72,6 +72,22 @@ def location(values: npt.ArrayLike) -> Location:
     )
 
 
+def independent(values: npt.ArrayLike) -> Location:
+    """Return the mean of independent values, such as those of fresh processes, and its variance.
+
+    Of six or ten values neither how they resemble their neighbours nor which of them to trust less
+    can be told; Student's interval around their mean is what holds then (see docs/trust.md).
+
+    Args:
+        values: one figure a process, shape (..., processes); logarithms for a ratio.
+    """
+    series = np.asarray(values, dtype=np.float64)
+    count = series.shape[-1]
+    value = series.mean(axis=-1)
+    spread = series.var(axis=-1, ddof=1) if count > 1 else np.full_like(value, np.inf)
+    return Location(value, spread / count, np.full_like(value, max(count - 1, 1)))
+
+
 def student(normal: npt.ArrayLike, freedom: npt.ArrayLike) -> Floats:
     """Return Student's t whose tail is that of a normal deviate (Wallace 1959, inverted).
 

@@ -35,7 +35,7 @@ class TestWord:
         ],
     )
     def test_it_is_decided_by_the_whole_interval(self, low, high, expected):
-        assert word(Ratio(value=1.0, low=low, high=high), 10, 0.02) == expected
+        assert word(Ratio(value=1.0, low=low, high=high), 0.02) == expected
 
     @given(st.floats(0.1, 10), st.floats(0, 1), st.floats(0.001, 0.5))
     def test_it_never_says_more_than_the_interval_shows(self, low, width, margin):
@@ -46,7 +46,7 @@ class TestWord:
             "same": low >= 1 - margin and high <= 1 + margin,
             "cannot tell": low <= 1 <= high,
         }
-        assert holds[word(Ratio(value=low, low=low, high=high), 10, margin)]
+        assert holds[word(Ratio(value=low, low=low, high=high), margin)]
 
 
 class TestCompare:
