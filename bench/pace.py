@@ -41,9 +41,13 @@ class Pace:
         """Run blocks of about `WARM_UP_BLOCK_NS` until steady, and choose the runs of a round."""
         warmed, typical = self._warm_up(session, first_ns, self._effort.max_seconds, WINDOW)
         self.runs = min(MAX_RUNS, runs_for(ROUND_NS, typical))
-        whole = round(PROCESS_ROUNDS * ROUND_NS / max(self.runs * typical, 1.0))
-        self._each = min(PROCESS_ROUNDS, max(1, whole))
+        self._each = self._rounds_each(max(self.runs * typical, 1.0))
         return warmed
+
+    def _rounds_each(self, round_ns: float) -> int:
+        share = 1e9 * self._effort.max_seconds / self._effort.processes
+        within = min(round(PROCESS_ROUNDS * ROUND_NS / round_ns), int(share / round_ns))
+        return min(PROCESS_ROUNDS, max(1, within))
 
     def warm_up_again(self, session: Session, first_ns: int) -> WarmUp:
         """Warm up a process after the first one; all of them together take no longer than it may.
@@ -70,8 +74,9 @@ class Pace:
     def is_over(self, processes: Sequence[int]) -> bool:
         """Tell whether the last of `processes` (their numbers of rounds) made all that it should.
 
-        Each makes `PROCESS_ROUNDS`, or as few as take that long; after every `Effort.processes`
-        twice as many, so that what is noisy does not need processes without end.
+        Each makes `PROCESS_ROUNDS`, or as few as take that long, or its share of the time; after
+        every `Effort.processes` twice as many, so that what is noisy does not need processes
+        without end.
         """
         if self._effort.processes == 1:
             return False

@@ -100,6 +100,12 @@ class TestProcesses:
         assert records["b"].processes[:6] == (1,) * 6
         assert sum(records["b"].processes) >= MIN_ROUNDS
 
+    def test_little_time_is_shared_out(self, root):
+        effort = Effort(processes=10, max_seconds=1)
+        record = measure(root, FakeDevice(), effort=effort, patterns=["a"])["a"]
+        assert record.processes == (1,) * 10
+        assert verdict(record).word == "valid"
+
     def test_one_that_stays_noisy_gets_more_which_make_more_rounds(self, root):
         device = FakeDevice({"a": Script(drift=0.2)})
         record = measure(root, device, effort=SIX, patterns=["a"])["a"]
@@ -119,13 +125,13 @@ class TestProcesses:
         assert f"over {len(six.processes)} processes" in verdict(six).evidence
 
     def test_fewer_than_make_an_interval_are_too_short(self, root):
-        device = FakeDevice({"a": Script(ns=2e6)})
-        effort = Effort(processes=6, max_seconds=1)
+        device = FakeDevice({"a": Script(ns=4.1e8)})
+        effort = Effort(processes=6, max_seconds=2)
         record = measure(root, device, effort=effort, patterns=["a"])["a"]
         assert (record.stop, len(record.processes)) == ("time", 5)
         assert verdict(record).word == "too short"
         assert "an interval needs 6 processes and 10 rounds" in verdict(record).evidence
-        assert "--max-seconds 2" in verdict(record).advice
+        assert "--max-seconds 5" in verdict(record).advice
 
     def test_after_the_first_each_proves_one_answer_and_a_wrong_one_voids_all(self, root):
         device = FakeDevice({"b": Script(then={4: Script(wrong=True)})})
