@@ -27,7 +27,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     `time`, `p90` and `word` are None where the two are incomparable and that was not waved through;
     `incomparable` says why. `pairwise`: process by process, or round by round, as both are of one
-    interleaved run. The
+    interleaved run; `processes`: how many of each at least, 1 where it was only one. The
     word is that of the medians, and beyond `floor`: how far two measurements of one artifact may
     lie apart on this device by 'bench calibrate' (None: it was never run there). `caution` holds
     the verdicts that are not plain "valid".
@@ -40,6 +40,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     time: Ratio | None
     p90: Ratio | None
     pairwise: bool
+    processes: int
     word: Word | None
     floor: float | None
     incomparable: tuple[str, ...]
@@ -141,12 +142,13 @@ def _comparison(
         time=time,
         p90=p90,
         pairwise=sides.blocks > 0,
+        processes=max(1, min(len(a.processes), len(b.processes))),
         word=_word(time, sides, rule.margin, floor or 0.0) if time else None,
         floor=floor,
         incomparable=differences,
         caution=_caution(a, b),
         size=b.manifest.size_bytes / a.manifest.size_bytes,
-        load=_quotient(a.load_ns, b.load_ns),
+        load=_quotient(_load(a), _load(b)),
         memory=_memory(a, b),
         accuracy=_accuracy(a, b),
     )
@@ -227,7 +229,14 @@ def _caution(a: Record, b: Record) -> tuple[str, ...]:
     return tuple(f"{side} {said}" for side, said in words if said != "valid")
 
 
-def _quotient(a: int | None, b: int | None) -> float | None:
+def _load(record: Record) -> float | None:
+    """Return the median of what its processes took to load, where more than the first is known."""
+    return (
+        statistics.median(start.load_ns for start in record.cold) if record.cold else record.load_ns
+    )
+
+
+def _quotient(a: float | None, b: float | None) -> float | None:
     return b / a if a and b is not None else None
 
 
