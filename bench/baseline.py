@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bench import atomic, stats
+from bench import atomic
 from bench.conditions import Conditions, conditions, succeeded
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
@@ -129,17 +129,22 @@ def known(manifest: Manifest) -> Known:
 def measurement(record: Record) -> Measurement:
     """Return what the baseline keeps of a record: every round's median, without the samples."""
     memory = record.memory
-    processes = stats.units(record.rounds, record.processes) if record.several else ()
     peak = memory.after_run if memory else None
     return Measurement(
         artifact=record.manifest.key,
         model_sha256=model_sha256(record.manifest),
         conditions=conditions(record),
         rounds_ns=tuple(round(statistics.median(r)) for r in record.rounds if r),
-        processes_ns=tuple(round(median) for median in processes),
+        processes_ns=_processes(record) if record.several else (),
         memory=Peak(definition=memory.definition, after_run=peak) if memory and peak else None,
         accuracy=record.accuracy,
     )
+
+
+def _processes(record: Record) -> tuple[int, ...]:
+    from bench import stats  # and numpy with it, which sizes can be judged without
+
+    return tuple(round(median) for median in stats.units(record.rounds, record.processes))
 
 
 def unfit(record: Record, manifest: Manifest | None) -> str | None:

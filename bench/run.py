@@ -80,7 +80,8 @@ class _Group:
             self._begun_ns = time.monotonic_ns()
             order, active = np.random.default_rng(effort.seed), list(measurements)
             while active:
-                self._interleave([m for m in active if self._attempt(m, self._prepare)], order)
+                due = [active[index] for index in order.permutation(len(active))]
+                self._interleave([m for m in due if self._attempt(m, self._prepare)], order)
                 active = [m for m in active if m.stop is None]
                 for m in active:
                     m.close()
