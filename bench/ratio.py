@@ -81,7 +81,8 @@ def estimates(sides: Sequence[Sides]) -> Estimates:
     """Estimate log(B/A) of each two sides, with its 99 % interval.
 
     Pairwise where both are of one interleaved run: see `bench.sequential`, whose intervals hold
-    whatever ended the run; of processes, of which there are few, it is Student's interval. Else
+    whatever ended the run; of processes, of which there are few, it is Student's interval around
+    a trimmed mean. Else
     the two locations' difference, with Welch's degrees of freedom; what differs between the two
     runs as a whole is then in the ratio, and in no interval.
     """
