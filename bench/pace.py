@@ -22,7 +22,7 @@ WARM_UP_BLOCK_NS = 25e6
 SHORT_WINDOW = 4
 # In ten processes these find 3 % under white noise in more than 95 % of runs: see docs/trust.md.
 # More would tell more of one process, and nothing of how far the next one differs.
-PROCESS_ROUNDS = 4
+PROCESS_ROUNDS = 5
 # How much more there must be before the interval is looked at again: looking after every round
 # would stop at the first lucky one.
 GROWTH = 1.1

@@ -80,10 +80,10 @@ class TestColdStart:
 class TestProcesses:
     """Fresh workers share the rounds, and their medians are what is independent."""
 
-    def test_all_artifacts_get_fresh_ones_together_and_make_four_rounds_in_each(self, root):
+    def test_all_artifacts_get_fresh_ones_together_and_make_five_rounds_in_each(self, root):
         device = FakeDevice()
         records = measure(root, device, effort=SIX)
-        assert {record.processes for record in records.values()} == {(4,) * 6}
+        assert {record.processes for record in records.values()} == {(5,) * 6}
         loads = device.requests("load")
         assert [set(loads[i : i + 3]) for i in range(0, 18, 3)] == [set(NAMES)] * 6
         assert device.most_open == 3
@@ -96,7 +96,7 @@ class TestProcesses:
     def test_rounds_that_take_long_are_fewer_in_a_process(self, root):
         device = FakeDevice({"a": Script(ns=1e8), "b": Script(ns=4e8)})
         records = measure(root, device, effort=SIX)
-        assert records["a"].processes[:6] == (3,) * 6
+        assert records["a"].processes[:6] == (4,) * 6
         assert records["b"].processes[:6] == (1,) * 6
         assert sum(records["b"].processes) >= MIN_ROUNDS
 
@@ -110,7 +110,7 @@ class TestProcesses:
         device = FakeDevice({"a": Script(drift=0.2)})
         record = measure(root, device, effort=SIX, patterns=["a"])["a"]
         assert len(record.processes) > 20
-        assert set(record.processes[:-1]) == {4}
+        assert set(record.processes[:-1]) == {5}
         assert record.stop == "time"
 
     def test_its_uncertainty_is_that_of_the_processes(self, root):
@@ -154,8 +154,8 @@ class TestProcesses:
         failed = records["b"]
         assert verdict(failed).word == "failed"
         assert failed.failure.detail == "killed by SIGKILL (in process 3)"
-        assert failed.processes[:2] == (4, 4)
-        assert sum(failed.processes) == len(failed.rounds) < 12
+        assert failed.processes[:2] == (5, 5)
+        assert sum(failed.processes) == len(failed.rounds) < 15
         assert verdict(records["a"]).word == verdict(records["c"]).word == "valid"
         assert device.open_now == set()
 
