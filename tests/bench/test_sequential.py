@@ -100,7 +100,7 @@ class TestPromisedRates:
 
     @pytest.mark.parametrize("name", NOISES)
     def test_fresh_processes_hold_the_rate_whatever_belongs_to_them(self, name):
-        a, b = np.exp(processes(NOISES[name], np.random.default_rng(5), 1000, 10, 4))
+        a, b = np.exp(processes(NOISES[name], np.random.default_rng(5), 1000, 10, 5))
         sides = [Sides(x, y, True, (True, True)) for x, y in zip(a, b, strict=True)]
         alarms = sum(r.low > 1 or r.high < 1 for r in ratios(sides))
         assert alarms <= 21  # 1.1 % of 1000, and 3 sigma
