@@ -4,7 +4,8 @@
 
 Prints the tables of docs/trust.md. On each machine of `bench.simulate` B is as quick as A, or 3 %
 slower. Ours: interleaved rounds in random order, asked as they grow, until decided (or 300 rounds);
-or those of fresh processes, as `bench run` makes them. The others measure all of A, then all of B, on the same machine:
+or those of fresh processes, as `bench run` makes them. The others measure all of
+A, then all of B, on the same machine:
 
 - Welch's t-test at 1 % on all samples; on one mean a round; and on all samples with the threshold
   that gives 1 % of false alarms on just this machine, which nobody knows outside a simulation.
