@@ -31,14 +31,23 @@ class Peak(_Data, frozen=True, kw_only=True):
 
 
 class Measurement(_Data, frozen=True, kw_only=True):
-    """One measurement, reduced: the medians of its rounds in nanoseconds, memory, accuracy."""
+    """One measurement, reduced: the medians of its rounds in nanoseconds, memory, accuracy.
+
+    `processes_ns` has the median of each process, where there were several.
+    """
 
     artifact: str
     model_sha256: str
     conditions: Conditions
     rounds_ns: tuple[int, ...]
+    processes_ns: tuple[int, ...] = ()
     memory: Peak | None = None
     accuracy: Accuracy | None = None
+
+    @property
+    def units_ns(self) -> tuple[int, ...]:
+        """Return the medians of processes, or those of the only one's rounds."""
+        return self.processes_ns or self.rounds_ns
 
     @property
     def name(self) -> str:
@@ -126,9 +135,16 @@ def measurement(record: Record) -> Measurement:
         model_sha256=model_sha256(record.manifest),
         conditions=conditions(record),
         rounds_ns=tuple(round(statistics.median(r)) for r in record.rounds if r),
+        processes_ns=_processes(record) if record.several else (),
         memory=Peak(definition=memory.definition, after_run=peak) if memory and peak else None,
         accuracy=record.accuracy,
     )
+
+
+def _processes(record: Record) -> tuple[int, ...]:
+    from bench import stats  # and numpy with it, which sizes can be judged without
+
+    return tuple(round(median) for median in stats.units(record.rounds, record.processes))
 
 
 def unfit(record: Record, manifest: Manifest | None) -> str | None:

@@ -1,8 +1,9 @@
 """Measuring a device's noise: one artifact against itself, in run after run.
 
 Every run opens two workers of the same artifact and interleaves them as `bench.run` does any two,
-until it would stop by itself. Within a run the two are compared round by round; and one of each run
-with that of the next, as a gate compares with its baseline.
+until it would stop by itself. Within a run the two are compared process by process (or round by
+round, of one process each); and one of each run with that of the next, as a gate compares with its
+baseline.
 """
 
 import time
@@ -85,8 +86,8 @@ def _too_busy(cell: Cell, count: int, kept: int) -> str:
 
 def profile(cell: Cell, runs: Sequence[Sequence[Record]]) -> NoiseProfile:
     """Reduce runs of two records each: see `noise.spread`."""
-    medians = [[stats.medians(record.rounds) for record in run] for run in runs]
-    between = [Sides(run[0], after[0], together=False) for run, after in pairwise(medians)]
+    within = [_sides(one, other, together=True) for one, other in runs]
+    between = [_sides(run[0], after[0], together=False) for run, after in pairwise(runs)]
     return NoiseProfile(
         schema=noise.SCHEMA,
         fingerprint=cell.target.info.fingerprint,
@@ -96,9 +97,15 @@ def profile(cell: Cell, runs: Sequence[Sequence[Record]]) -> NoiseProfile:
         artifact=cell.artifact.manifest.key,
         runtime=cell.runtime or "",
         threads=cell.threads,
-        within=noise.spread([Sides(one, other, together=True) for one, other in medians]),
+        processes=cell.effort.processes,
+        within=noise.spread(within),
         between=noise.spread(between),
     )
+
+
+def _sides(one: Record, other: Record, *, together: bool) -> Sides:
+    a, b = (stats.units(record.rounds, record.processes) for record in (one, other))
+    return Sides(a, b, together, (one.several, other.several))
 
 
 def _twice(cell: Cell) -> list[Record]:

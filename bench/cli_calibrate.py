@@ -39,6 +39,13 @@ Exit codes:
 @click.option("--runtime", metavar="NAME", help="Runtime (default: the first that is there).")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
+    "--processes",
+    type=click.IntRange(min=1, max=100),
+    default=10,
+    show_default=True,
+    help="Fresh processes of each measurement, as of 'bench run': the profile is for such records.",
+)
+@click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
     default=5.0,
@@ -53,6 +60,7 @@ def calibrate_command(
     device: str,
     runtime: str | None,
     threads: int,
+    processes: int,
     minutes: float,
     as_json: bool,
 ) -> None:
@@ -62,12 +70,14 @@ def calibrate_command(
     """
     from bench import noise
     from bench.calibrate import calibrate
+    from bench.cli_run import enough
     from bench.matrix import Choice, Effort, describe, plan, select
     from devices.registry import find
 
     choice = Choice(threads=(threads,), runtime=runtime)
     chosen = select(root, patterns)
-    cell = _only(plan(chosen, describe([find(device)]), choice, Effort()))
+    effort = Effort(processes=enough(processes))
+    cell = _only(plan(chosen, describe([find(device)]), choice, effort))
     found = calibrate(cell, 60 * minutes, _tell)
     place = noise.write(found)
     _print(found, as_json)

@@ -95,11 +95,12 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     help="Stop after this many seconds of samples of an artifact.",
 )
 @click.option(
-    "--cold",
-    type=click.IntRange(min=0, max=100),
-    default=3,
+    "--processes",
+    type=click.IntRange(min=1, max=100),
+    default=10,
     show_default=True,
-    help="Fresh processes of each, started first to see what a cold start takes.",
+    help="Fresh processes that share the rounds of each: at least so many, from 6 up, or just 1. "
+    "Each shows what a cold start takes, too.",
 )
 @click.option(
     "--sustained",
@@ -129,7 +130,7 @@ def run_command(
     images: int | None,
     precision: str,
     max_seconds: float,
-    cold: int,
+    processes: int,
     sustained: str | None,
     seed: int,
     out: Path,
@@ -138,7 +139,8 @@ def run_command(
 ) -> None:
     """Measure artifacts: prove each on the device, warm it up, time it.
 
-    Artifacts take turns in rounds, each until the median of its latency is known precisely enough.
+    Artifacts take turns in rounds, in fresh processes after every few, each until the median of its
+    latency is known precisely enough.
     """
     from bench.matrix import Choice, Effort, describe, plan, select
     from bench.record import check_writable
@@ -156,7 +158,7 @@ def run_command(
             precision_target=share(precision),
             max_seconds=max_seconds,
             seed=seed,
-            cold=cold,
+            processes=enough(processes),
             sustained_s=None if sustained is None else seconds(sustained),
         )
         targets = describe(_find(devices))
@@ -187,6 +189,23 @@ def counts(option: str, text: str) -> tuple[int, ...]:
             f"{option} {text}: '{wrong}' is not a whole number from 1 up; write it as {option} 1,2"
         )
     return tuple(dict.fromkeys(int(n) for n in numbers))
+
+
+def enough(processes: int) -> int:
+    """Return a number of processes if there is an interval of their median, or there is just one.
+
+    Raises:
+        BenchError: there is not.
+    """
+    from bench.record import BenchError
+    from bench.stats import MIN_PROCESSES
+
+    if 1 < processes < MIN_PROCESSES:
+        raise BenchError(
+            f"--processes {processes}: fewer than {MIN_PROCESSES} show nothing for sure; "
+            f"write --processes {MIN_PROCESSES}, or 1 to measure in one process"
+        )
+    return processes
 
 
 def share(text: str) -> float:

@@ -9,12 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from bench import sequential, stats
+from bench import noise, sequential, stats
 from bench.conditions import conditions, name
 from bench.noise import NoiseProfile
 from bench.ratio import Ratio, Sides, ratios
 from bench.record import Record
-from bench.sequential import LEAST_ROUNDS, MARGIN
+from bench.sequential import MARGIN
 from bench.series import Floats
 from bench.verdict import verdict
 
@@ -26,7 +26,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """B against A. Ratios are B/A; `accuracy` is the difference of top-1 as a fraction.
 
     `time`, `p90` and `word` are None where the two are incomparable and that was not waved through;
-    `incomparable` says why. `pairwise`: round by round, as both are of one interleaved run. The
+    `incomparable` says why. `pairwise`: process by process, or round by round, as both are of one
+    interleaved run; `processes`: how many of each at least, 1 where it was only one. The
     word is that of the medians, and beyond `floor`: how far two measurements of one artifact may
     lie apart on this device by 'bench calibrate' (None: it was never run there). `caution` holds
     the verdicts that are not plain "valid".
@@ -39,6 +40,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     time: Ratio | None
     p90: Ratio | None
     pairwise: bool
+    processes: int
     word: Word | None
     floor: float | None
     incomparable: tuple[str, ...]
@@ -68,10 +70,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return any(pair.word for pair in self.pairs)
 
 
-def word(time: Ratio, rounds: int, margin: float = MARGIN, floor: float = 0.0) -> Word:
-    """Say what an interval of so many rounds (the fewer of both) shows: see `sequential.place`."""
-    if rounds < LEAST_ROUNDS:
-        return "cannot tell"
+def word(time: Ratio, margin: float = MARGIN, floor: float = 0.0) -> Word:
+    """Say what an interval shows: see `sequential.place`."""
     found = sequential.place(time.low, time.high, margin, floor)
     return "cannot tell" if found == "undecided" else found
 
@@ -89,8 +89,11 @@ class Rule:
     noise: Mapping[str, NoiseProfile] = field(default_factory=dict)
 
     def floor(self, record: Record, *, together: bool) -> float | None:
-        """Return the device's noise floor between two of one run, or of two; None: not known."""
-        known = self.noise.get(record.device.fingerprint)
+        """Return the device's noise floor between two of one run, or of two; None: not known.
+
+        The record says whether that of one process each counts, or of several.
+        """
+        known = noise.of(record, self.noise)
         return (known.within if together else known.between).floor if known else None
 
 
@@ -116,12 +119,12 @@ def _differences(a: Record, b: Record) -> tuple[str, ...]:
 
 
 def _sides(a: Record, b: Record, figure: Callable[[stats.Rounds], Floats]) -> Sides:
-    """Take one figure a round; rounds of one run and setting were made in turns."""
+    """Take one figure a process or round; those of one run and setting were made in turns."""
     one, other = (
         (r.run, r.group, r.device.name, r.settings.threads, r.settings.batch) for r in (a, b)
     )
-    before, now = (figure(record.rounds) for record in (a, b))
-    return Sides(before, now, together=one == other)
+    before, now = (stats.units(r.rounds, r.processes, figure) for r in (a, b))
+    return Sides(before, now, one == other, (a.several, b.several))
 
 
 def _comparison(
@@ -130,7 +133,6 @@ def _comparison(
     a, b = pair
     differences = _differences(a, b)
     time, p90 = figures if rule.anyway or not differences else (None, None)
-    fewest = min(len(sides.before), len(sides.now))
     floor = rule.floor(b, together=sides.blocks > 0)
     return Comparison(
         a=name(a),
@@ -140,15 +142,20 @@ def _comparison(
         time=time,
         p90=p90,
         pairwise=sides.blocks > 0,
-        word=word(time, fewest, rule.margin, floor or 0.0) if time else None,
+        processes=max(1, min(len(a.processes), len(b.processes))),
+        word=_word(time, sides, rule.margin, floor or 0.0) if time else None,
         floor=floor,
         incomparable=differences,
         caution=_caution(a, b),
         size=b.manifest.size_bytes / a.manifest.size_bytes,
-        load=_quotient(a.load_ns, b.load_ns),
+        load=_quotient(_load(a), _load(b)),
         memory=_memory(a, b),
         accuracy=_accuracy(a, b),
     )
+
+
+def _word(time: Ratio, sides: Sides, margin: float, floor: float) -> Word:
+    return word(time, margin, floor) if sides.enough else "cannot tell"
 
 
 def compare_all(
@@ -222,7 +229,14 @@ def _caution(a: Record, b: Record) -> tuple[str, ...]:
     return tuple(f"{side} {said}" for side, said in words if said != "valid")
 
 
-def _quotient(a: int | None, b: int | None) -> float | None:
+def _load(record: Record) -> float | None:
+    """Return the median of what its processes took to load, where more than the first is known."""
+    return (
+        statistics.median(start.load_ns for start in record.cold) if record.cold else record.load_ns
+    )
+
+
+def _quotient(a: float | None, b: float | None) -> float | None:
     return b / a if a and b is not None else None
 
 

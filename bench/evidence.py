@@ -40,7 +40,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The series of the rounds' medians, the processor's time, and the sensors.
+    """The series of the medians, the processor's time, and the sensors.
+
+    The series is of processes, where there were several, else of rounds: see `bench.stats.units`.
 
     `half_width` is that of the median's interval as a fraction, enlarged by what rounds that
     resemble their neighbours are worth less; `autocorrelation` is None where they do not do so more
@@ -58,7 +60,7 @@ class Evidence:
 
 def evidence(record: Record, figures: stats.Summary) -> Evidence:
     """Return the evidence of a record that holds samples."""
-    values = stats.medians(record.rounds)
+    values = stats.units(record.rounds, record.processes)
     enough = len(values) >= stats.MIN_ROUNDS
     moving = trend(values) if enough else None
     half_width = uncertainty(record, figures)
@@ -74,9 +76,9 @@ def evidence(record: Record, figures: stats.Summary) -> Evidence:
 
 def uncertainty(record: Record, figures: stats.Summary) -> float:
     """Return half the width of the median's interval as a fraction: wider, where rounds resemble
-    their neighbours, by what they are then worth less.
+    their neighbours, by what they are then worth less. Processes are independent of each other.
     """
-    if figures.rounds < stats.MIN_ROUNDS:
+    if record.several or figures.rounds < stats.MIN_ROUNDS:
         return figures.half_width
     return figures.half_width * sqrt(independence(stats.medians(record.rounds)))
 

@@ -10,7 +10,7 @@ from bench import stats, units
 from bench.baseline import Measurement, closest, measurement
 from bench.budget import Rule
 from bench.finding import Finding, Verdict, finding
-from bench.noise import NoiseProfile
+from bench.noise import NoiseProfile, of
 from bench.ratio import Ratio, Sides, ratios
 from bench.record import Accuracy, Record
 from bench.verdict import verdict
@@ -49,8 +49,8 @@ def past(
 
 def _sides(now: Measurement, known: Mapping[str, Measurement]) -> Sides:
     before, _ = closest(now, known)
-    rounds = [np.array(m.rounds_ns or (1,), dtype=np.float64) for m in (before, now)]
-    return Sides(rounds[0], rounds[1], together=False)
+    a, b = (np.array(m.units_ns or (1,), dtype=np.float64) for m in (before, now))
+    return Sides(a, b, False, (bool(before.processes_ns), bool(now.processes_ns)))
 
 
 def judge_record(
@@ -86,8 +86,9 @@ def judge_record(
 
 def _latency(rule: Rule, record: Record) -> Finding:
     name, figures = measurement(record).name, stats.summary(record)
-    if figures is None or figures.rounds < stats.MIN_ROUNDS:
-        return finding(rule, name, "unmeasured", verdict(record).evidence)
+    judged = verdict(record, figures)
+    if figures is None or judged.word == "too short":
+        return finding(rule, name, "unmeasured", judged.evidence)
     low, high = figures.low_ns, figures.high_ns
     placed = _place(low, high, rule.value)
     seen = f"p50 {units.duration(figures.p50_ns)}, {units.duration(low)} to {units.duration(high)}"
@@ -108,14 +109,15 @@ def _latency_growth(rule: Rule, record: Record, past: Past) -> Finding:
     if differences:
         return _incomparable(rule, now, differences)
     fewest = min(len(now.rounds_ns), len(before.rounds_ns))
-    if fewest < stats.MIN_ROUNDS:
+    if fewest < stats.MIN_ROUNDS or not _sides(now, past.known).enough:
         reason = (
-            f"too short: {fewest} rounds; {stats.MIN_ROUNDS} are needed here and in the baseline"
+            f"too short: {fewest} rounds; {stats.MIN_ROUNDS} are needed here and in the baseline, "
+            f"of {stats.MIN_PROCESSES} processes where there are several"
         )
         return finding(rule, now.name, "unmeasured", reason)
     time = past.growth[record.key]
-    p50, old = statistics.median(now.rounds_ns), statistics.median(before.rounds_ns)
-    noise = past.noise.get(record.device.fingerprint)
+    p50, old = statistics.median(now.units_ns), statistics.median(before.units_ns)
+    noise = of(record, past.noise)
     threshold, source = _threshold(rule, noise)
     placed = _place(time.low, time.high, 1 + threshold)
     seen = f"p50 {units.against(units.duration, p50, old)}, "

@@ -32,14 +32,14 @@ class Artifact:
 class Effort:
     """How hard to measure: stop when the median's interval is within `precision_target` (half
     width as a fraction of the median), or after `max_seconds` of samples; `seed` sets the order.
-    `cold` fresh processes are started and thrown away before that; after it, each artifact runs
-    back to back for `sustained_s` seconds.
+    At least `processes` fresh processes share the rounds of an artifact, or exactly one if it is 1;
+    after them, each artifact runs back to back for `sustained_s` seconds.
     """
 
     precision_target: float = 0.02
     max_seconds: float = 10.0
     seed: int = 0
-    cold: int = 0
+    processes: int = 1
     sustained_s: float | None = None
 
 
@@ -235,8 +235,8 @@ def resume(
     """Split into what is still to be measured and the records that make the rest unnecessary.
 
     A record will do if nothing failed in it, it is of the same files on the same device, with the
-    same runtime, threads and batch, at least as precise as now asked for, and holds the accuracy
-    where that is wanted.
+    same runtime, threads and batch, at least as precise as now asked for, of several processes
+    where those are asked for, and holds the accuracy where that is wanted.
     """
     by_key = {cell.key: cell for cell in cells}
     done: dict[tuple[str, ...], Record] = {}
@@ -253,6 +253,7 @@ def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
         and record.device.fingerprint == cell.target.info.fingerprint
         and record.settings.precision_target <= cell.effort.precision_target
         and _accuracy_will_do(record, accuracy)
+        and (record.several or cell.effort.processes == 1)
         and (record.sustained is not None or cell.effort.sustained_s is None)
         and verdict(record).word in {"valid", "unproved", "emulated"}
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Any, Literal
 
 from bench.matrix import Cell
 from bench.pace import Pace
@@ -24,19 +24,24 @@ from export.artifact import Proof
 
 FORMAT_NAMES = {"onnx": "ONNX", "tflite": "TFLite", "coreml": "Core ML", "torch": "torch"}
 
-Stage = Literal["cold start", "load", "prove", "warm up", "measure", "accuracy", "sustain"]
+Stage = Literal["load", "prove", "warm up", "measure", "accuracy", "sustain"]
 
 
 @dataclass
 class Measurement:
-    """What was found so far; `group` is the number of its group within the run."""
+    """What was found so far; `group` is the number of its group within the run.
+
+    `processes` holds the number of rounds of each worker, the one at work last; `answers` what the
+    device computed for the golden inputs.
+    """
 
     cell: Cell
     run: str
     group: int
     session: Session | None = None
+    processes: list[int] = field(default_factory=list)
     cold: list[ColdStart] = field(default_factory=list)
-    first_ns: int | None = None
+    answers: dict[str, Any] = field(default_factory=dict)
     proof: Proof = field(default_factory=lambda: Proof(verified=None, reason="not reached"))
     warm_up: WarmUp | None = None
     pace: Pace = field(init=False)
@@ -59,24 +64,41 @@ class Measurement:
         assert self.session is not None
         return self.session
 
-    def start(self) -> Session:
-        """Start a worker of its own for this cell.
+    @property
+    def is_first(self) -> bool:
+        """Tell whether the worker at work is the first."""
+        return len(self.processes) == 1
+
+    def start(self) -> None:
+        """Start a fresh worker for this cell.
 
         Raises:
             WorkerError: the device has no runtime for it, or it could not be loaded.
         """
         cell = self.cell
+        self.processes.append(0)
         if cell.runtime is None:
             detail = f"no {FORMAT_NAMES[cell.artifact.manifest.format]} runtime on this system"
             raise WorkerError("start", "missing-runtime", detail)
         where, runtime = cell.artifact.path, cell.runtime
         job = Job(artifact=where, runtime=runtime, threads=cell.threads, batch=cell.batch)
-        return cell.target.device.open(job)
+        self.session = cell.target.device.open(job)
 
     def void(self) -> None:
         """Forget what was timed: the answer was wrong."""
-        self.first_ns = None
-        self.cold.clear()
+        self.warm_up = self.surroundings = None
+        for found in (self.cold, self.rounds, self.starts_ns, self.usage, self.end_to_end):
+            found.clear()
+        self.processes = [0] * len(self.processes)
+
+    def warmed(self, now: WarmUp) -> None:
+        """Add what warming up one more process took."""
+        before = self.warm_up or WarmUp(runs=0, seconds=0.0, steady=True)
+        self.warm_up = WarmUp(
+            runs=before.runs + now.runs,
+            seconds=before.seconds + now.seconds,
+            steady=before.steady and now.steady,
+        )
 
     def close(self) -> None:
         """End the worker, if there is one."""
@@ -95,12 +117,13 @@ class Measurement:
             manifest=self.cell.artifact.manifest,
             device=self.cell.target.info,
             settings=self.cell.settings(ready),
-            load_ns=ready.load_ns if ready and not ready.reference else None,
-            first_ns=self.first_ns,
+            load_ns=self.cold[0].load_ns if self.cold else None,
+            first_ns=self.cold[0].first_ns if self.cold else None,
             cold=tuple(self.cold),
             warm_up=self.warm_up,
             rounds=tuple(self.rounds),
             starts_ns=tuple(self.starts_ns),
+            processes=tuple(count for count in self.processes if count),
             usage=tuple(self.usage),
             surroundings=self.surroundings,
             end_to_end=_end_to_end(ready.copies if ready else None, self.end_to_end),

@@ -1,11 +1,12 @@
 """A device's noise: how far measurements of one and the same artifact lie apart there.
 
-What differs from process to process (where its memory lies) or from run to run is in no interval
-that is computed from rounds. It is found by comparing an artifact with itself, many times.
+What differs from process to process (where its memory lies) is in no interval that is computed from
+the rounds of one, and what differs from run to run in none at all. It is found by comparing an
+artifact with itself, many times.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
 
@@ -15,7 +16,7 @@ import platformdirs
 
 from bench import atomic
 from bench.ratio import DEVIATE, Sides, estimates
-from bench.record import BenchError
+from bench.record import BenchError, Record
 from bench.series import student
 
 SCHEMA = 1
@@ -46,7 +47,10 @@ class Spread(_Data, frozen=True, kw_only=True):
 
 
 class NoiseProfile(_Data, frozen=True, kw_only=True):
-    """The noise of one device. `within` is round by round in one run, `between` across two runs."""
+    """The noise of one device: `within` one run, and `between` two runs.
+
+    `processes` is how many fresh processes each measurement had, at least.
+    """
 
     schema: int
     fingerprint: str
@@ -56,6 +60,7 @@ class NoiseProfile(_Data, frozen=True, kw_only=True):
     artifact: str
     runtime: str
     threads: int
+    processes: int = 1
     within: Spread
     between: Spread
 
@@ -63,13 +68,13 @@ class NoiseProfile(_Data, frozen=True, kw_only=True):
 def spread(sides: Sequence[Sides]) -> Spread:
     """Reduce comparisons of one artifact with itself.
 
-    Their ratios scatter by more than their rounds explain: what remains of the variance, taken one
-    standard error too large, belongs to the processes or runs as a whole, and more rounds do not
-    lessen it. The floor is Student's 99 % of that, or the farthest that an interval was seen to lie
-    from 1.
+    Their ratios scatter by more than their intervals explain: what remains of the variance, taken
+    one standard error too large, belongs to the processes or runs as a whole, and more rounds do
+    not lessen it. The floor is Student's 99 % of that, or the farthest that an interval was seen to
+    lie from 1.
 
     Args:
-        sides: the rounds of each comparison, at least `LEAST` for a floor worth the name.
+        sides: the figures of each comparison, at least `LEAST` for a floor worth the name.
     """
     count = len(sides)
     found = estimates(sides)
@@ -120,6 +125,20 @@ def profiles(fingerprints: Iterable[str]) -> dict[str, NoiseProfile]:
     """Return the profiles of those devices that were calibrated, by fingerprint."""
     found = ((fingerprint, read(fingerprint)) for fingerprint in sorted(set(fingerprints)))
     return {fingerprint: profile for fingerprint, profile in found if profile}
+
+
+def of(record: Record, known: Mapping[str, NoiseProfile]) -> NoiseProfile | None:
+    """Return the noise of a record's device, None where it is not known for such a record.
+
+    What differs from process to process is in the interval of a record of several, and the noise
+    of records of one process must not be laid on top of it; nor does that of several do for one.
+
+    Args:
+        record: says which device, and whether it was measured in several processes.
+        known: profiles by the device's fingerprint.
+    """
+    found = known.get(record.device.fingerprint)
+    return found if found and (found.processes > 1) == record.several else None
 
 
 def read(fingerprint: str) -> NoiseProfile | None:

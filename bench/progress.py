@@ -82,7 +82,7 @@ def _so_far(rounds: Sequence[Sequence[int]]) -> str:
     if len(rounds) < 2:
         return ""
     typical = units.duration(median(stats.medians(rounds)))
-    return f"{typical} ± {stats.precision(rounds):.1%}, {len(rounds)} rounds"
+    return f"{typical}, {len(rounds)} rounds"
 
 
 def _outcome(measured: Record) -> str:

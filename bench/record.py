@@ -51,9 +51,9 @@ class Settings(_Data, frozen=True, kw_only=True):
 
 
 class WarmUp(_Data, frozen=True, kw_only=True):
-    """Timed invocations before the first sample; those of the proof are not counted.
+    """Timed invocations before each process's first sample; those of the proof are not counted.
 
-    `steady` False: the limit came first.
+    `steady` False: the limit came first, in one of them at least.
     """
 
     runs: int
@@ -136,11 +136,16 @@ class Record(_Data, frozen=True, kw_only=True):
 
     Records of the same `run` and `group` were measured side by side, and round i of all of them is
     one block: made one after the other, in random order, beginning at `starts_ns` (nanoseconds on
-    one clock since the group's sampling began). `usage` tells for every round what it took, where
+    one clock since the group began). `usage` tells for every round what it took, where
     the device can tell.
 
-    `load_ns` and `first_ns` are of the process that was then measured; `cold` of fresh processes
-    before it, which did nothing else.
+    `processes` tells how many successive rounds each process made; process i of a group's artifacts
+    were measured side by side, and so were rounds, where all made equally many. Empty in records
+    from before there could be several: it was one process. `cold` is what each took to start, one a
+    process, and `load_ns` and `first_ns` are those of the first. `warm_up` is that of all together.
+
+    Raises:
+        ValueError: `processes` made other rounds than there are.
     """
 
     schema: int
@@ -157,6 +162,7 @@ class Record(_Data, frozen=True, kw_only=True):
     warm_up: WarmUp | None = None
     rounds: tuple[tuple[int, ...], ...] = ()
     starts_ns: tuple[int, ...] = ()
+    processes: tuple[int, ...] = ()
     usage: tuple[Usage, ...] = ()
     surroundings: Surroundings | None = None
     end_to_end: EndToEnd | None = None
@@ -167,6 +173,17 @@ class Record(_Data, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     stop: Stop
     failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        """Check what would otherwise show as figures of the wrong process."""
+        if self.processes and sum(self.processes) != len(self.rounds):
+            made, there = sum(self.processes), len(self.rounds)
+            raise ValueError(f"its processes made {made} rounds, and it holds {there}")
+
+    @property
+    def several(self) -> bool:
+        """Tell whether its rounds are those of several processes: see `bench.stats.units`."""
+        return len(self.processes) > 1
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     p99_ns: int | None
     samples: int
     rounds: int
+    processes: int
     memory_definition: str | None
     memory_before_load: int | None
     memory_after_load: int | None
@@ -87,6 +88,13 @@ def setting(row: Row, name: str) -> str:
         "batch": f"batch {row.batch}",
     }
     return words[name]
+
+
+def independent(rows: Iterable[Row]) -> str:
+    """Return in words what the intervals of these rows are taken over: see `bench.stats.units`."""
+    kinds = {row.processes > 1 for row in rows if row.samples}
+    words = {True: "fresh processes", False: "rounds"}
+    return " or, of one process, ".join(words[kind] for kind in sorted(kinds, reverse=True))
 
 
 def label(row: Row, names: Iterable[str]) -> str:
@@ -140,6 +148,7 @@ def _row(record: Record) -> Row:
         p99_ns=figures.p99_ns if figures else None,
         samples=figures.samples if figures else 0,
         rounds=figures.rounds if figures else 0,
+        processes=figures.processes if figures else 0,
         memory_definition=memory.definition if memory else None,
         memory_before_load=memory.before_load if memory else None,
         memory_after_load=memory.after_load if memory else None,

@@ -2,7 +2,8 @@
 
 Artifacts of a group are open side by side, one worker each, and take turns in rounds of about
 `pace.ROUND_NS`, in a seeded random order: what drifts (a clock, a neighbour, the heat) meets all
-alike. Before that, fresh processes of each show what a cold start takes.
+alike. After a few rounds all get a fresh worker, as two processes of one file differ for as long as
+they live; each shows what a cold start takes, too.
 """
 
 import time
@@ -21,7 +22,7 @@ from bench.record import ColdStart, Failure, Record, Surroundings
 from bench.rows import can_run
 from bench.sustained import sustain
 from bench.verdict import verdict
-from devices.device import WorkerError
+from devices.device import Session, WorkerError
 from export import verify
 from export.artifact import ArtifactError, Proof
 
@@ -76,12 +77,15 @@ class _Group:
     def measure(self, measurements: Sequence[Measurement]) -> None:
         effort = measurements[0].cell.effort
         try:
-            started = list(measurements)
-            for _ in range(effort.cold):
-                started = [m for m in started if self._attempt(m, self._start_cold)]
-            ready = [m for m in started if self._attempt(m, self._prepare)]
-            self._interleave(ready, effort.seed)
-            for m in ready:
+            self._begun_ns = time.monotonic_ns()
+            order, active = np.random.default_rng(effort.seed), list(measurements)
+            while active:
+                due = [active[index] for index in order.permutation(len(active))]
+                self._interleave([m for m in due if self._attempt(m, self._prepare)], order)
+                active = [m for m in active if m.stop is None]
+                for m in active:
+                    m.close()
+            for m in measurements:
                 if m.stop != "failed" and effort.sustained_s is not None:
                     self._attempt(m, self._sustain)
         finally:
@@ -94,9 +98,10 @@ class _Group:
             step(m)
         except _WrongAnswerError as error:
             m.void()
-            failure = Failure(stage="verify", cause="wrong-answer", detail=str(error))
+            failure = Failure(stage="verify", cause="wrong-answer", detail=_told(m, str(error)))
         except WorkerError as error:
-            failure = Failure(stage=error.stage, cause=error.cause, detail=error.detail)
+            detail = _told(m, error.detail)
+            failure = Failure(stage=error.stage, cause=error.cause, detail=detail)
         except ArtifactError as error:
             failure = Failure(stage="verify", cause="error", detail=str(error))
         else:
@@ -109,43 +114,30 @@ class _Group:
     def _tell(self, m: Measurement, stage: Stage) -> None:
         self._listener.progress(m.cell, stage, m.rounds)
 
-    def _start_cold(self, m: Measurement) -> None:
-        """Start a process, run once, and end it; an interpreter that is never timed only once."""
-        if m.session is not None and m.session.ready.reference:
-            return
-        self._tell(m, "cold start")
-        m.session = m.start()
-        ready = m.session.ready
-        if not ready.reference:
-            steps = {"start_ns": ready.start_ns, "import_ns": ready.import_ns}
-            first_ns = m.session.measure(1)[0]
-            m.cold.append(ColdStart(**steps, load_ns=ready.load_ns, first_ns=first_ns))
-        m.close()
-
     def _prepare(self, m: Measurement) -> None:
+        """Start a fresh process, prove it, and warm it up."""
         self._tell(m, "load")
-        m.session = m.start()
-        if not m.session.ready.reference:
-            m.first_ns = m.session.measure(1)[0]
+        m.start()
+        if not m.opened.ready.reference:
+            m.cold.append(_cold_start(m.opened))
         self._tell(m, "prove")
         m.proof = _prove(m)
         if m.proof.verified is False:
             raise _WrongAnswerError(m.proof.reason)
-        if m.session.ready.reference:
+        if m.opened.ready.reference:
             self._judge(m)
             word = "proved (emulated)" if m.proof.verified else "unproved"
             raise WorkerError("measure", "unsupported", f"{word}, {NEVER_TIMED}")
         self._tell(m, "warm up")
-        m.warm_up = m.pace.warm_up(m.session, m.first_ns or 1)
+        warm_up = m.pace.warm_up if m.is_first else m.pace.warm_up_again
+        m.warmed(warm_up(m.opened, m.cold[-1].first_ns))
 
-    def _interleave(self, active: list[Measurement], seed: int) -> None:
-        """Make one round of each in turn until all have enough; one lap is one block."""
-        self._begun_ns = time.monotonic_ns()
-        order = np.random.default_rng(seed)
+    def _interleave(self, active: list[Measurement], order: np.random.Generator) -> None:
+        """Make one round of each in turn until their processes are done; one lap is one block."""
         while active:
             for index in order.permutation(len(active)):
                 self._attempt(active[index], self._round)
-            active = [m for m in active if m.stop is None]
+            active = [m for m in active if m.stop is None and not m.pace.is_over(m.processes)]
 
     def _round(self, m: Measurement) -> None:
         self._tell(m, "measure")
@@ -154,12 +146,13 @@ class _Group:
         start_ns = time.monotonic_ns() - self._begun_ns
         m.rounds.append(tuple(m.opened.measure(1 + m.pace.runs)[1:]))
         m.starts_ns.append(start_ns)
+        m.processes[-1] += 1
         if m.opened.usage is not None:
             m.usage.append(m.opened.usage)
         if m.opened.ready.copies:
             runs = 1 + ceil(m.pace.runs * END_TO_END)
             m.end_to_end.append(tuple(m.opened.measure(runs, copies=True)[1:]))
-        m.stop = m.pace.stop(m.rounds)
+        m.stop = m.pace.stop(m.rounds, m.processes)
         if m.stop is not None:
             self._settle(m)
             if m.cell.effort.sustained_s is None:
@@ -193,14 +186,38 @@ class _Group:
             m.accuracy = self._accuracy.measure(m.opened, m.cell.artifact.manifest)
 
 
+def _told(m: Measurement, what: str) -> str:
+    return what if m.is_first else f"{what} (in process {len(m.processes)})"
+
+
+def _cold_start(session: Session) -> ColdStart:
+    """Run a process that did nothing yet, once."""
+    ready = session.ready
+    return ColdStart(
+        start_ns=ready.start_ns,
+        import_ns=ready.import_ns,
+        load_ns=ready.load_ns,
+        first_ns=session.measure(1)[0],
+    )
+
+
 def _prove(m: Measurement) -> Proof:
-    """Compare what the device computes for the golden inputs with the original's outputs."""
+    """Compare what the device computes for the golden inputs with the original's outputs.
+
+    After the first process one input will do, and is judged among the answers known already, as the
+    tolerance is one of all inputs together.
+    """
     artifact, ready = m.cell.artifact, m.opened.ready
     if not artifact.manifest.golden:
         return Proof(verified=None, reason=artifact.manifest.proof.reason)
     _, expected = verify.golden(artifact.path, artifact.manifest)
-    outputs = m.opened.verify()
-    proof = verify.prove(artifact.manifest, expected, outputs, m.opened.alarms)
+    comparable = verify.comparable_rows(artifact.manifest)
+    found = m.opened.verify(None if m.is_first else 1 + min(comparable, default=0))
+    m.answers = {
+        name: np.concatenate([rows, m.answers.get(name, rows)[len(rows) :]])
+        for name, rows in found.items()
+    }
+    proof = verify.prove(artifact.manifest, expected, m.answers, m.opened.alarms)
     return msgspec.structs.replace(
         proof,
         runtime=ready.runtime,

@@ -48,7 +48,8 @@ def decide(
     difference a fair coin if the two are equal, however correlated the noise is.
 
     Args:
-        before: one figure a round of A, in nanoseconds (its median, or its p90).
+        before: one figure a round of A, in nanoseconds (its median, or its p90), or one a process
+            where there are at least `LEAST_ROUNDS` of them: see `bench.stats.units`.
         now: likewise of B; of unequal numbers of rounds the common first ones count.
         margin: the same means that the whole interval lies this close to 1.
         floor: how far two measurements of one artifact may lie apart on this device (see

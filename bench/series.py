@@ -23,6 +23,8 @@ MOST = 0.95
 # enough to say so.
 FEWEST = 3.0
 STEPS = 2
+# The share of processes left out at each end.
+TRIMMED = 0.1
 # A factor of 10^21, in logarithms: such an interval says nothing, but can be printed.
 FARTHEST = 50.0
 
@@ -70,6 +72,30 @@ def location(values: npt.ArrayLike) -> Location:
         variance=spread / rounds * inflation,
         freedom=np.maximum(rounds / inflation, FEWEST) - 1,
     )
+
+
+def independent(values: npt.ArrayLike) -> Location:
+    """Return the trimmed mean of independent values, such as those of fresh processes.
+
+    Ten values do not tell how they resemble their neighbours, and as those of fresh processes they
+    need not. The tenth at each end is left out, so that a disturbed process does not decide the
+    interval; its variance is that of Yuen (1974, Biometrika 61), from the values drawn in to the
+    outermost that are kept, and the degrees of freedom are those of what is kept.
+
+    Args:
+        values: one figure a process, shape (..., processes); logarithms for a ratio.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64), axis=-1)
+    count = ordered.shape[-1]
+    cut = int(TRIMMED * count)
+    kept = ordered[..., cut : count - cut]
+    left = count - 2 * cut
+    drawn_in = np.clip(ordered, kept[..., :1], kept[..., -1:])
+    value = kept.mean(axis=-1)
+    if left < 2:
+        return Location(value, np.full_like(value, np.inf), np.full_like(value, 1.0))
+    squares = drawn_in.var(axis=-1) * count
+    return Location(value, squares / (left * (left - 1)), np.full_like(value, left - 1.0))
 
 
 def student(normal: npt.ArrayLike, freedom: npt.ArrayLike) -> Floats:

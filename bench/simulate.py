@@ -103,9 +103,13 @@ def _mixture(random: Random, series: int, slots: int) -> Floats:
     return np.asarray(np.sum([part(random, series, slots) for part in parts], axis=0))
 
 
-def _layout(random: Random, series: int, slots: int) -> Floats:
-    """A process that is 0.3 % quicker or slower for as long as it lives."""
-    return np.repeat(0.003 * random.standard_normal((series, 1)), slots, axis=1)
+def _layout(deviation: float) -> Level:
+    """Return a level that a process has for as long as it lives."""
+
+    def level(random: Random, series: int, slots: int) -> Floats:
+        return np.repeat(deviation * random.standard_normal((series, 1)), slots, axis=1)
+
+    return level
 
 
 NOISES = {
@@ -118,7 +122,8 @@ NOISES = {
     "contention bursts": Noise(_bursts),
     "all of these": Noise(_mixture, tail=2.5),
     "own memory": Noise(_calm, own=_autoregressive(0.9, 0.005)),
-    "own layout": Noise(_calm, own=_layout),
+    "own layout": Noise(_calm, own=_layout(0.003)),
+    "process effects": Noise(_calm, own=_layout(0.03)),
 }
 
 
@@ -155,18 +160,35 @@ def scatter(drawn: Machines, random: Random) -> Floats:
     return SCATTER * random.standard_t(drawn.tail, shape)
 
 
-def interleaved(noise: Noise, random: Random, series: int, rounds: int) -> tuple[Floats, Floats]:
+def interleaved(
+    noise: Noise, random: Random, series: int, rounds: int, *, each: int | None = None
+) -> tuple[Floats, Floats]:
     """Return the logarithms of the round medians of A and B, each (series, rounds).
 
-    Slots go in pairs, a round of each artifact in random order, as `bench.run` measures.
+    Slots go in pairs, a round of each artifact in random order, as `bench.run` measures; every
+    `each` rounds (None: never) both go on in fresh processes.
     """
-    drawn = machines(noise, random, series, 2 * rounds)
+    drawn = machines(noise, random, series, 2 * rounds, life=2 * each if each else None)
     middle = np.median(scatter(drawn, random), axis=-1)
     pairs = [(x + middle).reshape(series, rounds, 2) for x in (drawn.a, drawn.b)]
     first = random.integers(0, 2, (series, rounds, 1))
     a, b = (
         np.take_along_axis(p, f, axis=2)[..., 0]
         for p, f in zip(pairs, (first, 1 - first), strict=True)
+    )
+    return a, b
+
+
+def processes(
+    noise: Noise, random: Random, series: int, count: int, each: int
+) -> tuple[Floats, Floats]:
+    """Return the logarithms of the medians of A's and B's processes, each (series, count).
+
+    Every process makes `each` rounds, beside one of the other artifact.
+    """
+    a, b = (
+        np.median(rounds.reshape(series, count, each), axis=-1)
+        for rounds in interleaved(noise, random, series, count * each, each=each)
     )
     return a, b
 

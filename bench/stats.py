@@ -1,14 +1,15 @@
 """Statistics of one record: what its samples say, and how sure that is.
 
-The unit of inference is the round, not the sample: invocations made one after another share the
-processor's frequency, its caches and its neighbours, so a thousand samples of one round are one
-piece of evidence. Everything here is pure, and computed from the record alone.
+The unit of inference is the process, or the round where there was only one process, and never the
+sample: invocations made one after another share the processor's frequency, its caches and its
+neighbours, so a thousand samples of one round are one piece of evidence. Everything here is pure,
+and computed from the record alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import accumulate, chain
 from math import ceil, comb
 
 import numpy as np
@@ -20,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 Rounds = Sequence[Sequence[int]]
 
 MIN_ROUNDS = 10
+# Fewer values have no 95 % interval of their median: see `median_interval`.
+MIN_PROCESSES = 6
 CONFIDENCE = 0.95
 
 
@@ -27,9 +30,9 @@ CONFIDENCE = 0.95
 class Summary:
     """The figures of one record, all times in nanoseconds.
 
-    `p50_ns` is the median over rounds of each round's median, `low_ns` to `high_ns` its 95 %
-    interval; `p90_ns` and `p99_ns` are quantiles of all samples (see `quantile`). `samples` is
-    their number.
+    `p50_ns` is the median over units of inference (see `units`) of each one's median, `low_ns` to
+    `high_ns` its 95 % interval; `p90_ns` and `p99_ns` are quantiles of all samples (see
+    `quantile`). `samples` is their number.
     """
 
     load_ns: int | None
@@ -41,6 +44,7 @@ class Summary:
     p99_ns: int
     samples: int
     rounds: int
+    processes: int = 1
 
     @property
     def half_width(self) -> float:
@@ -76,6 +80,29 @@ def quantile(samples: Sequence[int], fraction: float) -> int:
     always a time that was seen. Below 100 samples the 99th percentile is the maximum.
     """
     return sorted(samples)[_rank(len(samples), fraction)]
+
+
+def units(
+    rounds: Rounds, processes: Sequence[int], figure: Callable[[Rounds], Floats] = medians
+) -> Floats:
+    """Return the figure of every unit of inference: of each process, where there were several.
+
+    Rounds of one process share where its memory lies, so however many there are, they are one piece
+    of evidence of what the next process will show (Kalibera and Jones 2013, section 5; Georges,
+    Buytaert and Eeckhout 2007, section 3). A process has the median of its rounds' figures. Of one
+    process there is nothing but its rounds.
+
+    Args:
+        rounds: nanoseconds of single invocations, one list a round.
+        processes: how many successive rounds each process made; empty if that is not known.
+        figure: of each round, shape (rounds,).
+    """
+    values = figure(rounds)
+    if len(processes) < 2:
+        return values
+    each, ends = values.tolist(), accumulate(processes)
+    parts = (each[end - count : end] for count, end in zip(processes, ends, strict=True))
+    return np.array([_median(sorted(part)) for part in parts], dtype=np.float64)
 
 
 def median_interval(values: Floats) -> tuple[float, float]:
@@ -117,9 +144,9 @@ def relative_half_width(low: float, median: float, high: float) -> float:
     return (high - low) / 2 / median if median else 0.0
 
 
-def precision(rounds: Rounds) -> float:
-    """Return the relative half width of the median's interval over `rounds`."""
-    values = medians(rounds)
+def precision(rounds: Rounds, processes: Sequence[int] = ()) -> float:
+    """Return the relative half width of the median's interval: see `units`."""
+    values = units(rounds, processes)
     low, high = median_interval(values)
     return relative_half_width(low, float(np.median(values)), high)
 
@@ -128,7 +155,7 @@ def summary(record: Record) -> Summary | None:
     """Return the figures of a record, or None if it holds no samples."""
     if not record.rounds:
         return None
-    values = medians(record.rounds)
+    values = units(record.rounds, record.processes)
     low, high = median_interval(values)
     samples = sorted(chain.from_iterable(record.rounds))
     return Summary(
@@ -141,4 +168,5 @@ def summary(record: Record) -> Summary | None:
         p99_ns=samples[_rank(len(samples), 0.99)],
         samples=len(samples),
         rounds=len(record.rounds),
+        processes=max(1, len(record.processes)),
     )

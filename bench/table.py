@@ -10,7 +10,7 @@ from bench import units
 from bench.quantized import not_faster
 from bench.record import Record
 from bench.report import cold, endurance, memory
-from bench.rows import Row, label, rows, setting, varying
+from bench.rows import Row, independent, label, rows, setting, varying
 from bench.stats import CONFIDENCE
 from export.artifact import doubts
 
@@ -110,7 +110,7 @@ def _title(figures: Sequence[Row], changing: Sequence[str]) -> str:
 def _definitions(figures: Sequence[Row]) -> Iterator[str]:
     if any(row.samples for row in figures):
         yield (
-            f"p50: median over rounds, ± half its {CONFIDENCE:.0%} interval; "
+            f"p50: median over {independent(figures)}, ± half its {CONFIDENCE:.0%} interval; "
             "p90, p99: of all samples, the maximum where there are few"
         )
     how = {(row.runtime, row.end_to_end_definition) for row in figures if row.end_to_end_ns}

@@ -7,7 +7,7 @@ from typing import Literal
 from bench import advice, stats, units
 from bench.evidence import Evidence, Share, evidence, is_drifting
 from bench.record import Record
-from bench.stats import MIN_ROUNDS, Summary
+from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Summary
 
 Word = Literal[
     "valid", "too short", "throttled", "contended", "drifting", "noisy",
@@ -61,7 +61,7 @@ def _wrong(record: Record) -> Verdict:
 
 
 def _sureness(record: Record, figures: Summary) -> Verdict:
-    if figures.rounds < MIN_ROUNDS:
+    if figures.rounds < MIN_ROUNDS or 1 < figures.processes < MIN_PROCESSES:
         return _too_short(record, figures)
     found = evidence(record, figures)
     target = record.settings.precision_target
@@ -80,13 +80,17 @@ def _sureness(record: Record, figures: Summary) -> Verdict:
 
 
 def _seen(figures: Summary) -> str:
-    return f"{figures.rounds} rounds, {figures.samples} samples"
+    processes = f"{figures.processes} processes, " if figures.processes > 1 else ""
+    return f"{processes}{figures.rounds} rounds, {figures.samples} samples"
 
 
 def _too_short(record: Record, figures: Summary) -> Verdict:
-    longer = advice.more_time(record, MIN_ROUNDS / figures.rounds)
-    needed = f"{_seen(figures)}; an interval needs {MIN_ROUNDS} rounds"
-    return Verdict("too short", needed, longer)
+    factor, needed = MIN_ROUNDS / figures.rounds, f"{MIN_ROUNDS} rounds"
+    if record.several:
+        factor = max(factor, MIN_PROCESSES / figures.processes)
+        needed = f"{MIN_PROCESSES} processes and {needed}"
+    told = f"{_seen(figures)}; an interval needs {needed}"
+    return Verdict("too short", told, advice.more_time(record, factor))
 
 
 def _is_contended(share: Share, target: float) -> bool:
@@ -103,13 +107,14 @@ def _is_split(found: Evidence, target: float) -> bool:
 def _signs(record: Record, found: Evidence) -> Iterator[str]:
     """Yield what is out of the ordinary, in words and figures."""
     target, share = record.settings.precision_target, found.share
+    each = "processes" if record.several else "rounds"
     if record.warm_up and not record.warm_up.steady:
         yield f"not steady after {units.duration(record.warm_up.seconds * 1e9)} of warm-up"
     if found.trend and is_drifting(found.trend, target):
         yield f"{units.change(found.trend.change)} from first to last (p = {found.trend.p:.1g})"
     if found.levels and _is_split(found, target):
         low, high = units.duration(found.levels.low), units.duration(found.levels.high)
-        yield f"two levels, {low} and {high} ({found.levels.share_high:.0%} of the rounds)"
+        yield f"two levels, {low} and {high} ({found.levels.share_high:.0%} of the {each})"
     if found.autocorrelation is not None:
         yield f"rounds resemble their neighbours (autocorrelation {found.autocorrelation:.2f})"
     if share.lost is not None and share.lost > target:

@@ -185,8 +185,9 @@ class Session(Protocol):
     alarms: tuple[Alarm, ...]
     usage: Usage | None
 
-    def verify(self) -> dict[str, Any]:
-        """Run all golden inputs; return the outputs by name, float32 arrays, one row an input.
+    def verify(self, rows: int | None = None) -> dict[str, Any]:
+        """Run all golden inputs, or the first `rows`; return the outputs by name, float32 arrays,
+        one row an input.
 
         What went wrong in the numbers on the way is in `alarms` then, where the runtime can tell.
         """

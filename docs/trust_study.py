@@ -3,8 +3,9 @@
     python docs/trust_study.py [--series 1000] [--seed 0]
 
 Prints the tables of docs/trust.md. On each machine of `bench.simulate` B is as quick as A, or 3 %
-slower. Ours: interleaved rounds in random order, asked as they grow, until decided (or 300 rounds).
-The others measure all of A, then all of B, on the same machine:
+slower. Ours: interleaved rounds in random order, asked as they grow, until decided (or 300 rounds);
+or those of fresh processes, as `bench run` makes them. The others measure all of
+A, then all of B, on the same machine:
 
 - Welch's t-test at 1 % on all samples; on one mean a round; and on all samples with the threshold
   that gives 1 % of false alarms on just this machine, which nobody knows outside a simulation.
@@ -21,11 +22,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench import noise, sequential, series
+from bench import noise, sequential, series, stats
+from bench.compare import word
+from bench.matrix import Effort
+from bench.pace import GROWTH, PROCESS_ROUNDS
 from bench.ratio import Sides, ratios
 from bench.sequential import LEAST_ROUNDS
 from bench.series import Floats
-from bench.simulate import INVOCATIONS, NOISES, Noise, interleaved, machines, scatter, spaced
+from bench.simulate import (
+    INVOCATIONS,
+    NOISES,
+    Noise,
+    interleaved,
+    machines,
+    processes,
+    scatter,
+    spaced,
+)
 
 Truths = npt.NDArray[np.bool_]
 # (differs, B slower), warned
@@ -33,6 +46,8 @@ Judged = tuple[tuple[Truths, Truths], Truths]
 Rule = Callable[[Floats, Floats], Judged]
 
 SLOWER = 1.03
+# What 'bench run' does unless told otherwise.
+PROCESSES = 10
 ROUNDS = 300
 ALARMS, FOUND = 0.01, 0.95
 # Sequential runs are tried up to this many rounds of each artifact: 28,800 inferences a side.
@@ -58,6 +73,42 @@ def ours(name: str, rng: np.random.Generator, count: int, floor: float = 0.0) ->
     found, rounds = decided(b - a + np.log(SLOWER), floor)
     alarms = np.isin(equal, ["faster", "slower"]).mean()
     return Rates(alarms, (found == "slower").mean(), 2 * INVOCATIONS * rounds.mean())
+
+
+def several(name: str, rng: np.random.Generator, count: int) -> Rates:
+    """Interleave in fresh processes, stop as `bench run` does, and compare process by process."""
+    a, b = processes(NOISES[name], rng, count, 3 * PROCESSES, PROCESS_ROUNDS)
+    lasted = [min(sure(x), sure(y)) for x, y in zip(a, b, strict=True)]
+    said = {
+        effect: np.array([
+            word(found)
+            for found in ratios([
+                Sides(np.exp(x[:n]), effect * np.exp(y[:n]), True, (True, True))
+                for x, y, n in zip(a, b, lasted, strict=True)
+            ])
+        ])
+        for effect in (1.0, SLOWER)
+    }  # fmt: skip
+    return Rates(
+        np.isin(said[1.0], ["faster", "slower"]).mean(),
+        (said[SLOWER] == "slower").mean(),
+        2 * INVOCATIONS * PROCESS_ROUNDS * np.mean(lasted),
+    )
+
+
+def sure(levels: Floats) -> int:
+    """Return after how many processes the interval of their median is tight enough, or all."""
+    for count in spaced(len(levels), PROCESSES, GROWTH):
+        values = np.exp(levels[:count])
+        if stats.relative_half_width(*ends(values)) <= Effort().precision_target:
+            return count
+    return len(levels)
+
+
+def ends(values: Floats) -> tuple[float, float, float]:
+    """Return the median's interval with the median in its middle."""
+    low, high = stats.median_interval(values)
+    return low, float(np.median(values)), high
 
 
 def decided(
@@ -153,8 +204,8 @@ def ways(drawn: Slots, length: int) -> Iterator[tuple[str, tuple[Floats, ...]]]:
 
 def tools(name: str, rng: np.random.Generator, count: int) -> Iterator[tuple[Truths, ...]]:
     """Yield of pyperf and of hyperfine: false alarm, found, warned; one truth value a series."""
-    processes, values = PYPERF
-    a, b = run_tool(name, rng, count, processes * (values + 1), values + 1)
+    lives, values = PYPERF
+    a, b = run_tool(name, rng, count, lives * (values + 1), values + 1)
     kept = np.arange(a.shape[1]) % (values + 1) > 0  # each process warms up with one value
     yield judged(pyperf, a[:, kept], b[:, kept])
     yield judged(hyperfine, *run_tool(name, rng, count, HYPERFINE, 1))
@@ -267,6 +318,8 @@ def main() -> None:
     print()
     usual(given.series, given.seed)
     print()
+    fresh(given.series, given.seed)
+    print()
     floors(given.series, given.seed)
     print()
     across(given.series // 4, given.seed)
@@ -292,6 +345,16 @@ def efforts(count: int, seed: int) -> None:
         cells = [percent(own.alarms), percent(own.found), f"{own.inferences:,.0f}"]
         cells += [needed(rates, own) for rates in other.values()]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def fresh(count: int, seed: int) -> None:
+    """Print what rounds of one process show, and rounds of several."""
+    print("| noise | one process: false alarms | several: false alarms | 3 % found | inferences |")
+    print("| --- | --: | --: | --: | --: |")
+    for name in NOISES:
+        one, more = (way(name, np.random.default_rng(seed + 4), count) for way in (ours, several))
+        cells = [percent(x) for x in (one.alarms, more.alarms, more.found)]
+        print(f"| {name} | {' | '.join(cells)} | {more.inferences:,.0f} |", flush=True)
 
 
 def usual(count: int, seed: int) -> None:

@@ -8,12 +8,12 @@ from bench.report.document import EMPTY, Cell, Column, Report, Table, figure, wo
 # Few or strongly correlated rounds: the bounds are then numbers without a meaning.
 UNBOUNDED = 1000
 UNKNOWN_NOISE = (
-    "the device's noise is not known: two processes of one file may differ by more than the "
-    "intervals say; 'bench calibrate' finds out by how much"
+    "{count} compared by rounds of one process each: two processes of one file may differ by more "
+    "than the intervals say; measure in several ('bench run --processes 10')"
 )
 APART = (
     "{count} compared across two runs: what differs from run to run is in no interval; 'bench run' "
-    "with both artifacts compares them round by round"
+    "with both artifacts compares them side by side, and 'bench calibrate' finds out how much it is"
 )
 
 
@@ -77,8 +77,8 @@ def _noise(outcome: Outcome) -> list[str]:
             units.percent(floor) for floor in dict.fromkeys((floors[0], floors[-1]))
         )
         lines.append(f"faster and slower are beyond the device's noise floor: {shown}")
-    if any(pair.floor is None for pair in compared):
-        lines.append(UNKNOWN_NOISE)
+    if alone := sum(pair.floor is None and pair.processes == 1 for pair in compared):
+        lines.append(UNKNOWN_NOISE.format(count=alone))
     return lines
 
 

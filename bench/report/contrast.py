@@ -178,7 +178,7 @@ def _against(line: Line, baseline: Baseline) -> Cell:
     if not known or line.time is None:
         return word("not in it")
     before, differences = closest(measurement(line.record), known)
-    if differences or not before.rounds_ns:
+    if differences or not before.units_ns:
         return word("incomparable")
-    change = line.time / statistics.median(before.rounds_ns) - 1
+    change = line.time / statistics.median(before.units_ns) - 1
     return figure(change, units.change)

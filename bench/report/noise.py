@@ -20,10 +20,10 @@ def report(profile: NoiseProfile) -> Report:
         tables=(
             Table(
                 title=f"{profile.artifact} against itself, {profile.runtime}, "
-                f"threads={profile.threads}",
+                f"threads={profile.threads}, processes={profile.processes}",
                 columns=(left, *map(Column, titles)),
                 rows=(
-                    _row("in one run, round by round", profile.within),
+                    _row("in one run", profile.within),
                     _row("in two runs", profile.between),
                 ),
             ),

@@ -6,6 +6,7 @@ from bench.quantized import not_faster
 from bench.report import cold, endurance, memory
 from bench.report.document import EMPTY
 from bench.report.material import Line, Material
+from bench.rows import independent
 from bench.stats import CONFIDENCE
 from export.artifact import Manifest, doubts
 
@@ -51,8 +52,8 @@ def _definitions(material: Material) -> Iterator[str]:
     rows = [line.row for line in material.lines]
     if any(row.samples for row in rows):
         yield (
-            f"p50: median over rounds, ± half its {CONFIDENCE:.0%} interval; x fastest: among "
-            "artifacts with the same input in the same table"
+            f"p50: median over {independent(rows)}, ± half its {CONFIDENCE:.0%} interval; "
+            "x fastest: among artifacts with the same input in the same table"
         )
     if any(row.cold for row in rows):
         yield cold.NOTE

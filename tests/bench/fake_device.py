@@ -19,8 +19,9 @@ class Script:
 
     Invocations take `ns`, varied by a factor of each request (`drift`) and one of each invocation
     (`noise`), both log-normal; the first `slow_runs` take three times as long; the worker waits for
-    a core for a share `waits` of the time. `fails` gives what
-    to raise at the n-th request (from 1) of an operation.
+    a core for a share `waits` of the time. `own` is a factor of each process, log-normal, too.
+    `fails` gives what to raise at the n-th request (from 1) of an operation. The n-th process (from
+    1) behaves by `then[n]`, where that is given.
     """
 
     ns: float = 1e6
@@ -28,19 +29,24 @@ class Script:
     noise: float = 0.001
     slow_runs: int = 0
     waits: float = 0.0
+    own: float = 0.0
     wrong: bool = False
     fails: Mapping[tuple[str, int], BaseException] = field(default_factory=dict)
+    then: Mapping[int, "Script"] = field(default_factory=dict)
 
 
 class FakeSession:
     """One loaded artifact."""
 
     def __init__(self, device: "FakeDevice", job: Job, script: Script) -> None:
-        self._device, self._job, self._script = device, job, script
+        self._device, self._job = device, job
         self._name = job.artifact.parent.name
         self._requests: Counter[str] = Counter()
         self._invocations = 0
-        self._random = np.random.default_rng([*self._name.encode(), device.seed])
+        number = device.requests("load").count(self._name) + 1
+        self._script = script = script.then.get(number, script)
+        self._random = np.random.default_rng([*self._name.encode(), device.seed, *range(1, number)])
+        self._level = script.ns * np.exp(self._random.spawn(1)[0].normal(0, script.own))
         self._closed = False
         self.alarms: tuple[Alarm, ...] = ()
         self.usage: Usage | None = None
@@ -65,15 +71,16 @@ class FakeSession:
         if error is not None:
             raise error
 
-    def verify(self) -> dict[str, Any]:
+    def verify(self, rows: int | None = None) -> dict[str, Any]:
         self._request("verify")
         _, outputs = golden(self._job.artifact, load(self._job.artifact))
-        return {name: -array if self._script.wrong else array for name, array in outputs.items()}
+        sign = -1 if self._script.wrong else 1
+        return {name: sign * array[:rows] for name, array in outputs.items()}
 
     def measure(self, runs: int, *, copies: bool = False) -> list[int]:
         self._request("measure")
         s = self._script
-        level = s.ns * (2 if copies else 1) * np.exp(self._random.normal(0, s.drift))
+        level = self._level * (2 if copies else 1) * np.exp(self._random.normal(0, s.drift))
         times = level * np.exp(self._random.normal(0, s.noise, runs))
         numbers = self._invocations + np.arange(runs)
         self._invocations += runs

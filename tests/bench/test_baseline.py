@@ -48,6 +48,15 @@ def test_up_to_thirty_rounds_are_all_kept(count):
     assert len(kept.rounds_ns) == count
 
 
+def test_several_processes_have_a_median_each_and_one_has_none():
+    long = record(SMALL, count=60, spread=0.001)
+    split = replace(long, processes=(6,) * 10)
+    assert measurement(long).processes_ns == ()
+    (kept,) = build([SMALL], [split]).measurements.values()
+    assert len(kept.processes_ns) == len(kept.units_ns) == 10
+    assert kept.processes_ns == pytest.approx([4e6] * 10, rel=0.01)
+
+
 def test_the_hash_of_several_files_tells_them_apart_by_name_and_content():
     files = [File(path=p, bytes=1, sha256=s * 64) for p, s in (("a", "1"), ("b", "2"))]
     swapped = [replace(f, path=p) for f, p in zip(files, "ba", strict=True)]

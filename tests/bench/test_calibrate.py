@@ -100,7 +100,9 @@ class TestCommand:
 
     @pytest.mark.slow
     def test_the_profile_is_printed_and_kept(self, root):
-        done = self.bench(root.parent, "calibrate", "--minutes", "0.01", "--json")
+        done = self.bench(
+            root.parent, "calibrate", "--processes", "1", "--minutes", "0.01", "--json"
+        )
         assert done.returncode == 0, done.stderr
         printed = msgspec.json.decode(done.stdout, type=noise.NoiseProfile)
         (kept,) = root.parent.glob("edgeworthy/noise/*.json")

@@ -20,7 +20,7 @@ from export.artifact import GOLDEN, list_files, load, read_manifest, write_manif
 from tests.tiny import tiny_coreml, tiny_onnx
 
 EDGEWORTHY = Path(__file__).resolve().parents[2] / "edgeworthy.py"
-QUICK = ("--max-seconds", "1", "--precision-target", "50%", "--cold", "1")
+QUICK = ("--max-seconds", "1", "--precision-target", "50%", "--processes", "1")
 
 
 def command(*arguments):
@@ -91,13 +91,19 @@ def test_everything_is_measured_on_this_cpu_with_one_thread_and_recorded(here):
 
 
 def test_cold_starts_are_a_table_of_their_own(here):
-    code, out, _ = bench_run(here, "--artifact", "tiny", *QUICK, "--cold", "2")
+    code, out, _ = bench_run(here, "--artifact", "tiny", *QUICK, "--processes", "6")
     assert_measured(here, code)
     assert "Cold start (warm file cache)" in out
+    assert "p50: median over fresh processes" in out
     (record,) = records(here)
-    assert len(record.cold) == 2
+    assert len(record.cold) == len(record.processes) >= 6
     assert all(min(c.start_ns, c.import_ns, c.load_ns, c.first_ns) > 0 for c in record.cold)
-    assert "Cold start" not in bench_run(here, "--artifact", "tiny", *QUICK, "--cold", "0")[1]
+
+
+def test_too_few_processes_are_refused_with_what_to_type(here):
+    code, _, err = bench_run(here, "--artifact", "tiny", "--processes", "3")
+    assert code == 2
+    assert "write --processes 6, or 1 to measure in one process" in err
 
 
 def test_a_sustained_run_is_a_table_of_its_own(here):

@@ -14,6 +14,7 @@ from bench.compare import (
 )
 from bench.conditions import latest, name, successes
 from bench.ratio import Ratio
+from bench.record import ColdStart
 from tests.bench.factory import manifest, record, unproved
 from tests.bench.test_noise import PROFILE
 
@@ -35,7 +36,7 @@ class TestWord:
         ],
     )
     def test_it_is_decided_by_the_whole_interval(self, low, high, expected):
-        assert word(Ratio(value=1.0, low=low, high=high), 10, 0.02) == expected
+        assert word(Ratio(value=1.0, low=low, high=high), 0.02) == expected
 
     @given(st.floats(0.1, 10), st.floats(0, 1), st.floats(0.001, 0.5))
     def test_it_never_says_more_than_the_interval_shows(self, low, width, margin):
@@ -46,7 +47,7 @@ class TestWord:
             "same": low >= 1 - margin and high <= 1 + margin,
             "cannot tell": low <= 1 <= high,
         }
-        assert holds[word(Ratio(value=low, low=low, high=high), 10, margin)]
+        assert holds[word(Ratio(value=low, low=low, high=high), margin)]
 
 
 class TestCompare:
@@ -94,6 +95,19 @@ class TestCompare:
         assert compare(a, b).pairwise
         assert not compare(a, replace(b, run="later")).pairwise
         assert not compare(a, record(INT8, threads=2), Rule(anyway=True)).pairwise
+
+    def test_several_processes_are_compared_process_by_process(self):
+        a, b = (replace(record(FLOAT, seed=s), processes=(2,) * 10) for s in (0, 1))
+        found = compare(a, b)
+        assert (found.pairwise, found.processes) == (True, 10)
+        assert compare(a, replace(b, processes=())).processes == 1
+        short = replace(b, rounds=b.rounds[:10], processes=(2,) * 5)
+        assert compare(a, short).word == "cannot tell"
+
+    def test_the_load_is_the_median_of_all_processes(self):
+        start = ColdStart(start_ns=None, import_ns=None, load_ns=1_000_000, first_ns=1)
+        starts = tuple(replace(start, load_ns=ns) for ns in (9_000_000, 1_000_000, 1_100_000))
+        assert compare(record(FLOAT), replace(record(FLOAT), cold=starts)).load == 0.55
 
     def test_faster_and_slower_are_beyond_the_devices_noise(self):
         a, b = record(FLOAT, 4.0), record(FLOAT, 4.2, seed=1)

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from bench.budget import LIMITS, Rule, quantity
 from bench.finding import exit_code
 from bench.gate import judge
 from models.preprocess import Preprocessing
-from tests.bench.factory import manifest, proved, record, unproved
+from tests.bench.factory import manifest, proved, record, rounds, unproved
 
 NET = manifest()
 KEY = "net/tflite-fp32"
@@ -342,3 +343,32 @@ def test_whatever_an_application_relies_on_is_judged(changes, word):
     now = manifest(contract=replace(before, **changes))
     found = one("contract", "unchanged", artifacts=[now], baseline=known)
     assert (found.verdict, word in found.reason) == ("fail", True)
+
+
+class TestProcesses:
+    """The gate holds medians of processes against each other, where there were several."""
+
+    def spread(self, ms, seed, processes=10):
+        """Return a record whose processes differ by 2 %, and make 30 rounds together."""
+        levels = ms * np.exp(0.02 * np.random.default_rng(seed).standard_normal(processes))
+        each = 30 // processes
+        made = [rounds(level, spread=0.001, count=each, seed=seed) for level in levels]
+        return record(NET, count=0, rounds=sum(made, ()), processes=(each,) * processes)
+
+    @pytest.mark.parametrize(("processes", "least", "most"), [(1, 20, 40), (10, 0, 2)])
+    def test_equal_artifacts_fail_only_by_the_process_that_they_happened_to_get(
+        self, processes, least, most
+    ):
+        pairs = [[self.spread(4.0, 2 * seed + i, processes) for i in (0, 1)] for seed in range(60)]
+        verdicts = [grown("max-latency-growth", "0.1%", *pair).verdict for pair in pairs]
+        assert least <= verdicts.count("fail") <= most
+
+    def test_a_clear_growth_fails(self):
+        found = grown("max-latency-growth", "1%", self.spread(4.4, 2), self.spread(4.0, 1))
+        assert found.verdict == "fail"
+
+    def test_fewer_than_six_are_too_short(self):
+        short = self.spread(4.0, 1, processes=5)
+        found = grown("max-latency-growth", "1%", short, self.spread(4.0, 1))
+        assert (found.verdict, "6 processes" in found.reason) == ("unmeasured", True)
+        assert one("max-latency", "9 ms", records=[short]).verdict == "unmeasured"

@@ -5,6 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from bench.compare import compare
+from bench.evidence import uncertainty
 from bench.matrix import Choice, Effort, resume
 from bench.run import exit_code, run_matrix
 from bench.stats import MIN_ROUNDS, summary
@@ -13,7 +15,7 @@ from devices.device import WorkerError
 from tests.bench.fake_device import FakeDevice, Script
 from tests.bench.running import NAMES, Collector, cells, measure
 
-COLD = ("load", "measure", "close")
+SIX = Effort(processes=6)
 
 
 def test_round_i_of_a_group_is_one_block_whose_begin_is_kept(root):
@@ -47,29 +49,129 @@ def test_every_round_keeps_what_it_took_and_sensors_are_read_around_them_all(roo
 
 
 class TestColdStart:
-    def test_fresh_processes_come_before_any_worker_that_is_measured(self, root):
+    def test_every_process_that_is_measured_shows_one_and_no_other_is_started(self, root):
         device = FakeDevice()
-        records = measure(root, device, effort=Effort(cold=3))
-        begun = device.log[: 3 * 3 * 3]
-        assert begun == [(op, n) for _ in range(3) for n in NAMES for op in COLD]
+        records = measure(root, device, effort=SIX)
+        assert sorted(device.requests("load")) == sorted(6 * NAMES)
         for record in records.values():
-            assert len(record.cold) == 3
+            assert len(record.cold) == 6
             (first, *_) = record.cold
             assert (first.start_ns, first.import_ns) == (50_000_000, 100_000_000)
             assert (first.load_ns, first.total_ns) == (2_000_000, 152_000_000 + first.first_ns)
+            assert (record.load_ns, record.first_ns) == (first.load_ns, first.first_ns)
 
-    def test_none_asked_for_is_none(self, root):
-        assert measure(root, FakeDevice())["a"].cold == ()
+    def test_it_is_the_first_that_a_process_does(self, root):
+        device = FakeDevice({"a": Script(slow_runs=1)})
+        record = measure(root, device, effort=SIX, patterns=["a"])["a"]
+        assert all(start.first_ns > 2.9e6 for start in record.cold)
+        assert max(map(max, record.rounds)) < 1.1e6
 
-    def test_a_wrong_answer_voids_them_too(self, root):
+    def test_a_wrong_answer_voids_it_too(self, root):
         device = FakeDevice({"a": Script(wrong=True)})
-        assert measure(root, device, effort=Effort(cold=2), patterns=["a"])["a"].cold == ()
+        assert measure(root, device, patterns=["a"])["a"].cold == ()
 
     def test_one_that_cannot_be_loaded_is_tried_once(self, root):
         device = FakeDevice({"a": Script(fails={("load", 1): WorkerError("load", "died", "")})})
-        record = measure(root, device, effort=Effort(cold=3), patterns=["a"])["a"]
+        record = measure(root, device, effort=SIX, patterns=["a"])["a"]
         assert record.failure.stage == "load"
         assert device.requests("load") == ["a"]
+
+
+class TestProcesses:
+    """Fresh workers share the rounds, and their medians are what is independent."""
+
+    def test_all_artifacts_get_fresh_ones_together_and_make_five_rounds_in_each(self, root):
+        device = FakeDevice()
+        records = measure(root, device, effort=SIX)
+        assert {record.processes for record in records.values()} == {(5,) * 6}
+        loads = device.requests("load")
+        assert [set(loads[i : i + 3]) for i in range(0, 18, 3)] == [set(NAMES)] * 6
+        assert device.most_open == 3
+        assert device.open_now == set()
+
+    def test_a_record_of_one_process_says_so(self, root):
+        record = measure(root, FakeDevice(), patterns=["a"])["a"]
+        assert (record.processes, record.several) == ((MIN_ROUNDS,), False)
+
+    def test_rounds_that_take_long_are_fewer_in_a_process(self, root):
+        device = FakeDevice({"a": Script(ns=1e8), "b": Script(ns=4e8)})
+        records = measure(root, device, effort=SIX)
+        assert records["a"].processes[:6] == (4,) * 6
+        assert records["b"].processes[:6] == (1,) * 6
+        assert sum(records["b"].processes) >= MIN_ROUNDS
+
+    def test_little_time_is_shared_out(self, root):
+        effort = Effort(processes=10, max_seconds=1)
+        record = measure(root, FakeDevice(), effort=effort, patterns=["a"])["a"]
+        assert record.processes == (1,) * 10
+        assert verdict(record).word == "valid"
+
+    def test_one_that_stays_noisy_gets_more_until_the_time_is_over(self, root):
+        device = FakeDevice({"a": Script(drift=0.2)})
+        record = measure(root, device, effort=SIX, patterns=["a"])["a"]
+        assert len(record.processes) > 20
+        assert set(record.processes[:-1]) == {5}
+        assert record.stop == "time"
+
+    def test_its_uncertainty_is_that_of_the_processes(self, root):
+        scripts = {"a": Script(own=0.03)}
+        (one, six) = (
+            measure(root, FakeDevice(scripts), effort=effort, patterns=["a"])["a"]
+            for effort in (Effort(), SIX)
+        )
+        assert uncertainty(one, summary(one)) < 0.001
+        assert len(six.processes) > 6
+        assert 0.01 < uncertainty(six, summary(six)) <= 0.02
+        assert verdict(six).word == "valid"
+        assert f"over {len(six.processes)} processes" in verdict(six).evidence
+
+    def test_fewer_than_make_an_interval_are_too_short(self, root):
+        device = FakeDevice({"a": Script(ns=4.1e8)})
+        effort = Effort(processes=6, max_seconds=2)
+        record = measure(root, device, effort=effort, patterns=["a"])["a"]
+        assert (record.stop, len(record.processes)) == ("time", 5)
+        assert verdict(record).word == "too short"
+        assert "an interval needs 6 processes and 10 rounds" in verdict(record).evidence
+        assert "--max-seconds 5" in verdict(record).advice
+
+    def test_after_the_first_each_proves_one_answer_and_a_wrong_one_voids_all(self, root):
+        device = FakeDevice({"b": Script(then={4: Script(wrong=True)})})
+        records = measure(root, device, effort=SIX)
+        wrong = records["b"]
+        assert verdict(wrong).word == "wrong"
+        assert wrong.failure.detail.endswith("(in process 4)")
+        assert (wrong.rounds, wrong.cold, wrong.processes, wrong.first_ns) == ((), (), (), None)
+        assert exit_code(records.values()) == 1
+        assert verdict(records["a"]).word == verdict(records["c"]).word == "valid"
+
+    @pytest.mark.parametrize(("op", "number"), [("load", 1), ("measure", 7), ("verify", 1)])
+    def test_one_that_fails_ends_the_measurement_and_the_record_keeps_what_there_was(
+        self, root, op, number
+    ):
+        death = WorkerError(op, "died", "killed by SIGKILL")
+        device = FakeDevice({"b": Script(then={3: Script(fails={(op, number): death})})})
+        records = measure(root, device, effort=SIX)
+        failed = records["b"]
+        assert verdict(failed).word == "failed"
+        assert failed.failure.detail == "killed by SIGKILL (in process 3)"
+        assert failed.processes[:2] == (5, 5)
+        assert sum(failed.processes) == len(failed.rounds) < 15
+        assert verdict(records["a"]).word == verdict(records["c"]).word == "valid"
+        assert device.open_now == set()
+
+    def test_process_i_of_two_artifacts_is_compared_and_their_layout_is_no_difference(self, root):
+        """Two processes of one file differ by 3 % for as long as they live."""
+        scripts = {name: Script(own=0.03) for name in NAMES}
+        words = {1: [], 10: []}
+        for processes, said in words.items():
+            for seed in range(40):
+                device = FakeDevice(scripts, seed=seed)
+                effort = Effort(processes=processes, max_seconds=3)
+                records = measure(root, device, effort=effort, patterns=["a", "b"])
+                said.append(compare(records["a"], records["b"]).word)
+        different = {n: sum(word in {"faster", "slower"} for word in words[n]) for n in words}
+        assert different[1] > 20
+        assert different[10] <= 2  # 1 % of 40, and 2.5 sigma
 
 
 class TestEndToEnd:

@@ -6,6 +6,7 @@ from bench import noise
 from bench.noise import Spread, binomial_interval, spread
 from bench.ratio import Sides
 from bench.record import BenchError
+from tests.bench.factory import record
 
 SOUND = Spread(
     comparisons=40, alarms=0, alarms_low=0.0, alarms_high=0.09, floor=0.01, detectable=0.03
@@ -76,6 +77,27 @@ def test_a_binomial_interval_is_wilsons():
     """Newcombe 1998, Statistics in Medicine 17, table I: 81 of 263, and 0 of 20."""
     assert binomial_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert binomial_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+class TestWhatItIsFor:
+    """Of a record of several processes, what they differ by is in the interval already."""
+
+    def test_a_profile_of_one_process_is_for_records_of_one(self):
+        of_one = record()
+        of_six = replace(of_one, processes=(4, 4, 4, 4, 2, 2))
+        known = {"1234": PROFILE}
+        assert noise.of(of_one, known) == PROFILE
+        assert noise.of(of_six, known) is None
+
+    def test_a_profile_of_several_is_for_records_of_several(self):
+        of_one = record()
+        of_six = replace(of_one, processes=(4, 4, 4, 4, 2, 2))
+        known = {"1234": replace(PROFILE, processes=10)}
+        assert noise.of(of_one, known) is None
+        assert noise.of(of_six, known) == known["1234"]
+
+    def test_a_device_that_was_never_calibrated_has_none(self):
+        assert noise.of(record(fingerprint="5678"), {"1234": PROFILE}) is None
 
 
 class TestKeeping:

@@ -79,6 +79,35 @@ class TestTogether:
         assert ratio(before, now, together=True) == ratio(before, now)
 
 
+class TestProcesses:
+    """Few figures, independent of each other: Student's interval, and no sequence."""
+
+    def drawn(self, seed, count=10, own=0.03):
+        levels = 1e6 * np.exp(own * np.random.default_rng(seed).standard_normal((2, count)))
+        return Sides(*levels, True, (True, True))
+
+    def test_the_interval_holds_the_truth_as_often_as_it_says(self):
+        held = [r.low <= 1 <= r.high for r in ratios([self.drawn(seed) for seed in range(2000)])]
+        assert np.mean(held) == pytest.approx(0.99, abs=0.006)
+
+    def test_it_is_that_of_the_differences_process_by_process(self):
+        sides = self.drawn(0)
+        shared = np.exp(np.linspace(0, 0.5, 10))
+        drifted = Sides(sides.before * shared, sides.now * shared, True, (True, True))
+        one, other = ratios([sides, drifted])
+        assert (one.low, one.high) == pytest.approx((other.low, other.high))
+
+    def test_fewer_than_six_are_not_enough_and_six_are(self):
+        assert [self.drawn(0, count).enough for count in (5, 6)] == [False, True]
+        assert [self.drawn(0, count).blocks for count in (5, 6)] == [0, 6]
+
+    def test_several_processes_may_be_held_against_the_rounds_of_one(self):
+        sides = self.drawn(1)._replace(before=medians(1.0), together=False, processes=(False, True))
+        assert sides.enough
+        (found,) = ratios([sides])
+        assert found.low < 1 < found.high
+
+
 class TestMany:
     def test_each_is_what_it_is_alone(self):
         sides = [

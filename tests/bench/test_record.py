@@ -138,6 +138,14 @@ def test_a_record_of_a_newer_version_says_upgrade(tmp_path):
         list(read(path))
 
 
+def test_processes_that_made_other_rounds_than_there_are_are_no_record(tmp_path):
+    path = tmp_path / "records.jsonl"
+    line = msgspec.json.encode(msgspec.structs.replace(make_record(), processes=(1,)))
+    path.write_bytes(line.replace(b'"processes":[1]', b'"processes":[1,2]') + b"\n")
+    with pytest.raises(BenchError, match=r"its processes made 3 rounds, and it holds 1"):
+        list(read(path))
+
+
 def test_the_key_says_what_a_result_is_about():
     assert make_record(threads=None).key == (
         "net",

@@ -254,6 +254,7 @@ class TestResume:
             {"choice": Choice(batches=(8,))},
             {"choice": Choice(runtime="second")},
             {"effort": Effort(precision_target=0.001)},
+            {"effort": Effort(processes=6)},
         ],
     )
     def test_other_settings_are_measured_again(self, root, again):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from msgspec.structs import astuple
 
+from bench.ratio import Sides, ratios
 from bench.sequential import LEAST_ROUNDS, bounds, decide, place
 from bench.series import location
-from bench.simulate import NOISES, interleaved, spaced
+from bench.simulate import NOISES, interleaved, processes, spaced
 
 # Machines on which artifacts differ in nothing but what they compute.
 SHARED = [name for name, noise in NOISES.items() if noise.own is None]
@@ -96,6 +97,13 @@ class TestPromisedRates:
             part = differences[:, :count]
             alarms |= abs(part.mean(axis=1)) > 2.576 * part.std(axis=1, ddof=1) / np.sqrt(count)
         assert alarms.mean() > 0.05
+
+    @pytest.mark.parametrize("name", NOISES)
+    def test_fresh_processes_hold_the_rate_whatever_belongs_to_them(self, name):
+        a, b = np.exp(processes(NOISES[name], np.random.default_rng(5), 1000, 10, 5))
+        sides = [Sides(x, y, True, (True, True)) for x, y in zip(a, b, strict=True)]
+        alarms = sum(r.low > 1 or r.high < 1 for r in ratios(sides))
+        assert alarms <= 21  # 1.1 % of 1000, and 3 sigma
 
     def test_what_belongs_to_one_process_needs_the_floor(self):
         differences = drawn("own layout", 400, 60)

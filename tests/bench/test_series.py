@@ -63,6 +63,31 @@ def test_one_round_is_no_evidence_at_all():
     assert (low, high) == (2.0 - series.FARTHEST, 2.0 + series.FARTHEST)
 
 
+class TestIndependent:
+    """The trimmed mean of processes, and Student's interval around it."""
+
+    @pytest.mark.parametrize("count", [6, 9, 10, 20])
+    def test_the_interval_holds_the_truth_about_as_often_as_it_says(self, count):
+        drawn = np.random.default_rng(count).standard_normal((20_000, count))
+        low, high = series.around(series.independent(drawn), 2.5758)
+        assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.99, abs=0.004)
+
+    def test_fewer_than_ten_have_the_mean_and_its_variance(self):
+        values = np.random.default_rng(0).standard_normal(9)
+        found = series.independent(values)
+        expected = (values.mean(), values.var(ddof=1) / 9, 8)
+        assert tuple(map(float, found)) == pytest.approx(expected)
+
+    def test_of_ten_one_disturbed_process_decides_nothing(self):
+        values = np.random.default_rng(1).standard_normal(10)
+        struck = np.where(np.arange(10) == np.argmax(values), 1000.0, values)
+        assert series.independent(struck) == series.independent(values)
+
+    def test_one_is_no_evidence(self):
+        low, high = series.around(series.independent([2.0]), 2.58)
+        assert (low, high) == (2.0 - series.FARTHEST, 2.0 + series.FARTHEST)
+
+
 @given(
     st.lists(st.integers(-30, 30), min_size=2, max_size=40),
     st.integers(-5, 5),

@@ -31,6 +31,13 @@ def test_a_round_keeps_one_invocation_less_than_it_makes():
     assert kept.shape == (2, 6, simulate.INVOCATIONS - 1)
 
 
+def test_artifacts_go_on_in_fresh_processes():
+    noise = NOISES["process effects"]
+    a, b = simulate.processes(noise, np.random.default_rng(0), 300, 10, 3)
+    assert a.shape == b.shape == (300, 10)
+    assert np.std(b - a) == pytest.approx(0.03 * np.sqrt(2), rel=0.05)
+
+
 def test_a_new_process_has_a_state_of_its_own():
     noise = NOISES["own layout"]
     short = simulate.machines(noise, np.random.default_rng(0), 200, 40, life=4)

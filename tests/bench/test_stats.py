@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bench import stats
 from bench.stats import summary
 from tests.bench.records import make_record
-from tests.bench.series import rounds
+from tests.bench.series import around, rounds
 
 TIMES = st.lists(st.lists(st.integers(1, 10**12), min_size=1, max_size=20), min_size=1, max_size=40)
 
@@ -22,6 +23,28 @@ def test_a_quantile_is_a_sample_seen():
 def test_the_p50_is_the_median_of_the_rounds_medians():
     record = make_record(rounds=[[1, 2, 300], [4, 4, 4], [9, 10, 11]])
     assert summary(record).p50_ns == 4
+
+
+def test_several_processes_have_the_median_of_their_rounds_each():
+    samples = [[5], [1], [9], [20], [22]]
+    assert stats.units(samples, (3, 2)).tolist() == [5, 21]
+    assert stats.units(samples, (5,)).tolist() == stats.units(samples, ()).tolist()
+    record = replace(make_record(rounds=samples), processes=(3, 2))
+    figures = summary(record)
+    assert (figures.p50_ns, figures.processes, figures.rounds) == (13, 2, 5)
+
+
+def test_the_interval_over_processes_knows_what_that_over_their_rounds_does_not():
+    random = np.random.default_rng(0)
+    held = {"processes": 0, "rounds": 0}
+    for seed in range(300):
+        levels = 1e6 * np.exp(0.03 * random.standard_normal((10, 1)) * np.ones(3))
+        made = around(levels.ravel(), seed=seed)
+        for which, processes in (("processes", (3,) * 10), ("rounds", ())):
+            figures = summary(replace(make_record(rounds=made), processes=processes))
+            held[which] += figures.low_ns <= 1e6 <= figures.high_ns
+    assert held["processes"] / 300 == pytest.approx(0.95, abs=0.035)
+    assert held["rounds"] / 300 < 0.85
 
 
 def test_rounds_are_resampled_not_samples():

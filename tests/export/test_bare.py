@@ -15,7 +15,7 @@ from export.inspection import read
 from tests.tiny import CLASSES, forward, images, onnx_model, tflite_bytes, tiny_onnx, weights
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-QUICK = ["--max-seconds", "1", "--precision-target", "50%", "--cold", "1"]
+QUICK = ["--max-seconds", "1", "--precision-target", "50%", "--processes", "1"]
 
 
 @pytest.fixture
