@@ -39,7 +39,8 @@ def profile(cell: Cell, attribute: Attribute) -> Profile:
         raise ProfileError(f"device '{where}' is emulated: its times mean nothing; name another", 3)
     measurement = Measurement(cell, run="", group=0)
     try:
-        session = measurement.session = measurement.start()
+        measurement.start()
+        session = measurement.opened
         if session.ready.reference:
             detail = f"{cell.runtime} interprets the file to prove it, and is never timed"
             raise WorkerError("profile", "unsupported", detail)

@@ -52,7 +52,7 @@ def quieten(where):
     found = records(where)
     (where / "results" / "records.jsonl").unlink()
     for record in found:
-        calm = {"rounds": ((1000,) * 10,) * 12, "usage": (), "surroundings": None}
+        calm = {"rounds": ((1000,) * 10,) * 12, "usage": (), "surroundings": None, "processes": ()}
         append(where / "results" / "records.jsonl", msgspec.structs.replace(record, **calm))
 
 

@@ -129,7 +129,7 @@ def profiled(directory, runtime):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["lenet5@fashion-mnist", MOBILENET])
-@pytest.mark.parametrize("variant", ["onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-weights"])
+@pytest.mark.parametrize("variant", ["onnx-fp32", "onnx-fp16", "onnx-int8"])
 def test_every_layer_with_macs_is_found_with_those_of_the_analysis(trained, network, variant):
     analysis = analyse(program.load(trained / network / "torch-fp32" / MODEL_FILES["torch"]))
     _, works = profiled(trained / network / variant, "onnxruntime")
