@@ -11,7 +11,7 @@ from tests.tiny import quiet
 
 
 class Shapes(nn.Module):
-    """What networks are made of: batch norm, shortcut, concatenation, gates, in-place work, scale."""
+    """What networks are made of: batch norm, shortcut, concatenation, gates, work in place, scale."""
 
     def __init__(self) -> None:
         super().__init__()
