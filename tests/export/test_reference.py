@@ -11,7 +11,7 @@ from tests.tiny import quiet
 
 
 class Shapes(nn.Module):
-    """What networks are made of: batch norm, shortcut, concatenation, gate, scale, in-place work."""
+    """What nets are made of: batch norm, shortcut, concatenation, gate, scale, in-place work."""
 
     def __init__(self) -> None:
         super().__init__()
