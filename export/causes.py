@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from export.alignment import Pair
 from export.diagnose import Found
-from export.figures import Tally
+from export.figures import Tally, energy, snr_db
 from export.trace import Grid
 
 Array = npt.NDArray[np.floating]
@@ -24,6 +24,12 @@ PART = 0.25  # share of a layer's noise from which on its origin is named
 TWO_BITS, THREE_BITS, FIVE_BITS = 4.0, 8.0, 32.0
 FEW = 4  # channels that have a median worth the name
 INT32 = 2.0**31 - 1
+# Rounding to a grid that holds zero, and clipping to one, change no number by more than its size:
+# each leaves at least 0 dB, less a tenth for the two sides' own float arithmetic.
+NO_ROUNDING_DB = -0.1
+# 6 dB left of 8 bits, where the range is used and no channel sets it alone: values would have to be
+# a 440th of the range in the mean, as with one value in 200,000 that is not zero.
+HARDLY_ROUNDING_DB = 6.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,25 @@ def flushed_share(tally: Tally) -> float | None:
     return part if part >= 0.01 else None
 
 
+def unlike_weights(weight: Array, stored: Array) -> float | None:
+    """Return stored weights' signal-to-noise in dB, if no rounding makes it that low.
+
+    Weights that have nothing in common are at -3 dB.
+    """
+    level = snr_db(energy(weight), energy(weight - stored.reshape(weight.shape)))
+    return level if level is not None and level < NO_ROUNDING_DB else None
+
+
+def unlike_values(tally: Tally, least: float) -> float | None:
+    """Return a layer's own signal-to-noise in dB, if it is below `least` and not for its weights.
+
+    A sum can lose more than it is to rounded weights, where its terms cancel.
+    """
+    level = tally.own_db
+    low = level is not None and level < least
+    return level if low and tally.share(tally.weight_noise) < 0.5 else None
+
+
 def find(found: Found, setting: Setting, readers: Sequence[str]) -> list[Cause]:
     """Return why a layer is weak, the gravest cause first; nothing for a sound layer.
 
@@ -132,8 +157,11 @@ def find(found: Found, setting: Setting, readers: Sequence[str]) -> list[Cause]:
         return []
     own = [pair.layer.name] if pair.layer.weight is not None else []
     alone, around = _kept(own), _kept([*own, *readers])
+    overflows = list(_overflows(pair, tally, alone))
+    if not overflows and (unlike := _unlike(pair, tally, NO_ROUNDING_DB)):
+        return [unlike]
     causes = [
-        *_overflows(pair, tally, alone),
+        *overflows,
         *_ranges(tally, setting, around),
         *(_weights(pair, alone) if tally.share(tally.weight_noise) >= 0.5 else ()),
         *_activations(tally, setting, around),
@@ -144,6 +172,8 @@ def find(found: Found, setting: Setting, readers: Sequence[str]) -> list[Cause]:
     if lost:
         told = f"{_channels(lost)} of {len(tally.low)} constant in the file, and not in the network"
         return [Cause("zero-range channel", told, around)]
+    if unlike := _unlike(pair, tally, HARDLY_ROUNDING_DB):
+        return [unlike]
     told = f"{tally.share(tally.weight_noise):.0%} of its noise comes from its weights"
     return [Cause("rounding", told, f"{around}, or --auto, which finds the fewest such layers")]
 
@@ -164,6 +194,18 @@ def _overflows(pair: Pair, tally: Tally, keep: str) -> Iterator[Cause]:
     if channels := overflowing_biases(pair.layer.bias, weight.bias_scales):
         told = f"the bias of {_channels(channels)} does not fit into 32 bits at its scale"
         yield Cause("bias overflow", f"{told}: its weights are nearly zero", keep)
+
+
+def _unlike(pair: Pair, tally: Tally, least: float) -> Cause | None:
+    weight = pair.step.weight if pair.step else None
+    what, level = "values", unlike_values(tally, least)
+    if weight is not None and pair.layer.weight is not None:
+        from_weights = unlike_weights(pair.layer.weight, weight.values)
+        what, level = ("values", level) if from_weights is None else ("weights", from_weights)
+    if level is None:
+        return None
+    told = f"its {what} are other numbers than the network's, {level:.1f} dB: no rounding does that"
+    return Cause("other numbers", told, "export it again, or name its network with --model")
 
 
 def _ranges(tally: Tally, setting: Setting, keep: str) -> Iterator[Cause]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from torch.fx import Node
 
 from export.alignment import Pair, align
-from export.figures import Tally, snr_db
+from export.figures import Tally, energy, snr_db
 from export.reference import INPUT, Reference, array
 from export.trace import Trace
 
@@ -138,7 +138,7 @@ class _Seen:
         """Return the energy of the float network's outputs, and of the file's errors there."""
         got = [self._got[name] for name in self._trace.outputs]
         pairs = list(zip(self._outputs, got, strict=True))
-        return sum(_energy(a) for a, _ in pairs), sum(_energy(a - b) for a, b in pairs)
+        return sum(energy(a) for a, _ in pairs), sum(energy(a - b) for a, b in pairs)
 
     def add(self, pair: Pair, tally: Tally) -> bool:
         """Add a layer's values to its tally; False: the shapes show that it is another layer."""
@@ -162,7 +162,7 @@ class _Seen:
         if not np.isfinite(expected).all():  # inherited, and none of its own
             return 0.0
         outputs = self._reference.outputs_with(self._values, pair.layer.end, got - expected)
-        return sum(_energy(a - b) for a, b in zip(outputs, self._outputs, strict=True))
+        return sum(energy(a - b) for a, b in zip(outputs, self._outputs, strict=True))
 
     def _compared(self, pair: Pair) -> tuple[list[Array], Array, Array] | None:
         """Return the file's operands, the float layer's output for them, and the file's output."""
@@ -196,7 +196,3 @@ def _fitted(candidates: Sequence[Array], shape: tuple[int, ...]) -> Array | None
     same = (given for given in candidates if given.size == prod(shape))
     found = next(same, None)
     return None if found is None else found.reshape(shape)
-
-
-def _energy(values: Array) -> float:
-    return float(np.sum(values.astype(np.float64) ** 2))

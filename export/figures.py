@@ -23,6 +23,12 @@ def snr_db(signal: float, noise: float) -> float | None:
     return float(np.clip(10 * np.log10(signal / noise), -EXACT_DB, EXACT_DB))
 
 
+def energy(array: Array) -> float:
+    """Return the sum of an array's squares."""
+    wide = array.astype(np.float64)
+    return float(np.sum(wide * wide))
+
+
 @dataclass
 class Tally:
     """One layer, over the inputs added so far. Energies are sums of squares.
@@ -53,16 +59,16 @@ class Tally:
 
         Where the layer inherits what is not finite, nothing can be told of its own.
         """
-        self.true_energy += _energy(true)
+        self.true_energy += energy(true)
         with np.errstate(invalid="ignore", over="ignore"):  # of what overflowed
-            self.so_far_noise += _energy(true - got)
+            self.so_far_noise += energy(true - got)
             if not np.isfinite(expected).all():
                 return
             self.not_finite += int((~np.isfinite(got)).sum())
             self.values += got.size
-            self.energy += _energy(expected)
+            self.energy += energy(expected)
             if with_weights is not None:
-                self.weight_noise += _energy(with_weights - expected)
+                self.weight_noise += energy(with_weights - expected)
             self._add_channels(expected, got)
         self._add_limits(expected, got)
 
@@ -81,7 +87,7 @@ class Tally:
         slack = self.grid.step / 2
         outside = (expected < self.grid.low - slack) | (expected > self.grid.high + slack)
         self.clipped += int(outside.sum())
-        self.clipped_noise += _energy(expected - np.clip(expected, self.grid.low, self.grid.high))
+        self.clipped_noise += energy(expected - np.clip(expected, self.grid.low, self.grid.high))
         if not self.grid.step:
             self.flushed += int(((got == 0) & (expected != 0)).sum())
 
@@ -106,8 +112,3 @@ class Tally:
         """Return a part of the noise as a share of it, at most 1."""
         whole = float(self.noise.sum())
         return min(1.0, part / whole) if whole else 0.0
-
-
-def _energy(array: Array) -> float:
-    wide = array.astype(np.float64)
-    return float(np.sum(wide * wide))

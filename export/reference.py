@@ -173,11 +173,22 @@ class Reference:
             members.append(next(iter(members[-1].users)))
         return members
 
+    @cached_property
+    def _constants(self) -> Values:
+        """The values that no input changes: parameters, and what is made of them (a view)."""
+        changing = set(self.inputs).union(*map(self._after, self.inputs))
+        return self._completed({}, [n for n in self._nodes if n not in changing])
+
     def run(self, arrays: Sequence[Array]) -> Values:
         """Return the value of every node, given the inputs' arrays."""
-        interpreter = self._interpreter(dict(zip(self.inputs, map(_tensor, arrays), strict=True)))
+        given = dict(zip(self.inputs, map(_tensor, arrays), strict=True))
+        return self._completed(self._constants | given, self._nodes)
+
+    def _completed(self, given: Values, nodes: Sequence[Node]) -> Values:
+        """Return `given` with the values of the nodes that it lacks."""
+        interpreter = self._interpreter(given)
         with torch.no_grad():
-            for node in self._nodes:
+            for node in nodes:
                 if node not in interpreter.env and node.op != "output":
                     interpreter.env[node] = interpreter.run_node(node)
         return interpreter.env
@@ -185,13 +196,10 @@ class Reference:
     def outputs_with(self, values: Values, node: Node, error: Array) -> list[Array]:
         """Return the outputs where `error` is added to a node's value, all else as in `values`."""
         after = self._after(node)
-        interpreter = self._interpreter({n: v for n, v in values.items() if n not in after})
-        interpreter.env[node] = values[node] + _tensor(error)
-        with torch.no_grad():
-            for later in self._nodes:
-                if later in after:
-                    interpreter.env[later] = interpreter.run_node(later)
-        return [array(interpreter.env, output) for output in self.outputs]
+        given = {n: v for n, v in values.items() if n not in after}
+        given[node] = values[node] + _tensor(error)
+        completed = self._completed(given, self._nodes)
+        return [array(completed, output) for output in self.outputs]
 
     def _after(self, node: Node) -> set[Node]:
         """Return the nodes whose values depend on that of `node`."""
@@ -205,19 +213,10 @@ class Reference:
         """Run one layer on `operands`; `weight`, folded as the layer's own, takes its place."""
         if layer.kind == INPUT:
             return operands[0]
-        interpreter = self._interpreter(
-            dict(zip(layer.operands, map(_tensor, operands), strict=True))
-        )
-        members = self._members(layer)
-        with torch.no_grad():
-            for node in {a: None for m in members for a in m.all_input_nodes}:
-                if node.op == "get_attr":
-                    interpreter.env[node] = interpreter.run_node(node)
-            if weight is not None:
-                self._replace_weight(layer, interpreter.env, weight)
-            for node in members:
-                interpreter.env[node] = interpreter.run_node(node)
-        return np.asarray(interpreter.env[layer.end].numpy())
+        given = self._constants | dict(zip(layer.operands, map(_tensor, operands), strict=True))
+        if weight is not None:
+            self._replace_weight(layer, given, weight)
+        return array(self._completed(given, self._members(layer)), layer.end)
 
     def _replace_weight(self, layer: Layer, values: dict[Node, Any], weight: Array) -> None:
         """Undo the folding, as the batch norm is still to come."""

@@ -30,7 +30,6 @@ from export.coreml_quantization import GRANULARITY, TARGETS, Configured, activat
 from export.jobs import PROGRAM, ConvertJob, ProgramInfo
 from export.precision import Precision
 from export.program import folded, shared
-from export.verify import calibrated_rows
 
 
 class Converter:
@@ -127,7 +126,7 @@ class Converter:
         return observed(package, program, inputs, self._job.quantizing)
 
     def _checks(self, package: Path) -> tuple[Check, ...]:
-        rows = calibrated_rows(self._info.golden, self._info.calibration)[: coreml_check.ROWS]
+        rows = coreml_check.rows(self._info.golden, self._info.calibration)
         given = {port.name: self._golden[f"in.{port.name}"] for port in self._info.inputs}
         batch = self._info.inputs[0].shape[0]
         inputs = [{k: np.repeat(a[i : i + 1], batch, 0) for k, a in given.items()} for i in rows]

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from export import causes
 from export.causes import SOUND_DB
+from export.figures import Tally
 from export.trace import Grid, grid
 from tests.export import weak
 
@@ -120,6 +122,43 @@ def test_what_float16_makes_zero_is_an_underflow(tmp_path: Path) -> None:
     module = weak.broken(faint)
     found = weak.diagnose(module, weak.half(module, tmp_path), weak.images())
     assert "float16 underflow" in [c.name for c in weak.causes(found, weak.DEPTHWISE, "fp16")]
+
+
+def exchanged(module: nn.Sequential) -> None:
+    module[4].weight.copy_(torch.randn(16, 8, 1, 1))
+
+
+def displaced(module: nn.Sequential) -> None:
+    module[4].bias += 20
+
+
+@pytest.mark.parametrize(("change", "what"), [(exchanged, "weights"), (displaced, "values")])
+def test_what_no_rounding_does_is_another_network(change, what: str, tmp_path: Path) -> None:
+    path = weak.int8(weak.broken(change), tmp_path, calibrated_on=weak.images())
+    found = weak.diagnose(weak.network(), path, weak.images())
+    (cause,) = weak.causes(found, weak.POINTWISE)
+    assert cause.name == "other numbers"
+    assert cause.told.startswith(f"its {what} are other numbers than the network's, -")
+    assert "--model" in cause.remedy
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_rounded_weights_are_the_networks_however_few_bits_they_have(bits: int) -> None:
+    weight = np.random.default_rng(0).standard_t(2, (64, 32))
+    scale = np.abs(weight).max() / (2 ** (bits - 1) - 1)
+    assert causes.unlike_weights(weight, np.round(weight / scale) * scale) is None
+    assert causes.unlike_weights(weight, weight[::-1]) == pytest.approx(-3, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("error", "from_weights", "level"), [(0.9, 0, 0.92), (0.4, 0, None), (0.9, 0.81, None)]
+)
+def test_a_bit_that_rounding_leaves_is_told_from_less(
+    error: float, from_weights: float, level: float | None
+) -> None:
+    tally = Tally(energy=1.0, noise=np.array([error**2]), weight_noise=from_weights, values=1)
+    found = causes.unlike_values(tally, causes.HARDLY_ROUNDING_DB)
+    assert found == (None if level is None else pytest.approx(level, abs=0.01))
 
 
 def test_a_bias_of_a_channel_without_weights_does_not_fit_into_32_bits() -> None:

@@ -9,7 +9,9 @@ import pytest
 from coremltools.converters.mil.mil import Builder as mb
 
 from devices import mil
-from export.coreml_check import check, roundings
+from export.artifact import Calibration
+from export.calibration import golden
+from export.coreml_check import check, roundings, rows
 from tests.devices.mil import packages
 
 X = [{"x": packages.noise(1, 4, 6, 6, seed=seed)} for seed in range(3)]
@@ -47,6 +49,22 @@ def test_a_scale_that_differs_on_the_way_back_fails_the_scales(package) -> None:
 
 def test_a_range_that_is_far_too_small_fails_the_rounding_only(package) -> None:
     assert verdicts(package(1 / 127)) == {"scales": True, "rounding": False}
+
+
+def test_a_range_that_is_too_small_is_said_what_to_do_about(package) -> None:
+    told = {scale: check(package(scale), X, EXPECTED)[1].detail for scale in (5 / 127, 1 / 127)}
+    assert "--images" not in told[5 / 127]
+    assert all(option in told[1 / 127] for option in ("--images", "--keep-float LAYER"))
+
+
+def test_inputs_of_the_calibrations_own_amplitude_are_checked() -> None:
+    """A layer norm makes a faint input as large as any, and larger in the mean over the image."""
+    _, rows_of_noise = golden(None, None, [(1, 3, 8, 8)], seed=0)
+    calibration = Calibration(source="random", images=8, fingerprint="", method="min-max")
+    chosen = rows(rows_of_noise, calibration)
+    assert len(chosen) == 4
+    assert {rows_of_noise[row].kind for row in chosen} == {"noise"}
+    assert all(0.9 < rows_of_noise[row].amplitude <= 1 for row in chosen)
 
 
 def test_a_program_that_rounds_nothing_is_not_w8a8(tmp_path: Path) -> None:

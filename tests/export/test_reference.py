@@ -11,7 +11,7 @@ from tests.tiny import quiet
 
 
 class Shapes(nn.Module):
-    """What networks are made of: batch norm, a shortcut, a concatenation, gates, in-place work."""
+    """What nets are made of: batch norm, shortcut, concatenation, gate, scale, in-place work."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,13 +19,14 @@ class Shapes(nn.Module):
         self.inside = nn.Conv2d(4, 4, 3, padding=1)
         self.shared = nn.Conv2d(4, 4, 1)
         self.gate = nn.Hardswish(inplace=True)
+        self.scale = nn.Parameter(torch.full((4,), 0.1))
         self.head = nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return three numbers an image."""
         x = nn.functional.relu6(self.norm(self.stem(x)), inplace=True)
         y = torch.relu_(self.inside(x) + x)
-        z = self.gate(self.shared(self.shared(y)))
+        z = self.scale.view(1, -1, 1, 1) * self.gate(self.shared(self.shared(y)))
         pooled = nn.functional.adaptive_avg_pool2d(torch.cat([y, z], 1), 1)
         return self.head(nn.functional.dropout(pooled.flatten(1), training=self.training))
 
@@ -54,6 +55,7 @@ def test_layers_are_what_formats_keep(reference: Reference) -> None:
         ("shared", "conv", None),
         ("shared#2", "conv", None),
         ("gate", "hardswish", None),
+        ("mul", "mul", None),
         ("cat", "cat", None),
         ("adaptive_avg_pool2d", "adaptive_avg_pool2d", None),
         ("head", "linear", None),
