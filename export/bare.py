@@ -25,7 +25,7 @@ from export.embed import SUFFIXES
 from export.footprint import network
 from export.given import Array, Rows, given
 from export.inspected import Inspected, inspected
-from export.inspection import read, reading
+from export.inspection import read, readable, reading
 
 NO_GOLDEN = "no golden data"
 PROVED_LATER = "no artifact: proved where it is measured, on the test data beside it"
@@ -102,13 +102,15 @@ def _noise(inputs: Sequence[Tensor]) -> Rows:
 
 def _manifest(folder: Path, path: Path, found: Inspected, rows: Rows | None) -> Manifest:
     inside = found.embedded
-    graph = read(path, found.format)
+    with readable(path, found.format):
+        name = inside.network if inside else path.stem
+        figures = network(read(path, found.format), found.format, name)
     files = artifact.list_files(folder)
     known = len(next(iter(rows.values()))) if rows else 0
     return Manifest(
         schema=artifact.SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        network=network(graph, found.format, inside.network if inside else path.stem),
+        network=figures,
         format=found.format,  # type: ignore[arg-type]
         precision=found.precision,  # type: ignore[arg-type]
         quantization=Quantization(weights="not known", activations="not known"),

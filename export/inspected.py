@@ -17,7 +17,7 @@ from export.artifact import (
 )
 from export.computation import Computation
 from export.embed import Embedded
-from export.inspection import read, reading
+from export.inspection import read, readable, reading
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +51,11 @@ def inspected(path: Path) -> Inspected:
     manifest = read_manifest(path) if _is_artifact(path) else None
     file = _model(path, manifest)
     format = embed.format_of(file)  # noqa: A001  the field's word
+    with readable(file, format):
+        return _read(path, file, format, manifest)
+
+
+def _read(path: Path, file: Path, format: str, manifest: Manifest | None) -> Inspected:
     embedded, graph = embed.read(file, format), read(file, format)
     shown: Contract = reading(file, format, "interface")
     lines = _against_graph(embedded.contract, shown) if embedded else []

@@ -13,7 +13,13 @@ def layout(rank: int, channels_last: bool) -> str:
 
 
 def bare(inputs: list[Tensor], outputs: list[Tensor], *, dynamic_batch: bool) -> Contract:
-    """Return what can be known of a contract from a graph: nothing of how inputs are prepared."""
+    """Return what can be known of a contract from a graph: nothing of how inputs are prepared.
+
+    Raises:
+        ValueError: there are no inputs, or no outputs.
+    """
+    if not inputs or not outputs:
+        raise ValueError("it has no inputs or no outputs")
     return Contract(
         inputs=tuple(inputs),
         outputs=tuple(outputs),

@@ -62,6 +62,20 @@ class TestAdopted:
             "w.bin",
         ]
 
+    @pytest.mark.parametrize("place", ["apart", "apart/w.bin", "../w.bin", "gone.bin"])
+    def test_weights_that_do_not_lie_beside_it_are_refused(self, tmp_path, place):
+        """The file names the place: linking whatever it says would reach anywhere."""
+        (tmp_path / "net" / "apart").mkdir(parents=True)
+        for kept in (tmp_path / "net" / "apart" / "w.bin", tmp_path / "w.bin"):
+            kept.write_bytes(b"")
+        model = onnx_model(1)
+        for tensor in model.graph.initializer:
+            onnx.external_data_helper.set_external_data(tensor, place)
+        (tmp_path / "net" / "large.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(ArtifactError, match=f"weights in '{place}', which is no file beside"):
+            adopt(tmp_path / "net" / "large.onnx", tmp_path / "scratch")
+        assert (tmp_path / "net" / "apart" / "w.bin").exists()
+
     def test_a_file_in_its_artifact_is_that_artifact(self, tmp_path):
         directory = tiny_onnx(tmp_path)
         assert adopt(directory / "model.onnx", tmp_path / "scratch") == directory
