@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.artifact import ArtifactError, load
-from export.bare import NO_GOLDEN, adopt, is_bare
+from export.bare import NO_GOLDEN, adopt, is_bare, names
 from export.footprint import network
 from export.inspection import read
 from export.verify import CONSTANT
@@ -110,6 +110,19 @@ class TestAdopted:
         assert is_bare(name) == expected
 
 
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["a/model.onnx", "b/model.onnx", "b/net.onnx"], ["a-model", "b-model", "net"]),
+        (["a/model.onnx", "a/model.tflite"], ["model", "model"]),
+        (["model.onnx", "c/d/model.tflite"], ["model", "c-d-model"]),
+    ],
+    ids=["two networks", "one in two formats", "one directory in the other"],
+)
+def test_files_of_one_name_in_several_directories_are_several_networks(paths, expected):
+    assert names([Path(path) for path in paths]) == expected
+
+
 class TestFootprint:
     def test_the_peak_is_of_what_is_alive_at_once(self, stray):
         """Of this chain the input and the convolution, then the convolution and its ReLU."""
@@ -144,6 +157,15 @@ class TestMeasured:
         found = json.loads(measured(cli, tmp_path, "*.tflite").stdout)
         assert [row["model"] for row in found] == ["one", "two"]
         assert all(row["samples"] for row in found)
+
+    def test_unrelated_files_of_one_name_are_not_compared(self, cli, tmp_path):
+        for name, size in (("a", 1), ("b", 100)):
+            (tmp_path / name).mkdir()
+            model = onnx_model(1)
+            model.doc_string = "x" * size
+            onnx.save(model, str(tmp_path / name / "model.onnx"))
+        result = measured(cli, tmp_path, "*/model.onnx")
+        assert [row["model"] for row in json.loads(result.stdout)] == ["a-model", "b-model"]
 
     def test_what_is_not_there_is_refused(self, cli, tmp_path):
         result = measured(cli, tmp_path, "none.onnx")
