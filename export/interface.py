@@ -1,8 +1,24 @@
 """What a model file itself says of its inputs and outputs, without a manifest."""
 
+import msgspec
+
 from export.artifact import Contract, Tensor
 
 UNKNOWN = "not known"
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """An input or output that is a picture to an application, in pixels; `mode` is PIL's."""
+
+    colours: str
+    mode: str
+    height: int
+    width: int
+
+    @property
+    def words(self) -> str:
+        """What stands where an array has its number type."""
+        return f"image, {self.colours} {self.height}x{self.width}"
 
 
 def layout(rank: int, channels_last: bool) -> str:
