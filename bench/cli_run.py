@@ -249,19 +249,27 @@ def seconds(text: str) -> float:
 @contextmanager
 def _adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
     """Put an artifact made for the occasion in the place of every model file among the patterns."""
+    from export.bare import adopt, is_bare, names
+
+    chosen = [name for pattern in patterns for name in _matching(pattern)]
+    files = [Path(name) for name in chosen if is_bare(name)]
+    called = dict(zip(files, names(files), strict=True))
+    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
+        yield [
+            str(adopt(Path(name), Path(scratch) / str(number), called[Path(name)]))
+            if is_bare(name)
+            else name
+            for number, name in enumerate(chosen)
+        ]
+
+
+def _matching(pattern: str) -> list[str]:
+    """Return the model files that a pattern names; one for artifacts stays as it is."""
     from glob import glob
 
-    from export.bare import adopt, is_bare
+    from export.bare import is_bare
 
-    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
-        found: list[str] = []
-        for pattern in patterns:
-            files = sorted(glob(pattern)) or [pattern]  # noqa: PTH207  it may be absolute
-            names = files if is_bare(pattern) else []
-            places = [Path(scratch) / str(len(found) + number) for number in range(len(names))]
-            made = [adopt(Path(n), place) for n, place in zip(names, places, strict=True)]
-            found += [str(path) for path in made] or [pattern]
-        yield found
+    return sorted(glob(pattern)) or [pattern] if is_bare(pattern) else [pattern]  # noqa: PTH207
 
 
 def _find(names: Sequence[str]) -> "list[Device]":

@@ -25,7 +25,7 @@ from export.embed import SUFFIXES
 from export.footprint import network
 from export.given import Array, Rows, given
 from export.inspected import Inspected, inspected
-from export.inspection import read, reading
+from export.inspection import read, readable, reading
 
 NO_GOLDEN = "no golden data"
 PROVED_LATER = "no artifact: proved where it is measured, on the test data beside it"
@@ -36,13 +36,31 @@ def is_bare(name: str) -> bool:
     return Path(name).suffix in SUFFIXES
 
 
-def adopt(path: Path, scratch: Path) -> Path:
+def names(paths: Sequence[Path]) -> list[str]:
+    """Return what the networks in files are called, one name a file.
+
+    Files of one name in several directories are several networks: these have the directories in
+    their names, from where they part.
+    """
+    places: dict[str, set[Path]] = {}
+    for path in paths:
+        places.setdefault(path.stem, set()).add(path.absolute().parent)
+
+    def name(path: Path) -> str:
+        shared = os.path.commonpath(places[path.stem])
+        return "-".join((*path.absolute().parent.relative_to(shared).parts, path.stem))
+
+    return [name(path) for path in paths]
+
+
+def adopt(path: Path, scratch: Path, name: str | None = None) -> Path:
     """Make an artifact of a model file, or return the one that it belongs to.
 
     Args:
         path: the file. Test data beside it becomes golden data (see `export.given`); without any,
             inputs are noise and nothing proves the outputs.
         scratch: an empty directory; the artifact is made below it, by hard links where it can be.
+        name: what the network is called if the file does not say; the file's name if not given.
 
     Raises:
         ArtifactError: the file cannot be read, or cannot be fed without knowing more.
@@ -51,14 +69,15 @@ def adopt(path: Path, scratch: Path) -> Path:
         return path.parent
     found = inspected(path)
     _check_fixed(path, found.contract)
-    folder = scratch / (found.embedded.network if found.embedded else path.stem) / found.format
+    called = found.embedded.network if found.embedded else name or path.stem
+    folder = scratch / called / found.format
     folder.mkdir(parents=True)
     _link(path, folder / MODEL_FILES[found.format])
-    for name in reading(path, found.format, "apart") if found.format == "onnx" else ():
-        _link(path.parent / name, folder / name)
+    for beside in reading(path, found.format, "apart") if found.format == "onnx" else ():
+        _link(path.parent / beside, folder / beside)
     rows = given(path, found.contract)
     np.savez(folder / GOLDEN, **(rows or _noise(found.contract.inputs)))  # type: ignore[arg-type]
-    artifact.write_manifest(folder, _manifest(folder, path, found, rows))
+    artifact.write_manifest(folder, _manifest(folder, path, found, rows, called))
     return folder
 
 
@@ -100,15 +119,16 @@ def _noise(inputs: Sequence[Tensor]) -> Rows:
     return {f"in.{tensor.name}": row(tensor) for tensor in inputs}
 
 
-def _manifest(folder: Path, path: Path, found: Inspected, rows: Rows | None) -> Manifest:
+def _manifest(folder: Path, path: Path, found: Inspected, rows: Rows | None, name: str) -> Manifest:
     inside = found.embedded
-    graph = read(path, found.format)
+    with readable(path, found.format):
+        figures = network(read(path, found.format), found.format, name)
     files = artifact.list_files(folder)
     known = len(next(iter(rows.values()))) if rows else 0
     return Manifest(
         schema=artifact.SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        network=network(graph, found.format, inside.network if inside else path.stem),
+        network=figures,
         format=found.format,  # type: ignore[arg-type]
         precision=found.precision,  # type: ignore[arg-type]
         quantization=Quantization(weights="not known", activations="not known"),

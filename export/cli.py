@@ -276,6 +276,7 @@ def _request(options: dict[str, Any]) -> "Request":
             "--bake preprocess and --coreml-input image both put normalisation into the file: "
             "choose one"
         )
+    precision.require_integers(variants, kept)
     precision.require_images(calibrated, options["calibration"], options["data"])
     return Request(
         sources=tuple(sources),

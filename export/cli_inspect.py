@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from export.artifact import Tensor
     from export.inspected import Inspected
 
 EXIT_CODES = """\b
@@ -81,22 +82,24 @@ def _interface(found: "Inspected") -> str:
     from models.table import table
 
     sides = (("input", found.contract.inputs), ("output", found.contract.outputs))
-    rows = [
-        [
-            side,
-            tensor.name,
-            "x".join(str(size or "?") for size in tensor.shape),
-            tensor.layout,
-            tensor.dtype,
-            "" if tensor.scale is None else f"{tensor.scale:.6g}",
-            "" if tensor.zero_point is None else tensor.zero_point,
-        ]
-        for side, tensors in sides
-        for tensor in tensors
-    ]
+    rows = [[side, *_port(tensor, found)] for side, tensors in sides for tensor in tensors]
+    rows += [["output", name, "", "", kind, "", ""] for name, kind in found.labels.items()]
     return table(
         ["", "name", "shape", "layout", "type", "scale", "zero point"], rows, {0, 1, 2, 3, 4}
     )
+
+
+def _port(tensor: "Tensor", found: "Inspected") -> list[object]:
+    if picture := found.pictures.get(tensor.name):
+        return [tensor.name, "", "", picture.words, "", ""]
+    return [
+        tensor.name,
+        "x".join(str(size or "?") for size in tensor.shape),
+        tensor.layout,
+        tensor.dtype,
+        "" if tensor.scale is None else f"{tensor.scale:.6g}",
+        "" if tensor.zero_point is None else tensor.zero_point,
+    ]
 
 
 def _print_facts(found: "Inspected") -> None:
@@ -115,7 +118,10 @@ def _print_facts(found: "Inspected") -> None:
     for name, words in facts.items():
         if words:
             _fact(name, words)
-    if steps := wording.feeding(contract):
+    if picture := found.pictures.get(contract.inputs[0].name):
+        click.echo("\nfrom a PIL image of that size, given as a picture, not as an array:")
+        click.echo(f'    x = image.convert("{picture.mode}")')
+    elif steps := wording.feeding(contract):
         click.echo("\nfrom a PIL image of that size, with numpy as np:")
         click.echo("\n".join(f"    {step}" for step in steps))
 

@@ -51,13 +51,18 @@ class Computation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 def doubts(manifests: Iterable["Manifest"]) -> list[str]:
     """Say which files do not pay as their precision promises: in float still, or grown."""
     every = list(manifests)
-    floats = {(m.network.name, m.format): m.size_bytes for m in every if m.precision == "fp32"}
+    floats = {_network(m): m.size_bytes for m in every if m.precision == "fp32"}
     found: dict[str, list[str]] = {}
     for manifest in every:
-        whole = floats.get((manifest.network.name, manifest.format), manifest.size_bytes)
+        whole = floats.get(_network(manifest), manifest.size_bytes)
         if manifest.size_bytes > whole:
             grown = f"grew: {manifest.size_bytes:,} bytes, {whole:,} in fp32"
             found.setdefault(grown, []).append(manifest.key)
         if manifest.computation and (said := manifest.computation.doubt(manifest.precision)):
             found.setdefault(said, []).append(manifest.key)
     return [f"{', '.join(keys)}: {said}" for said, keys in found.items()]
+
+
+def _network(manifest: "Manifest") -> tuple[str, str, int]:
+    """Return what two files of one network share: strays are called alike by chance."""
+    return manifest.network.name, manifest.format, manifest.network.macs

@@ -10,7 +10,7 @@ from devices.mil.tensors import tensor_type
 from export.artifact import Contract, Tensor
 from export.embed import KEY
 from export.inspection import Bytes, Graph, Operator, Value, merged, tensor_bytes
-from export.interface import bare, layout
+from export.interface import Picture, bare, layout
 
 # What operators call the tensor that they compute on.
 DATA = {"x", "input", "data"}
@@ -20,6 +20,14 @@ WEIGHTS = Path("Data/com.apple.CoreML/weights/weight.bin")
 ENTRY = struct.Struct("<IIQQ")
 SENTINEL = 0xDEADBEEF
 
+# Colours of a picture in words, and PIL's mode of what an application gives.
+COLOURS = {
+    "GRAYSCALE": ("greyscale", "L"),
+    "GRAYSCALE_FLOAT16": ("greyscale in float16", "F"),
+    "RGB": ("RGB", "RGB"),
+    "BGR": ("BGR", "RGB"),
+}
+LABELS = {"stringType": "string", "int64Type": "int64"}
 # Types that are packed: bits of a value.
 BITS = {"int4": 4, "uint1": 1, "uint2": 2, "uint3": 3, "uint4": 4, "uint6": 6}
 ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "float64": 8}
@@ -80,19 +88,38 @@ def embedded(path: Path) -> str | None:
 def interface(path: Path) -> Contract:
     """Read what an application sees of a package: arrays, a picture, the scores of classes.
 
-    A picture is an array of values from 0 to 255; of a classifier's outputs the label is left out.
+    A picture is an array of values from 0 to 255 here, and a classifier's label is left out: see
+    `pictures` and `labels`.
 
     Raises:
         ImportError: coremltools is not installed.
         ValueError: it is not an ML program, or has another type.
     """
     spec = specification(path)
-    outputs = [o for o in spec.description.output if o.type.WhichOneof("Type") != "stringType"]
+    outputs = [o for o in spec.description.output if o.type.WhichOneof("Type") not in LABELS]
     return bare(
         inputs=[_port(f, spec) for f in spec.description.input],
         outputs=[_port(f, spec) for f in outputs],
         dynamic_batch=False,
     )
+
+
+def pictures(path: Path) -> dict[str, Picture]:
+    """Return the inputs and outputs of a package that are pictures, by name."""
+    described = specification(path).description
+    features = (*described.input, *described.output)
+    return {f.name: _picture(f.type.imageType) for f in features if f.type.HasField("imageType")}
+
+
+def _picture(image: Any) -> Picture:
+    colours, mode = COLOURS[image.ColorSpace.Name(image.colorSpace)]
+    return Picture(colours=colours, mode=mode, height=int(image.height), width=int(image.width))
+
+
+def labels(path: Path) -> dict[str, str]:
+    """Return the types of a package's outputs that are labels, by name."""
+    kinds = {o.name: o.type.WhichOneof("Type") for o in specification(path).description.output}
+    return {name: LABELS[kind] for name, kind in kinds.items() if kind in LABELS}
 
 
 def _port(feature: Any, spec: Any) -> Tensor:

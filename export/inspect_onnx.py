@@ -87,9 +87,17 @@ def embedded(path: Path) -> str | None:
 
 
 def apart(path: Path) -> list[str]:
-    """Return the names of the files beside this one that hold weights of it."""
+    """Return the names of the files beside this one that hold weights of it.
+
+    Raises:
+        ValueError: it is not an ONNX file, or names a file that does not lie beside it.
+    """
     entries = [e for t in load(path).graph.initializer for e in t.external_data]
-    return sorted({entry.value for entry in entries if entry.key == "location"})
+    names = sorted({entry.value for entry in entries if entry.key == "location"})
+    for name in names:
+        if Path(name).name != name or not (path.parent / name).is_file():
+            raise ValueError(f"it keeps weights in '{name}', which is no file beside it")
+    return names
 
 
 def interface(path: Path) -> Contract:
@@ -101,8 +109,6 @@ def interface(path: Path) -> Contract:
     graph = load(path).graph
     stored = {t.name for t in graph.initializer}
     inputs = [v for v in graph.input if v.name not in stored]
-    if not inputs or not graph.output:
-        raise ValueError("it has no inputs or no outputs")
     return bare(
         inputs=[_port(v) for v in inputs],
         outputs=[_port(v) for v in graph.output],

@@ -17,14 +17,17 @@ from export.artifact import (
 )
 from export.computation import Computation
 from export.embed import Embedded
-from export.inspection import read, reading
+from export.inspection import read, readable, reading
+from export.interface import Picture
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     """All that a model file tells. `embedded` None: it carries no contract of ours.
 
-    `contract` is the embedded one, or what the graph alone shows. `disagreements` is a line for
-    everything in which the file, its graph and its artifact's manifest differ.
+    `contract` is the embedded one, or what the graph alone shows; of its arrays some are `pictures`
+    to an application, by name, and beside its outputs there may be `labels`, by name with their
+    type. `disagreements` is a line for everything in which the file, its graph and its artifact's
+    manifest differ.
     """
 
     path: str
@@ -35,6 +38,8 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     operators: list[arithmetic.Kind]
     computation: Computation
     disagreements: list[str]
+    pictures: dict[str, Picture]
+    labels: dict[str, str]
 
     @property
     def precision(self) -> str:
@@ -51,6 +56,11 @@ def inspected(path: Path) -> Inspected:
     manifest = read_manifest(path) if _is_artifact(path) else None
     file = _model(path, manifest)
     format = embed.format_of(file)  # noqa: A001  the field's word
+    with readable(file, format):
+        return _read(path, file, format, manifest)
+
+
+def _read(path: Path, file: Path, format: str, manifest: Manifest | None) -> Inspected:
     embedded, graph = embed.read(file, format), read(file, format)
     shown: Contract = reading(file, format, "interface")
     lines = _against_graph(embedded.contract, shown) if embedded else []
@@ -65,6 +75,8 @@ def inspected(path: Path) -> Inspected:
         operators=arithmetic.kinds(graph, format),
         computation=arithmetic.count(graph, format),
         disagreements=lines,
+        pictures=reading(file, format, "pictures") if format == "coreml" else {},
+        labels=reading(file, format, "labels") if format == "coreml" else {},
     )
 
 

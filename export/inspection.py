@@ -6,6 +6,7 @@ fused, and what was not, is told from that alone.
 
 import importlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -79,7 +80,9 @@ def inspect(directory: Path, manifest: Manifest) -> list[Operator]:
     Raises:
         ArtifactError: the format's package is not installed, or the file cannot be read.
     """
-    return list(placed(read(directory / MODEL_FILES[manifest.format], manifest.format)))
+    path = directory / MODEL_FILES[manifest.format]
+    with readable(path, manifest.format):
+        return list(placed(read(path, manifest.format)))
 
 
 def read(path: Path, format: str) -> Graph:
@@ -98,17 +101,38 @@ def reading(path: Path, format: str, what: str) -> Any:
     Raises:
         ArtifactError: the format's package is not installed, or the file cannot be read.
     """
-    try:
+    with readable(path, format):
         return getattr(importlib.import_module(f"export.inspect_{format}"), what)(path)
+
+
+@contextmanager
+def readable(path: Path, format: str) -> Iterator[None]:
+    """Refuse a model file that cannot be read, or whose graph makes no sense to who follows it.
+
+    Raises:
+        ArtifactError: the format's package is not installed, or the file cannot be read.
+    """
+    try:
+        yield
+    except (ArtifactError, MemoryError):
+        raise
     except ImportError as error:
         raise ArtifactError(
             f"reading {path} needs {error.name}: pip install 'edgeworthy[{format}]'"
         ) from None
-    except OSError as error:
-        missing = f"{error.strerror}: {error.filename}"
-        raise ArtifactError(f"cannot read {path}: {missing}; export it again") from None
-    except ValueError as error:
-        raise ArtifactError(f"cannot read {path}: {error}; export it again") from None
+    # A flipped byte can make a schema's own code, or shape inference, raise anything.
+    except Exception as error:
+        raise ArtifactError(f"cannot read {path}: {_fault(error)}; export it again") from None
+
+
+def _fault(error: Exception) -> str:
+    """Return in one line what is wrong with a file; a ValueError is in the readers' own words."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}"
+    words = " ".join(str(error).split())
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return words
+    return f"it is damaged ({type(error).__name__}: {words})"
 
 
 def stored(graph: Graph) -> dict[str, Bytes]:

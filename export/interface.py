@@ -1,8 +1,24 @@
 """What a model file itself says of its inputs and outputs, without a manifest."""
 
+import msgspec
+
 from export.artifact import Contract, Tensor
 
 UNKNOWN = "not known"
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """An input or output that is a picture to an application, in pixels; `mode` is PIL's."""
+
+    colours: str
+    mode: str
+    height: int
+    width: int
+
+    @property
+    def words(self) -> str:
+        """What stands where an array has its number type."""
+        return f"image, {self.colours} {self.height}x{self.width}"
 
 
 def layout(rank: int, channels_last: bool) -> str:
@@ -13,7 +29,13 @@ def layout(rank: int, channels_last: bool) -> str:
 
 
 def bare(inputs: list[Tensor], outputs: list[Tensor], *, dynamic_batch: bool) -> Contract:
-    """Return what can be known of a contract from a graph: nothing of how inputs are prepared."""
+    """Return what can be known of a contract from a graph: nothing of how inputs are prepared.
+
+    Raises:
+        ValueError: there are no inputs, or no outputs.
+    """
+    if not inputs or not outputs:
+        raise ValueError("it has no inputs or no outputs")
     return Contract(
         inputs=tuple(inputs),
         outputs=tuple(outputs),

@@ -1,6 +1,7 @@
 """Precisions as data: how weights and activations are stored, and how close a file must stay."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from export.artifact import ArtifactError, Tolerance, variant_name
@@ -23,6 +24,11 @@ class Precision:
     def calibrated(self) -> bool:
         """Whether activation ranges must be known beforehand, from images."""
         return self.activations == "int8"
+
+    @property
+    def integer(self) -> bool:
+        """Whether weights are stored as integers."""
+        return self.weights.startswith("int")
 
 
 # The limits follow from the number formats: float32 differs only by the order of additions; half
@@ -134,4 +140,18 @@ def require_images(calibrated: bool, calibration: str, data: str | None) -> None
         raise ExportError(
             "int8 needs images to set its activation ranges: add --data DIR (a folder of images "
             "by class, or fashion-mnist), or --calibration random to measure size and speed only"
+        )
+
+
+def require_integers(variants: Sequence[Variant], kept: Sequence[str]) -> None:
+    """Refuse layers to keep in float where all files are float anyway.
+
+    Raises:
+        ExportError: with the precisions that can.
+    """
+    if kept and not any(variant.precision.integer for variant in variants):
+        known = ", ".join(p.name for p in PRECISIONS.values() if p.integer)
+        raise ExportError(
+            f"--keep-float {','.join(kept)} changes nothing in float files: add --precision with "
+            f"one of {known}, or leave it out"
         )

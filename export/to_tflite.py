@@ -67,8 +67,7 @@ class Converter:
 
     def write(self, precision: Precision, io: str, target: Path) -> Variant:
         """Write `model.tflite`; `io` is the number type of inputs and outputs."""
-        integer = precision.weights.startswith("int")
-        kept = self._job.quantizing.keep_float if integer else ()
+        kept = self._job.quantizing.keep_float if precision.integer else ()
         made = None
         if precision.name == "fp32":
             target.write_bytes(self._float.path.read_bytes())
@@ -78,7 +77,7 @@ class Converter:
         described = Quantization(
             weights=precision.weights,
             activations=precision.activations,
-            granularity="per-channel" if integer else None,
+            granularity="per-channel" if precision.integer else None,
             io=io,
             calibration=self._info.calibration if precision.calibrated else None,
             kept_float=kept,

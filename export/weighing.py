@@ -13,10 +13,9 @@ from typing import Literal
 import msgspec
 
 from export.arithmetic import DEQUANTIZE, LINEAR, QUANTIZE
-from export.artifact import ArtifactError
 from export.computation import INTEGER
 from export.embed import format_of
-from export.inspection import BATCH_NORMS, Graph, Operator, plain
+from export.inspection import BATCH_NORMS, Graph, Operator, plain, readable
 
 Kind = Literal[
     "weights", "biases", "quantization", "other constants", "names", "metadata", "structure",
@@ -63,14 +62,8 @@ def weigh(path: Path) -> list[Part]:
         ArtifactError: it is no model file, cannot be read, or the format's package is missing.
     """
     format = format_of(path)  # noqa: A001  the field's word
-    try:
+    with readable(path, format):
         found: list[Part] = importlib.import_module(f"export.weigh_{format}").weigh(path)
-    except ImportError as error:
-        raise ArtifactError(
-            f"reading {path} needs {error.name}: pip install 'edgeworthy[{format}]'"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read {path}: {error}; export it again") from None
     return summed(found)
 
 

@@ -50,6 +50,13 @@ def test_only_the_same_format_is_compared():
     assert doubts([whole, other]) == []
 
 
+def test_networks_of_one_name_that_compute_otherwise_are_not_compared():
+    whole = make_manifest(size_bytes=1000)
+    network = replace(whole.network, macs=whole.network.macs + 1)
+    other = replace(whole, network=network, precision="fp16", size_bytes=2000)
+    assert doubts([whole, other]) == []
+
+
 def test_equal_doubts_share_a_line():
     weights = replace(
         make_manifest(), precision="int8-weights", computation=counted({"float32": 3})

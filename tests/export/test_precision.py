@@ -2,7 +2,14 @@
 
 import pytest
 
-from export.precision import FORMATS, PRECISIONS, ExportError, plan, require_images
+from export.precision import (
+    FORMATS,
+    PRECISIONS,
+    ExportError,
+    plan,
+    require_images,
+    require_integers,
+)
 
 
 def names(*arguments: object) -> list[str]:
@@ -61,3 +68,10 @@ def test_static_int8_without_images_is_refused_with_both_remedies() -> None:
     require_images(True, "random", None)
     require_images(True, "data", "fashion-mnist")
     require_images(False, "data", None)
+
+
+def test_layers_are_kept_float_only_where_others_are_not() -> None:
+    with pytest.raises(ExportError, match=r"--keep-float conv1 changes .* int8, int8-weights, int"):
+        require_integers(plan(["onnx"], ["fp32", "fp16"]), ("conv1",))
+    require_integers(plan(["onnx"], ["fp32", "int4-weights"]), ("conv1",))
+    require_integers(plan(["onnx"], ["fp32"]), ())

@@ -35,6 +35,19 @@ def test_equal_outputs_are_proved_and_called_exact(manifest: Manifest) -> None:
     assert proof.tolerance == PRECISIONS["fp32"].tolerance
 
 
+def test_a_constant_reference_proves_nothing_but_can_refute(manifest: Manifest) -> None:
+    constant = np.full_like(outputs(manifest), 0.001)
+    proof = proof_of(manifest, constant, constant.copy())
+    assert (proof.verified, proof.reason) == (None, verify.CONSTANT)
+    assert proof_of(manifest, constant, constant * 2).verified is False
+
+
+def test_one_element_that_differs_makes_a_reference(manifest: Manifest) -> None:
+    right = np.full_like(outputs(manifest), 0.001)
+    right[-1, -1] = 0.002
+    assert proof_of(manifest, right, right.copy()).verified is True
+
+
 def test_psnr_is_of_the_peak_over_the_root_mean_square_error() -> None:
     expected = np.array([[0.0, 10.0], [5.0, 0.0]])
     error = verify.compare("y", expected, expected + 0.1, LIMITS)
