@@ -14,10 +14,10 @@ from itertools import pairwise
 from typing import ClassVar
 
 from bench import noise, stats
+from bench.compare import sides
 from bench.matrix import Cell
 from bench.measurement import Stage, tool_version
 from bench.noise import NoiseProfile
-from bench.ratio import Sides
 from bench.record import BenchError, Record
 from bench.run import run_matrix
 from bench.verdict import verdict
@@ -86,8 +86,8 @@ def _too_busy(cell: Cell, count: int, kept: int) -> str:
 
 def profile(cell: Cell, runs: Sequence[Sequence[Record]]) -> NoiseProfile:
     """Reduce runs of two records each: see `noise.spread`."""
-    within = [_sides(one, other, together=True) for one, other in runs]
-    between = [_sides(run[0], after[0], together=False) for run, after in pairwise(runs)]
+    within = [sides(one, other, stats.medians) for one, other in runs]
+    between = [sides(run[0], after[0], stats.medians) for run, after in pairwise(runs)]
     return NoiseProfile(
         schema=noise.SCHEMA,
         fingerprint=cell.target.info.fingerprint,
@@ -101,11 +101,6 @@ def profile(cell: Cell, runs: Sequence[Sequence[Record]]) -> NoiseProfile:
         within=noise.spread(within),
         between=noise.spread(between),
     )
-
-
-def _sides(one: Record, other: Record, *, together: bool) -> Sides:
-    a, b = (stats.units(record.rounds, record.processes) for record in (one, other))
-    return Sides(a, b, together, (one.several, other.several))
 
 
 def _twice(cell: Cell) -> list[Record]:

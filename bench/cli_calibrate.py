@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench import options
+
 if TYPE_CHECKING:
     from bench.matrix import Cell
     from bench.noise import NoiseProfile
@@ -27,17 +29,10 @@ Exit codes:
     metavar="GLOB",
     help="The artifact to measure against itself: a quick one gives more comparisons.",
 )
-@click.option(
-    "--artifacts-dir",
-    "root",
-    default=Path("artifacts"),
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="Where the artifacts are.",
-)
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="The device.")
-@click.option("--runtime", metavar="NAME", help="Runtime (default: the first that is there).")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@options.artifacts_dir
+@options.device
+@options.runtime
+@options.threads
 @click.option(
     "--processes",
     type=click.IntRange(min=1, max=100),

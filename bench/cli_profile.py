@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench import options
+
 if TYPE_CHECKING:
     from bench.matrix import Artifact, Cell
     from bench.profile import Profile
@@ -31,17 +33,10 @@ Exit codes:
 
 @click.command("profile", epilog=EXIT_CODES)
 @click.argument("artifact")
-@click.option(
-    "--artifacts-dir",
-    "root",
-    default=Path("artifacts"),
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="Where the artifacts are.",
-)
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="The device.")
-@click.option("--runtime", metavar="NAME", help="Runtime (default: the first that is there).")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@options.artifacts_dir
+@options.device
+@options.runtime
+@options.threads
 @click.option("--all", "every", is_flag=True, help="List all operators, in the order they run.")
 @click.option(
     "--chart",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench import options
+
 if TYPE_CHECKING:
     from bench.accuracy import AccuracyTest
     from bench.matrix import Cell
@@ -44,14 +46,7 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     help="Artifacts to measure: a model, a variant, MODEL/VARIANT, with wild cards, or a path, "
     "that of a bare .onnx or .tflite too (repeatable; default: all).",
 )
-@click.option(
-    "--artifacts-dir",
-    "root",
-    default=Path("artifacts"),
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="Where the artifacts are.",
-)
+@options.artifacts_dir
 @click.option(
     "--device",
     "devices",
@@ -61,7 +56,7 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     metavar="NAME",
     help="Device to measure on, of 'edgeworthy devices list' (repeatable).",
 )
-@click.option("--runtime", metavar="NAME", help="Runtime (default: the first that is there).")
+@options.runtime
 @click.option(
     "--threads",
     default="1",

@@ -107,10 +107,10 @@ def compare_pairs(partners: Sequence[tuple[Record, Record]], rule: Rule) -> tupl
 
     Two formats cannot share a runtime, so the runtime is a condition only within one format.
     """
-    medians = [_sides(a, b, stats.medians) for a, b in partners]
-    tails = [_sides(a, b, stats.p90s) for a, b in partners]
+    medians = [sides(a, b, stats.medians) for a, b in partners]
+    tails = [sides(a, b, stats.p90s) for a, b in partners]
     rows = zip(partners, medians, ratios(medians), ratios(tails), strict=True)
-    return tuple(_comparison(pair, sides, figures, rule) for pair, sides, *figures in rows)
+    return tuple(_comparison(pair, taken, figures, rule) for pair, taken, *figures in rows)
 
 
 def _differences(a: Record, b: Record) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def _differences(a: Record, b: Record) -> tuple[str, ...]:
     return conditions(a).differences(conditions(b), runtime=same_format)
 
 
-def _sides(a: Record, b: Record, figure: Callable[[stats.Rounds], Floats]) -> Sides:
+def sides(a: Record, b: Record, figure: Callable[[stats.Rounds], Floats]) -> Sides:
     """Take one figure a process or round; those of one run and setting were made in turns."""
     one, other = (
         (r.run, r.group, r.device.name, r.settings.threads, r.settings.batch) for r in (a, b)

@@ -1,0 +1,21 @@
+"""Options that several commands of ``bench`` have, defined once."""
+
+from pathlib import Path
+
+import click
+
+artifacts_dir = click.option(
+    "--artifacts-dir",
+    "root",
+    default=Path("artifacts"),
+    type=click.Path(path_type=Path),
+    show_default=True,
+    help="Where the artifacts are.",
+)
+device = click.option(
+    "--device", default="cpu", show_default=True, metavar="NAME", help="The device."
+)
+runtime = click.option(
+    "--runtime", metavar="NAME", help="Runtime (default: the first that is there)."
+)
+threads = click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
