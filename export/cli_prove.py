@@ -27,7 +27,7 @@ def prove(
     if workers is None:
         with Workers(LocalDevice()) as own:
             return prove(directory, manifest, own)
-    proof, outputs = _decide(workers, directory, manifest)
+    proof, outputs = decide(directory, manifest, workers)
     also = _elsewhere(workers, directory, manifest)
     return msgspec.structs.replace(proof, also=also), outputs
 
@@ -38,13 +38,8 @@ def prove_elsewhere(directory: Path, manifest: Manifest) -> tuple[OtherProof, ..
         return _elsewhere(workers, directory, manifest)
 
 
-def prove_once(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
+def decide(directory: Path, manifest: Manifest, workers: Workers) -> tuple[Proof, Outputs | None]:
     """Run an artifact in the one runtime that decides, as `prove` does."""
-    with Workers(LocalDevice()) as workers:
-        return _decide(workers, directory, manifest)
-
-
-def _decide(workers: Workers, directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
     runtimes = workers.device.runtimes(manifest.format)
     if not runtimes:
         return Proof(verified=None, reason=_unproved(manifest.format)), None

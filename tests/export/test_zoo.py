@@ -12,15 +12,18 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from devices.local import LocalDevice
+from devices.workers import Workers
 from export import artifact, pipeline, source
 from export.artifact import Manifest
 from export.child import Children
-from export.cli_prove import prove_once
+from export.cli_prove import decide
 from export.jobs import ConvertJob, Event, ProgramJob, decode
 from export.precision import Variant, plan
 from models.registry import FAMILIES, names, resolve
@@ -60,7 +63,7 @@ DEEPER = {
 }
 # Untrained, its values shrink from layer to layer, with no shortcut, until float16 and int8 files
 # have nothing left of them: the proof refutes them, and rightly.
-VANISHING = {"plain34"}
+VANISHING: set[str] = set()
 QUICK = {"lenet5", "mobilenet_v1", "inception_reduced"}
 NETWORKS = [(n, n + SMALL.get(f.name, "")) for f in FAMILIES for n in f.networks]
 SIZES = [n for n in names() if n not in dict(NETWORKS) and "@" not in n]
@@ -84,8 +87,15 @@ def _rare_collections() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    """Workers that stay for the next network: starting one costs more than most proofs."""
+    with Workers(LocalDevice()) as running:
+        yield running
+
+
 @pytest.fixture
-def export(tmp_path: Path) -> Callable[[str, list[Variant]], dict[str, Manifest]]:
+def export(tmp_path: Path, workers: Workers) -> Callable[[str, list[Variant]], dict[str, Manifest]]:
     def _export(name: str, variants: list[Variant]) -> dict[str, Manifest]:
         sources = source.find([name], weights=None, shapes=[], seed=0, name=None)
         request = pipeline.Request(
@@ -98,7 +108,8 @@ def export(tmp_path: Path) -> Callable[[str, list[Variant]], dict[str, Manifest]
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the converters' own
-            outcomes = pipeline.export_all(request, prove_once, lambda _: None, here)
+            prove = partial(decide, workers=workers)
+            outcomes = pipeline.export_all(request, prove, lambda _: None, here)
         assert [o.error for o in outcomes if o.error] == []
         made = {v.name: artifact.load(tmp_path / name / v.name) for v in variants}
         shutil.rmtree(tmp_path)
