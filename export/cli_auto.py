@@ -30,6 +30,8 @@ from models.data import open_dataset
 
 # Exports what a request asks for, quietly.
 Exporter = Callable[[Request], list[Outcome]]
+# Golden inputs that layers are put in order by: each costs two runs of the network a layer.
+ORDERING_ROWS = 8
 FLOAT = Variant("torch", PRECISIONS["fp32"])
 
 
@@ -166,7 +168,7 @@ class Budgeting:
         batch = made.contract.inputs[0].shape[0]
         diagnoser = Diagnoser(reference, trace.load(beside, made), batch)
         given, _ = verify.golden(beside, made)
-        rows = verify.comparable_rows(made)
+        rows = verify.comparable_rows(made)[:ORDERING_ROWS]
         inputs = [original.relaid(given[t.name][rows], t) for t in made.contract.inputs]
         diagnosis = diagnoser.run([np.asarray(array) for array in inputs], lambda *_: None)
         return by_noise(diagnosis)
