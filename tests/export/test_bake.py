@@ -192,7 +192,7 @@ def test_every_format_takes_pixels_and_gives_probabilities(exported: Path, file:
 
 @pytest.mark.slow
 def test_integers_at_both_ends_are_the_pixels_and_a_fraction_of_256(export) -> None:
-    """The first by choice: an application's uint8 less 128. The second by TFLite's own rule."""
+    """Images from 0 to 255 give an application's uint8 less 128; the end is TFLite's own rule."""
     made = export("--precision", "int8", "--bake", "preprocess,softmax", "--io", "int8")
     ends = artifact.load(made / f"tflite-int8-io-int8{BAKED}").contract
     kinds = [(t.dtype, t.scale, t.zero_point) for t in (*ends.inputs, *ends.outputs)]
