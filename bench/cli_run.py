@@ -3,7 +3,7 @@
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
@@ -246,7 +246,7 @@ def _adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
     """Put an artifact made for the occasion in the place of every model file among the patterns."""
     from export.bare import adopt, is_bare, names
 
-    chosen = [name for pattern in patterns for name in _matching(pattern)]
+    chosen = _once(name for pattern in patterns for name in _matching(pattern))
     files = [Path(name) for name in chosen if is_bare(name)]
     called = dict(zip(files, names(files), strict=True))
     with TemporaryDirectory(prefix="edgeworthy-") as scratch:
@@ -256,6 +256,13 @@ def _adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
             else name
             for number, name in enumerate(chosen)
         ]
+
+
+def _once(names: Iterable[str]) -> list[str]:
+    """Return each model file once, however its path is written; other names stay."""
+    from export.bare import is_bare
+
+    return list({Path(name).resolve() if is_bare(name) else name: name for name in names}.values())
 
 
 def _matching(pattern: str) -> list[str]:

@@ -36,7 +36,8 @@ def _place(record: Record) -> tuple[str, ...]:
     """Return what two records must share to be set side by side, so that few are."""
     manifest, s = record.manifest, record.settings
     setting = (record.device.fingerprint, str(s.threads), str(s.batch))
-    return (manifest.network.name, manifest.format, *setting)
+    network = (manifest.network.name, str(manifest.network.macs))
+    return (*network, manifest.format, *setting)
 
 
 def _ratio(before: Record, now: Record) -> Ratio | None:

@@ -20,6 +20,7 @@ from devices.device import (
     WorkerError,
 )
 from devices.process import Child
+from devices.refusal import explained
 
 T = TypeVar("T")
 
@@ -52,7 +53,10 @@ class WorkerSession:
         self.alarms: tuple[Alarm, ...] = ()
         self.usage: Usage | None = None
         settings = {"runtime": job.runtime, "threads": job.threads, "batch": job.batch}
-        answer = self._ask("load", artifact=artifact, **settings)
+        try:
+            answer = self._ask("load", artifact=artifact, **settings)
+        except WorkerError as error:
+            raise WorkerError(error.stage, error.cause, explained(error.detail)) from None
         self.ready = _typed("load", Ready, {"start_ns": self._start_ns, **answer})
 
     @property

@@ -1,5 +1,6 @@
 """The proof that ``edgeworthy export`` makes: golden inputs through each runtime that is here."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -47,9 +48,23 @@ def decide(directory: Path, manifest: Manifest, workers: Workers) -> tuple[Proof
 
 
 def _elsewhere(workers: Workers, directory: Path, manifest: Manifest) -> tuple[OtherProof, ...]:
+    return tuple(_by(workers, _runtimes(workers, manifest)[1:], directory, manifest))
+
+
+def prove_by_all(workers: Workers, directory: Path, manifest: Manifest) -> Iterator[OtherProof]:
+    """Run an artifact in every runtime of the workers' device, one after the other."""
+    return _by(workers, _runtimes(workers, manifest), directory, manifest)
+
+
+def _runtimes(workers: Workers, manifest: Manifest) -> list[str]:
     device = workers.device
-    others = [*device.runtimes(manifest.format), *device.references(manifest.format)][1:]
-    return tuple(_other(workers, name, directory, manifest) for name in others)
+    return [*device.runtimes(manifest.format), *device.references(manifest.format)]
+
+
+def _by(
+    workers: Workers, runtimes: list[str], directory: Path, manifest: Manifest
+) -> Iterator[OtherProof]:
+    return (_other(workers, name, directory, manifest) for name in runtimes)
 
 
 def run(
