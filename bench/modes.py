@@ -12,6 +12,8 @@ SIGNIFICANT = 0.6
 # Ties are told apart by this share of the range, as an atom is no mode of its own.
 TIE = 1e-9
 
+Point = tuple[float, float]
+
 
 @dataclass(frozen=True)
 class Levels:
@@ -82,16 +84,17 @@ def dip(values: Floats) -> float:
 def _hull(x: Floats, y: Floats) -> tuple[Floats, list[int]]:
     """Return the greatest convex minorant of points in order of x, and where it touches them."""
     kept = [0]
+    points = list(zip(x.tolist(), y.tolist(), strict=True))
     for i in range(1, len(x)):
-        while len(kept) > 1 and _is_above(x, y, kept[-2], kept[-1], i):
+        while len(kept) > 1 and _is_above(points[kept[-2]], points[kept[-1]], points[i]):
             kept.pop()
         kept.append(i)
     return np.interp(x, x[kept], y[kept]), kept
 
 
-def _is_above(x: Floats, y: Floats, a: int, b: int, c: int) -> bool:
+def _is_above(a: Point, b: Point, c: Point) -> bool:
     """Tell whether point b lies on the line from a to c, or above it."""
-    return bool((y[b] - y[a]) * (x[c] - x[a]) >= (y[c] - y[a]) * (x[b] - x[a]))
+    return (b[1] - a[1]) * (c[0] - a[0]) >= (c[1] - a[1]) * (b[0] - a[0])
 
 
 def _modal_interval(gaps: Floats, left: list[int], right: list[int]) -> tuple[int, int]:
