@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from bench import stats
 from bench.cold import ColdFigures, summed_up
@@ -66,17 +66,12 @@ def readings(records: Iterable[Record]) -> Iterator[Reading]:
 def _readings(records: Sequence[Record]) -> Iterator[Reading]:
     figures = [stats.figures(record) for record in records]
     for record, known, found in zip(records, figures, verdicts(records, figures), strict=True):
-        fields = {name: getattr(record, name) for name in Record.__struct_fields__}
+        fields = {name: getattr(record, name) for name in Record.__struct_fields__} | _GONE
         copies = record.end_to_end
-        end_to_end_ns = float(np.median(stats.medians(copies.rounds))) if copies else None
         yield Reading(
-            **{
-                **fields,
-                **_GONE,
-                "end_to_end": copies and msgspec.structs.replace(copies, rounds=()),
-            },
+            **{**fields, "end_to_end": copies and replace(copies, rounds=())},
             figures=known,
             verdict=found,
             cold_figures=summed_up(record.cold),
-            end_to_end_ns=end_to_end_ns,
+            end_to_end_ns=float(np.median(stats.medians(copies.rounds))) if copies else None,
         )

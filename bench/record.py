@@ -22,12 +22,6 @@ SCHEMA = 1
 # spent, or something failed.
 Stop = Literal["precise", "decided", "time", "failed"]
 _BLOCK = 1 << 16
-# What many records have in common, and what takes longest to decode.
-_COMMON: dict[str, Any] = {
-    "manifest": Manifest,
-    "device": DeviceInfo,
-    "environment": dict[str, str],
-}
 
 
 class BenchError(Exception):
@@ -292,6 +286,16 @@ def read(path: Path) -> Iterator[Record]:
         for number, line in enumerate(stream, 1):
             if line.endswith(b"\n") and line.strip():
                 yield decoder.decode(line, f"{path}:{number}")
+
+
+# What many records have in common, and what takes longest to decode.
+_COMMON: dict[str, Any] = {
+    "manifest": Manifest,
+    "device": DeviceInfo,
+    "settings": Settings,
+    "proof": Proof,
+    "environment": dict[str, str],
+}
 
 
 class _Decoder:
