@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench import options
+
 if TYPE_CHECKING:
     from bench.compare import Outcome
     from bench.reading import Reading
@@ -62,7 +64,7 @@ def compare_command(
     gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
     (a, failed_a), (b, failed_b) = _sides(files, pattern_a, pattern_b)
     noise = profiles(record.device.fingerprint for record in b)
-    rule = Rule(margin=_share(margin), anyway=anyway, noise=noise)
+    rule = Rule(margin=options.share("--margin", margin), anyway=anyway, noise=noise)
     outcome = compare_all(a, b, SAME_ARTIFACT if pattern_a is None else TWO_ARTIFACTS, rule)
     outcome = replace(outcome, failed_a=tuple(failed_a), failed_b=tuple(failed_b))
     _print(outcome, as_json)
@@ -106,16 +108,6 @@ def _chosen(side: "Side", pattern: str) -> "Side":
         [record for record in records if matches(record.manifest.key, pattern)],
         [name for name in failed if matches(name.split(" ")[0], pattern)],
     )
-
-
-def _share(text: str) -> float:
-    from bench.budget import quantity
-    from bench.record import BenchError
-
-    try:
-        return quantity(text, "share", "2%")
-    except ValueError as error:
-        raise BenchError(f"--margin {error}") from None
 
 
 def _why(outcome: "Outcome") -> str:
