@@ -75,10 +75,13 @@ def _no_rules() -> Finding:
 
 
 def _by_artifact(records: Iterable[Record]) -> "dict[str, list[Reading]]":
-    from bench.reading import readings
+    every = list(records)
+    if not every:
+        return {}
+    from bench.reading import readings  # and numpy with it, which sizes can be judged without
 
     found: dict[str, list[Reading]] = {}
-    for record in readings(records):
+    for record in readings(every):
         found.setdefault(record.manifest.key, []).append(record)
     return found
 
