@@ -158,7 +158,7 @@ def run_command(
         )
         targets = describe(_find(devices))
         check_writable(out)
-        with _adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:
+        with adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:
             cells = plan(select(root, found), targets, choice, effort)
             records = _measure(cells, accuracy, out, resume)
         _print(records, as_json)
@@ -242,7 +242,7 @@ def seconds(text: str) -> float:
 
 
 @contextmanager
-def _adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
+def adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
     """Put an artifact made for the occasion in the place of every model file among the patterns."""
     from export.bare import adopt, is_bare, names
 

@@ -1,7 +1,7 @@
 """What must agree for two measurements to be comparable, and which records count."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from bench.record import Record
 SWITCHES = ("governor", "turbo", "power")
 
 Key = tuple[str, ...]
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,7 +80,7 @@ def _provider(found: str | None) -> str | None:
 
 def succeeded(record: Record) -> bool:
     """Tell whether a record holds samples that count: nothing failed, no wrong answer."""
-    return bool(record.rounds) and record.failure is None and record.proof.verified is not False
+    return record.sampled and record.failure is None and record.proof.verified is not False
 
 
 def name(record: Record) -> str:
@@ -87,15 +88,15 @@ def name(record: Record) -> str:
     return f"{record.manifest.key} {conditions(record).label}"
 
 
-def latest(records: Iterable[Record]) -> list[Record]:
+def latest(records: Iterable[AnyRecord]) -> list[AnyRecord]:
     """Return the last record of each key, holding no more than that in memory."""
     found = {record.key: record for record in records}
     return list(found.values())
 
 
-def successes(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+def successes(records: Iterable[AnyRecord]) -> tuple[list[AnyRecord], list[str]]:
     """Return the last record of each key that succeeded, and the names of keys where none did."""
-    found: dict[Key, Record] = {}
+    found: dict[Key, AnyRecord] = {}
     names: dict[Key, str] = {}
     for record in records:
         names[record.key] = name(record)

@@ -33,7 +33,9 @@ class Effort:
     """How hard to measure: stop when the median's interval is within `precision_target` (half
     width as a fraction of the median), or after `max_seconds` of samples; `seed` sets the order.
     At least `processes` fresh processes share the rounds of an artifact, or exactly one if it is 1;
-    after them, each artifact runs back to back for `sustained_s` seconds.
+    after them, each artifact runs back to back for `sustained_s` seconds. With `max_slowdown` two
+    artifacts are measured until it is clear whether the second takes longer than the first by more
+    than that share, however wide their intervals are.
     """
 
     precision_target: float = 0.02
@@ -41,6 +43,7 @@ class Effort:
     seed: int = 0
     processes: int = 1
     sustained_s: float | None = None
+    max_slowdown: float | None = None
 
 
 @dataclass(frozen=True)

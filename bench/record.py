@@ -181,6 +181,11 @@ class Record(_Data, frozen=True, kw_only=True):
             raise ValueError(f"its processes made {made} rounds, and it holds {there}")
 
     @property
+    def sampled(self) -> bool:
+        """Tell whether there are samples."""
+        return bool(self.rounds)
+
+    @property
     def several(self) -> bool:
         """Tell whether its rounds are those of several processes: see `bench.stats.units`."""
         return len(self.processes) > 1
@@ -264,7 +269,8 @@ def _unwritable(path: Path, error: OSError) -> BenchError:
 def read(path: Path) -> Iterator[Record]:
     """Yield the records of a JSONL file one at a time.
 
-    A last line without its newline, as a killed process may leave, is passed over.
+    Manifests and devices that are equal to the byte are one object in all of them. A last line
+    without its newline, as a killed process may leave, is passed over.
 
     Raises:
         BenchError: no such file, or a line that is not a record; names the line.
@@ -276,9 +282,62 @@ def read(path: Path) -> Iterator[Record]:
             f"cannot read {path}: {error.strerror}; make records with 'bench run --out {path}'"
         ) from None
     with stream:
+        decoder = _Decoder()
         for number, line in enumerate(stream, 1):
             if line.endswith(b"\n") and line.strip():
-                yield _decode(line, f"{path}:{number}")
+                yield decoder.decode(line, f"{path}:{number}")
+
+
+# What many records have in common, and what takes longest to decode.
+_COMMON: dict[str, Any] = {
+    "manifest": Manifest,
+    "device": DeviceInfo,
+    "settings": Settings,
+    "proof": Proof,
+    "environment": dict[str, str],
+}
+
+
+class _Decoder:
+    """Decodes lines; what they have in common is decoded once, and is one object in all records."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Any] = {}
+
+    def decode(self, line: bytes, where: str) -> Record:
+        """Return the record of a line.
+
+        Raises:
+            BenchError: it holds none.
+        """
+        try:
+            raw = _LINES.decode(line)
+            fields = {name: getattr(raw, name) for name in Record.__struct_fields__}
+            fields |= {name: self._common(name, fields[name]) for name in _COMMON}
+            return Record(**fields)
+        except (msgspec.MsgspecError, ValueError):
+            return _decode(line, where)  # slower, and says what is wrong, and where
+
+    def _common(self, name: str, text: msgspec.Raw) -> Any:
+        key = bytes(text)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = msgspec.json.decode(key, type=_COMMON[name])
+        return found
+
+
+def _line() -> type[msgspec.Struct]:
+    """Return a record's type in which what is common is left as text."""
+    empty = msgspec.Raw(b"{}")
+    fields: list[tuple[str, Any, Any]] = []
+    for one in msgspec.structs.fields(Record):
+        kind, default = (msgspec.Raw, empty) if one.name in _COMMON else (one.type, one.default)
+        absent = msgspec.field() if one.required else msgspec.field(default=default)
+        fields.append((one.name, kind, absent))
+    return msgspec.defstruct("_Line", fields, kw_only=True, forbid_unknown_fields=True)
+
+
+_LINES = msgspec.json.Decoder(_line())
 
 
 def _decode(line: bytes, where: str) -> Record:

@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 
 import msgspec
-import numpy as np
 
-from bench import stats
-from bench.cold import ColdFigures, summed_up
+from bench.cold import ColdFigures
 from bench.evidence import uncertainty
+from bench.reading import Reading, readings
 from bench.record import Record
 from bench.throttle import Endurance, endurance
-from bench.verdict import verdict
 from devices.device import MemorySeries
 
 # Causes of a failure that are no fault: this device cannot run the artifact under these settings.
@@ -109,14 +107,13 @@ def can_run(record: Record) -> bool:
 
 def rows(records: Iterable[Record]) -> list[Row]:
     """Return a row for each record, sorted by model, device, threads, batch and variant."""
-    found = [_row(record) for record in records]
+    found = [_row(record) for record in readings(records)]
     return sorted(found, key=lambda r: (r.model, r.device, r.threads or 0, r.batch, r.variant))
 
 
-def _row(record: Record) -> Row:
+def _row(record: Reading) -> Row:
     manifest, settings, memory = record.manifest, record.settings, record.memory
-    figures = stats.summary(record)
-    judged = verdict(record, figures)
+    figures, judged = record.figures and record.figures.summary, record.verdict
     calibration, accuracy = manifest.quantization.calibration, record.accuracy
     return Row(
         model=manifest.network.name,
@@ -136,13 +133,13 @@ def _row(record: Record) -> Row:
         calibration=calibration.source if calibration else None,
         load_ns=record.load_ns,
         first_ns=record.first_ns,
-        cold=summed_up(record.cold),
+        cold=record.cold_figures,
         sustained=endurance(record.sustained),
         p50_ns=figures.p50_ns if figures else None,
         p50_low_ns=figures.low_ns if figures else None,
         p50_high_ns=figures.high_ns if figures else None,
-        uncertainty=uncertainty(record, figures) if figures else None,
-        end_to_end_ns=_end_to_end(record),
+        uncertainty=uncertainty(record, record.figures) if record.figures else None,
+        end_to_end_ns=record.end_to_end_ns,
         end_to_end_definition=record.end_to_end.definition if record.end_to_end else None,
         p90_ns=figures.p90_ns if figures else None,
         p99_ns=figures.p99_ns if figures else None,
@@ -163,8 +160,3 @@ def _row(record: Record) -> Row:
         evidence=judged.evidence,
         advice=judged.advice,
     )
-
-
-def _end_to_end(record: Record) -> float | None:
-    found = record.end_to_end
-    return float(np.median(stats.medians(found.rounds))) if found else None

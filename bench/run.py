@@ -15,6 +15,7 @@ from uuid import uuid4
 import msgspec
 import numpy as np
 
+from bench import sequential, stats
 from bench.accuracy import AccuracyTest
 from bench.matrix import Cell, groups
 from bench.measurement import Measurement, Stage
@@ -73,9 +74,11 @@ class _Group:
 
     def __init__(self, listener: Listener, accuracy: AccuracyTest | None) -> None:
         self._listener, self._accuracy = listener, accuracy
+        self._duel: Sequence[Measurement] = ()
 
     def measure(self, measurements: Sequence[Measurement]) -> None:
         effort = measurements[0].cell.effort
+        self._duel = () if effort.max_slowdown is None else measurements
         try:
             self._begun_ns = time.monotonic_ns()
             order, active = np.random.default_rng(effort.seed), list(measurements)
@@ -137,7 +140,25 @@ class _Group:
         while active:
             for index in order.permutation(len(active)):
                 self._attempt(active[index], self._round)
+            self._decide()
             active = [m for m in active if m.stop is None and not m.pace.is_over(m.processes)]
+
+    def _decide(self) -> None:
+        """End both of two that are compared, if it is clear which is slower, or the time is up."""
+        if not self._is_duel or not all(m.pace.is_whole(m.processes) for m in self._duel):
+            return
+        before, now = (stats.units(m.rounds, m.processes) for m in self._duel)
+        limit = self._duel[0].cell.effort.max_slowdown or 0.0
+        decided = sequential.decide(before, now, limit).word != "undecided"
+        if decided or any(m.pace.is_time_up(m.rounds) for m in self._duel):
+            for m in self._duel:
+                m.stop = "decided" if decided else "time"
+                self._attempt(m, self._stop)
+
+    @property
+    def _is_duel(self) -> bool:
+        """Tell whether two are compared; where one of them failed, the other goes on by itself."""
+        return bool(self._duel) and all(m.stop is None for m in self._duel)
 
     def _round(self, m: Measurement) -> None:
         self._tell(m, "measure")
@@ -152,11 +173,14 @@ class _Group:
         if m.opened.ready.copies:
             runs = 1 + ceil(m.pace.runs * END_TO_END)
             m.end_to_end.append(tuple(m.opened.measure(runs, copies=True)[1:]))
-        m.stop = m.pace.stop(m.rounds, m.processes)
+        m.stop = None if self._is_duel else m.pace.stop(m.rounds, m.processes)
         if m.stop is not None:
-            self._settle(m)
-            if m.cell.effort.sustained_s is None:
-                self._finish(m)
+            self._stop(m)
+
+    def _stop(self, m: Measurement) -> None:
+        self._settle(m)
+        if m.cell.effort.sustained_s is None:
+            self._finish(m)
 
     def _sustain(self, m: Measurement) -> None:
         def tell() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.baseline import Baseline, model_sha256
 from bench.conditions import conditions
+from bench.reading import readings
 from bench.record import Record
 from bench.rows import Row, rows
 from bench.verdict import DOUBTFUL
@@ -97,7 +98,7 @@ def gather(
     here = {manifest.key: manifest for manifest in manifests}
     known = {record.manifest.key: record.manifest for record in records} | here
     groups: dict[tuple[bool, str, str, int, int], list[Record]] = {}
-    for record in records:
+    for record in readings(records):
         groups.setdefault(_place(record), []).append(record)
     return Material(
         manifests=dict(
