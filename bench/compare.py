@@ -13,7 +13,7 @@ from bench import noise, sequential, stats
 from bench.conditions import conditions, name
 from bench.noise import NoiseProfile
 from bench.ratio import Ratio, Sides, ratios
-from bench.record import Record
+from bench.record import Record, load
 from bench.sequential import MARGIN
 from bench.series import Floats
 from bench.verdict import verdict
@@ -121,7 +121,8 @@ def _differences(a: Record, b: Record) -> tuple[str, ...]:
 def sides(a: Record, b: Record, figure: Callable[[stats.Rounds], Floats]) -> Sides:
     """Take one figure a process or round; those of one run and setting were made in turns."""
     one, other = (
-        (r.run, r.group, r.device.name, r.settings.threads, r.settings.batch) for r in (a, b)
+        (r.run, r.group, r.device.name, r.settings.threads, r.settings.batch, r.settings.streams)
+        for r in (a, b)
     )
     before, now = (stats.units(r.rounds, r.processes, figure) for r in (a, b))
     return Sides(before, now, one == other, (a.several, b.several))
@@ -204,7 +205,8 @@ def _alone(records: Iterable[Record], description: Pairing) -> dict[tuple[str, .
 
 def _setting(record: Record) -> tuple[str, ...]:
     s = record.settings
-    return record.device.fingerprint, str(s.threads), str(s.batch)
+    where = (record.device.fingerprint, str(s.threads), str(s.batch))
+    return (*where, *load(s.streams, s.scenario))
 
 
 # Before and after: the same key, or the only measurement of the same artifact.

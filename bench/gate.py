@@ -154,7 +154,9 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
 
     known = evidence.baseline.of(manifest.key) if evidence.baseline else {}
     of_device = [
-        r for r in evidence.records.get(manifest.key, ()) if fnmatchcase(r.device.name, rule.device)
+        r
+        for r in evidence.records.get(manifest.key, ())
+        if fnmatchcase(r.device.name, rule.device) and (rule.limit.growth or conditions(r).alone)
     ]
     if not of_device:
         where = "" if rule.device == "*" else f" on a device named {rule.device}"

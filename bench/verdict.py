@@ -7,6 +7,7 @@ from typing import Literal
 from bench import advice, stats, units
 from bench.evidence import Evidence, Share, evidence, is_drifting
 from bench.record import Record
+from bench.scenario import shortfall
 from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Summary
 
 Word = Literal[
@@ -61,7 +62,7 @@ def _wrong(record: Record) -> Verdict:
 
 
 def _sureness(record: Record, figures: Summary) -> Verdict:
-    if figures.rounds < MIN_ROUNDS or 1 < figures.processes < MIN_PROCESSES:
+    if _is_too_short(record, figures):
         return _too_short(record, figures)
     found = evidence(record, figures)
     target = record.settings.precision_target
@@ -84,7 +85,15 @@ def _seen(figures: Summary) -> str:
     return f"{processes}{figures.rounds} rounds, {figures.samples} samples"
 
 
+def _is_too_short(record: Record, figures: Summary) -> bool:
+    if shortfall(record.scenario):
+        return True
+    return figures.rounds < MIN_ROUNDS or 1 < figures.processes < MIN_PROCESSES
+
+
 def _too_short(record: Record, figures: Summary) -> Verdict:
+    if short := shortfall(record.scenario):
+        return Verdict("too short", short, advice.full_length(record))
     factor, needed = MIN_ROUNDS / figures.rounds, f"{MIN_ROUNDS} rounds"
     if record.several:
         factor = max(factor, MIN_PROCESSES / figures.processes)
