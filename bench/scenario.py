@@ -101,10 +101,9 @@ def shortfall(run: Scenario | None) -> str | None:
     made = run.samples if offline else run.queries
     if run.seconds >= rule.least_seconds and made >= rule.least_queries:
         return None
-    return (
-        f"shortened: {run.seconds:.3g} s and {made} {'samples' if offline else 'queries'}, too short "
-        f"for the rule, MLPerf's of {rule.least_seconds:g} s and {rule.least_queries}"
-    )
+    counted = f"{run.seconds:.3g} s and {made} {'samples' if offline else 'queries'}"
+    asked = f"{rule.least_seconds:g} s and {rule.least_queries}"
+    return f"shortened: {counted}, too short for the rule: MLPerf's {run.name} asks for {asked}"
 
 
 def covers(run: Scenario | None, wanted: Plan | None) -> bool:

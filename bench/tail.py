@@ -1,7 +1,7 @@
 """Percentiles of very many latencies, kept as counts, and how sure they are. Pure.
 
 A ten-minute run of a quick network has tens of millions of queries. They are counted by latency to
-ten binary digits (0.1 %), and each stands for the largest of its bin: no figure flatters.
+eleven binary digits (0.1 %), and each stands for the largest of its bin: no figure flatters.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.stats import Floats
 
-DIGITS = 10
+DIGITS = 11
 CONFIDENCE = 0.99
 
 Counts = Sequence[tuple[int, int]]

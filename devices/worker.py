@@ -94,6 +94,12 @@ PAGES = {
     "private": "pages in memory that no other process has (USS: Private_* of smaps_rollup)",
     "mapped": "pages in memory of the model file, mapped: the system may drop and read them again",
 }
+ARENA = (
+    "bytes that ONNX Runtime's own arena held in a run, weights included, by its profiler: of a "
+    "session beside the measured one"
+)
+# A second session needs room, in multiples of the file: else a small board would end the worker.
+ROOM = 10
 MEMORY_SINCE = (
     " of the worker process since its start: before_load includes Python, numpy and the imported "
     "runtime, after_run is after the last verify or measure"
@@ -256,15 +262,26 @@ class OnnxRuntime:
 
     def profile(self, arrays: list[Any], runs: int) -> list[dict[str, Any]]:
         """Return what the operators took in each of `runs`, by ONNX Runtime's profiler."""
+        return onnx_operators(self._profiled(arrays, UNTIMED_RUNS + runs))
+
+    def arena(self, arrays: list[Any]) -> int | None:
+        """Return the bytes that its arena held in a run; its profiler tells that from 1.31 on."""
+        told = [event["args"] for event in self._profiled(arrays, 1) if event["cat"] == "Node"]
+        return max((int(n["mem_arena_held"]) for n in told if "mem_arena_held" in n), default=None)
+
+    def _profiled(self, arrays: list[Any], runs: int) -> list[dict[str, Any]]:
+        """Return the events of a session of its own."""
         profiled = OnnxRuntime()
         with tempfile.TemporaryDirectory() as scratch:
             profiled._profile_prefix = str(Path(scratch) / "profile")
             profiled.load(*self._loaded)
             profiled.set(arrays)
-            for _ in range(UNTIMED_RUNS + runs):
+            for _ in range(runs):
                 profiled.invoke()
-            events = json.loads(Path(profiled._model.end_profiling()).read_bytes())
-        return onnx_operators(events)
+            events: list[dict[str, Any]] = json.loads(
+                Path(profiled._model.end_profiling()).read_bytes()
+            )
+        return events
 
 
 class OnnxReference:
@@ -546,7 +563,6 @@ class Worker:
         self.loads = 0
         self.peaks: dict[str, int | None] = {}
         self.pages: dict[str, dict[str, int]] = {}
-        self.pool: Any = None
         self.meters: list[Meter] = []
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -672,11 +688,12 @@ class Worker:
         if getattr(self.runtime, "reference", False):
             raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
+        several = len(self.sessions) > 1 and not copies
         invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
         joules, before = [meter.read() for meter in self.meters], usage()
         gc.disable()
         try:
-            if len(self.sessions) > 1 and not copies:
+            if several:
                 found = at_once([session.invoke for session in self.sessions], self.pool, runs)
             else:
                 found = {"ns": one_by_one(invoke, runs), "invocations": runs}
@@ -686,13 +703,14 @@ class Worker:
         wall_ns = int(used["wall_ns"] or 0)
         burnt = [meter.joules(since, wall_ns) for meter, since in zip(self.meters, joules)]
         self._note_peak("after_run")
-        self._check_agreement()
+        if several:
+            self._check_agreement()
         spent = {"joules": burnt, "invocations": found.pop("invocations")} if burnt else None
         return {"event": "samples", **found, "usage": used, "spent": spent}
 
     def _check_agreement(self) -> None:
         """Refuse what streams computed if it differs: the first one's answers were proved."""
-        first, *others = [session.get() for session in self.sessions] if self.pool else [()]
+        first, *others = [session.get() for session in self.sessions]
         for number, outputs in enumerate(others, 2):
             for expected, output in zip(first, outputs):
                 room = AGREEMENT * float(np.abs(expected).max(initial=0))
@@ -748,8 +766,21 @@ class Worker:
             {"name": name, "definition": PAGES[name], **{m: p[name] for m, p in self.pages.items()}}
             for name in self.pages["before_load"]
         ]
+        moments = {"before_load": None, "after_load": None, "after_run": self._arena()}
+        if moments["after_run"] is not None:
+            series.append({"name": "arena", "definition": ARENA, **moments})
         peak = {"definition": definition, "after_run": None, **self.peaks}
         return {"event": "memory", **peak, "series": series}
+
+    def _arena(self) -> int | None:
+        """Return what the runtime's own arena holds, where the runtime tells and there is room."""
+        free = kilobytes("MemAvailable", texts("proc/meminfo"))
+        if not hasattr(self.runtime, "arena") or free < ROOM * Path(self.model).stat().st_size:
+            return None
+        try:
+            return int(self.runtime.arena(self.fed))
+        except Exception:  # what is only told beside must not cost what was measured
+            return None
 
 
 def start_runtime(name: str) -> Any:
@@ -965,8 +996,8 @@ class Meter:
 def meters(root: str = "/") -> tuple[list[Meter], list[str]]:
     """Return the energy sensors below `root`, and those that are there and cannot be read."""
     found = [*rapl(root), *rails(root), *batteries(root), *gpus()]
-    refused = [f"{m.name}: {m.covers}" for m in found if m.read() is None]
-    return [m for m in found if m.read() is not None], refused
+    refused = [meter for meter in found if meter.read() is None]
+    return [m for m in found if m not in refused], [meter.name for meter in refused]
 
 
 def rapl(root: str) -> Iterator[Meter]:

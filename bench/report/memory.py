@@ -16,21 +16,27 @@ def memory_kinds(rows: Sequence[Row]) -> Table | None:
         return None
     names = varying(found)
     left = (Column("network", right=False), Column("artifact", right=False))
+    arena = any(kind.name == "arena" for row in found for kind in row.memory_series)
+    titles = (*TITLES, "arena") if arena else TITLES
     return Table(
         title="Memory: resident before load, after load and after the runs; kinds after the runs",
-        columns=(*left, *map(Column, TITLES)),
-        rows=tuple((word(row.model), word(label(row, names)), *_kinds(row)) for row in found),
+        columns=(*left, *map(Column, titles)),
+        rows=tuple(
+            (word(row.model), word(label(row, names)), *list(_kinds(row))[: len(titles)])
+            for row in found
+        ),
         nested=True,
     )
 
 
 def _kinds(row: Row) -> Iterator[Cell]:
     kinds = {kind.name: kind for kind in row.memory_series}
-    resident, private, mapped = (kinds.get(name) for name in ("resident", "private", "mapped"))
+    resident = kinds.get("resident")
     moments = ("before_load", "after_load", "after_run")
     known = [getattr(resident, moment, None) for moment in moments]
-    known += [row.memory_after_run, getattr(private, "after_run", None)]
-    yield from (figure(size, units.size) for size in (*known, getattr(mapped, "after_run", None)))
+    known += [row.memory_after_run]
+    known += [getattr(kinds.get(name), "after_run", None) for name in (*TITLES[4:], "arena")]
+    yield from (figure(size, units.size) for size in known)
 
 
 def definitions(rows: Sequence[Row]) -> Iterator[str]:
