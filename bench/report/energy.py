@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from bench import units
-from bench.energy import IDLE_S, Joules
+from bench.energy import IDLE_S
 from bench.report.document import Cell, Column, Table, figure, word
-from bench.rows import Row, label, varying
+from bench.report.lines import lines
+from bench.rows import Row
 
 TITLES = ("J/inference", "above idle", "power", "idle")
 NOTE = (
@@ -15,20 +16,9 @@ NOTE = (
 
 
 def energies(rows: Sequence[Row]) -> Table | None:
-    """Return a row for each measurement and sensor, None if there is none."""
-    found = [(row, joules) for row in rows for joules in row.energy]
-    if not found:
-        return None
-    names = varying(rows)
-    left = (Column("network", right=False), Column("artifact", right=False))
-    return Table(
-        title="Energy",
-        columns=(*left, Column("covers", right=False), *map(Column, TITLES)),
-        rows=tuple(
-            (word(row.model), word(label(row, names)), *_figures(joules)) for row, joules in found
-        ),
-        nested=True,
-    )
+    """Return a line for each measurement and sensor, None of none."""
+    columns = (Column("covers", right=False), *map(Column, TITLES))
+    return lines("Energy", columns, rows, _figures)
 
 
 def definitions(rows: Sequence[Row]) -> Iterator[str]:
@@ -45,9 +35,12 @@ def definitions(rows: Sequence[Row]) -> Iterator[str]:
         )
 
 
-def _figures(joules: Joules) -> Iterator[Cell]:
-    yield word(joules.covers)
-    yield figure(joules.per_inference, units.energy)
-    yield figure(joules.above_idle, units.energy)
-    yield figure(joules.watts, units.power)
-    yield figure(joules.idle_watts, units.power)
+def _figures(row: Row) -> Iterator[tuple[Cell, ...]]:
+    for joules in row.energy:
+        yield (
+            word(joules.covers),
+            figure(joules.per_inference, units.energy),
+            figure(joules.above_idle, units.energy),
+            figure(joules.watts, units.power),
+            figure(joules.idle_watts, units.power),
+        )

@@ -3,39 +3,32 @@
 from collections.abc import Iterator, Sequence
 
 from bench import units
-from bench.report.document import Cell, Column, Table, figure, word
-from bench.rows import Row, label, varying
+from bench.report.document import Cell, Column, Table, figure
+from bench.report.lines import lines
+from bench.rows import Row
 
 TITLES = ("before load", "after load", "after runs", "peak", "private", "mapped")
 
 
 def memory_kinds(rows: Sequence[Row]) -> Table | None:
-    """Return a row for each measurement, None where only the peak is known."""
-    found = [row for row in rows if row.memory_series]
-    if not found:
-        return None
-    names = varying(found)
-    left = (Column("network", right=False), Column("artifact", right=False))
-    arena = any(kind.name == "arena" for row in found for kind in row.memory_series)
-    titles = (*TITLES, "arena") if arena else TITLES
-    return Table(
-        title="Memory: resident before load, after load and after the runs; kinds after the runs",
-        columns=(*left, *map(Column, titles)),
-        rows=tuple(
-            (word(row.model), word(label(row, names)), *list(_kinds(row))[: len(titles)])
-            for row in found
-        ),
-        nested=True,
-    )
+    """Return a line for each measurement, None where only the peak is known."""
+    kinds = {kind.name for row in rows for kind in row.memory_series}
+    titles = (*TITLES, "arena") if "arena" in kinds else TITLES
+    title = "Memory: resident before load, after load and after the runs; kinds after the runs"
+
+    def figures(row: Row) -> Iterator[tuple[Cell, ...]]:
+        if row.memory_series:
+            yield tuple(_kinds(row, titles))
+
+    return lines(title, tuple(map(Column, titles)), rows, figures)
 
 
-def _kinds(row: Row) -> Iterator[Cell]:
+def _kinds(row: Row, titles: Sequence[str]) -> Iterator[Cell]:
     kinds = {kind.name: kind for kind in row.memory_series}
-    resident = kinds.get("resident")
     moments = ("before_load", "after_load", "after_run")
-    known = [getattr(resident, moment, None) for moment in moments]
-    known += [row.memory_after_run]
-    known += [getattr(kinds.get(name), "after_run", None) for name in (*TITLES[4:], "arena")]
+    known = [getattr(kinds.get("resident"), moment, None) for moment in moments]
+    known.append(row.memory_after_run)
+    known += [getattr(kinds.get(name), "after_run", None) for name in titles[len(known) :]]
     yield from (figure(size, units.size) for size in known)
 
 

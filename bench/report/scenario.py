@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from bench import units
-from bench.report.document import EMPTY, Cell, Column, Table, figure, word
-from bench.rows import Row, label, varying
+from bench.report.document import Cell, Column, Table, figure, word
+from bench.report.lines import lines
+from bench.rows import Row
 
 TITLES = ("queries", "samples", "for", "percentile", "MLPerf estimate", "samples/s")
 NOTE = (
@@ -17,23 +18,9 @@ NOTE = (
 
 
 def scenarios(rows: Sequence[Row]) -> Table | None:
-    """Return a row for each run of a scenario, None if there is none."""
-    found = [row for row in rows if row.scenario]
-    if not found:
-        return None
-    names = varying(found)
-    left = (Column("network", right=False), Column("artifact", right=False))
-    return Table(
-        title="MLPerf scenarios (not an official result)",
-        columns=(
-            *left,
-            Column("scenario", right=False),
-            *map(Column, TITLES),
-            Column("rule", right=False),
-        ),
-        rows=tuple((word(row.model), word(label(row, names)), *_figures(row)) for row in found),
-        nested=True,
-    )
+    """Return a line for each run of a scenario, None of none."""
+    columns = (Column("scenario", right=False), *map(Column, TITLES), Column("rule", right=False))
+    return lines("MLPerf scenarios (not an official result)", columns, rows, _figures)
 
 
 def definitions(rows: Sequence[Row]) -> Iterator[str]:
@@ -42,16 +29,18 @@ def definitions(rows: Sequence[Row]) -> Iterator[str]:
         yield NOTE
 
 
-def _figures(row: Row) -> Iterator[Cell]:
+def _figures(row: Row) -> Iterator[tuple[Cell, ...]]:
     run = row.scenario
-    assert run is not None
-    yield word(run.name)
-    yield figure(run.queries, units.count)
-    yield figure(run.samples, units.count)
-    yield figure(run.seconds * 1e9, units.duration)
-    share = f"p{100 * run.percentile:.0f} " if run.percentile else ""
-    tail = run.tail_ns
-    yield Cell(EMPTY if tail is None else f"{share}{units.duration(tail)}", tail)
-    yield figure(run.estimate_ns, units.duration)
-    yield figure(run.samples_per_s, units.count)
-    yield word("shortened" if run.shortened else "met")
+    if run is None:
+        return
+    share, tail = run.percentile or 0.0, run.tail_ns
+    yield (
+        word(run.name),
+        figure(run.queries, units.count),
+        figure(run.samples, units.count),
+        figure(run.seconds * 1e9, units.duration),
+        figure(tail, lambda ns: f"p{100 * share:.0f} {units.duration(ns)}"),
+        figure(run.estimate_ns, units.duration),
+        figure(run.samples_per_s, units.count),
+        word("shortened" if run.shortened else "met"),
+    )

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from bench import units
 from bench.measurement import STREAMS
-from bench.report.document import Cell, Column, Table, figure, word
-from bench.rows import Row, label, varying
+from bench.report.document import Cell, Column, Table, figure
+from bench.report.lines import lines
+from bench.rows import Row
 
 NOTE = (
     "inferences/s: median of samples per second, and its 95 % interval; batch x invocations by the "
@@ -14,35 +15,28 @@ NOTE = (
 
 
 def rates(rows: Sequence[Row]) -> Table | None:
-    """Return a row for each measurement of which the throughput was asked, None of none."""
-    found = _asked(rows)
-    if not found:
-        return None
-    names = varying(rows)
-    left = (Column("network", right=False), Column("artifact", right=False))
-    return Table(
-        title="Throughput",
-        columns=(*left, *map(Column, ("inferences/s", "interval", "p50 of one"))),
-        rows=tuple((word(row.model), word(label(row, names)), *_figures(row)) for row in found),
-        nested=True,
-    )
+    """Return a line for each measurement of which the throughput was asked, None of none."""
+    columns = tuple(map(Column, ("inferences/s", "interval", "p50 of one")))
+    return lines("Throughput", columns, rows, _figures)
 
 
 def definitions(rows: Sequence[Row]) -> Iterator[str]:
     """Yield what the figures mean."""
-    if _asked(rows):
+    if any(_asked(row) for row in rows):
         yield NOTE
     if any((row.streams or 1) > 1 for row in rows):
         yield f"streams: {STREAMS}; the times of single inferences are those under this load"
 
 
-def _asked(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.streams is not None and row.throughput]
+def _asked(row: Row) -> bool:
+    return row.streams is not None and row.throughput is not None
 
 
-def _figures(row: Row) -> Iterator[Cell]:
+def _figures(row: Row) -> Iterator[tuple[Cell, ...]]:
     rate = row.throughput
-    assert rate is not None
-    yield figure(rate.per_s, units.count)
-    yield Cell(f"{units.count(rate.low)} to {units.count(rate.high)}")
-    yield figure(row.p50_ns, units.duration)
+    if rate is not None and _asked(row):
+        yield (
+            figure(rate.per_s, units.count),
+            Cell(f"{units.count(rate.low)} to {units.count(rate.high)}"),
+            figure(row.p50_ns, units.duration),
+        )
