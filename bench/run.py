@@ -155,7 +155,7 @@ class _Group:
             self._tell(m, "measure")
 
         m.surroundings = Surroundings(before=m.opened.sensors())
-        serve(m, plan, float(np.median(m.opened.measure(1 + m.pace.runs)[1:])), tell)
+        serve(m, plan, float(np.mean(m.opened.measure(1 + m.pace.runs)[1:])), tell)
         self._settle(m)
         self._finish(m)
 

@@ -11,11 +11,12 @@ from bench.record import Scenario
 from bench.scenario import Plan
 from devices.device import WorkerError
 
-# A run is made in so many stretches, its rounds, none of them shorter than the other says.
+# A run is made in so many stretches, its rounds, as far as these limits allow: what lies between two
+# of them is nothing beside them, and a worker that is starved of its core still answers in time.
 STRETCHES = 60
-LEAST_NS = 500e6
+LEAST_NS, MOST_NS = 500e6, 2000e6
 # Queries of a stretch that are kept one by one.
-KEPT = 500
+KEPT = 100
 
 
 def serve(m: Measurement, plan: Plan, one_ns: float, tell: Callable[[], None]) -> None:
@@ -63,7 +64,7 @@ def _made(m: Measurement, plan: Plan, queries: int) -> int:
 
 
 def _stretch_ns(plan: Plan) -> float:
-    return max(LEAST_NS, plan.seconds * 1e9 / STRETCHES)
+    return min(MOST_NS, max(LEAST_NS, plan.seconds * 1e9 / STRETCHES))
 
 
 def _queries(samples: list[int], each: int) -> list[int]:
