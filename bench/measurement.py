@@ -1,6 +1,6 @@
 """One cell while it is measured: what is known of it so far, and the record it becomes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -69,7 +69,9 @@ class Measurement:
     stop: Stop | None = None
 
     def __post_init__(self) -> None:
-        self.pace = Pace(self.cell.effort)
+        # Samples of streams overlap: together they are so much longer than the time they take.
+        seconds = self.cell.effort.max_seconds * (self.cell.streams or 1)
+        self.pace = Pace(replace(self.cell.effort, max_seconds=seconds))
 
     @property
     def opened(self) -> Session:

@@ -11,8 +11,8 @@ from bench.record import Scenario
 from bench.scenario import Plan
 from devices.device import WorkerError
 
-# A run is made in so many stretches, its rounds, as far as these limits allow: what lies between two
-# of them is nothing beside them, and a worker that is starved of its core still answers in time.
+# A run is made in so many stretches, its rounds, as far as these limits allow: what lies between
+# two is nothing beside them, and a worker that is starved of its core still answers in time.
 STRETCHES = 60
 LEAST_NS, MOST_NS = 500e6, 2000e6
 # Queries of a stretch that are kept one by one.

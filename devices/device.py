@@ -118,7 +118,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         invocations: those that ended in this time, and of the others the share that lies in it.
-        wall_ns: from the first one's beginning to when the slowest stream was done.
+        wall_ns: from the first one's beginning to the end of the last that was asked for.
     """
 
     invocations: float
@@ -242,8 +242,8 @@ class Session(Protocol):
 
         With `copies` the inputs are handed over and the outputs fetched each time, too, as
         `ready.copies` says. What that took is in `usage` then, where the device can tell, and in
-        `spent` once `meters` was asked. After `streams` the times are those of all streams in the
-        order in which they ended, and what was done in all is in `served`.
+        `spent` once `meters` was asked. After `streams` the runs are those of all streams together,
+        at least five a stream, and what was done in all is in `served`.
         """
 
     def streams(self, count: int) -> None:

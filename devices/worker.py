@@ -39,8 +39,9 @@ inputs are handed over and the outputs fetched inside, where the runtime does th
 "copies" in the answer to `load` names how, null where there is nothing to copy.
 
 After "streams" the file is loaded n times, and a `measure` without copies invokes all of them at
-once, a thread each, until each did `runs`; its answer then also says how much was "served"
-({"invocations", "wall_ns"}, see `devices.device.Served`), and every stream's outputs are compared.
+once, a thread each, until together they did `runs` (at least `LEAST_EACH` a stream); its answer
+then also says how much was "served" ({"invocations", "wall_ns"}, see `devices.device.Served`), and
+every stream's outputs are compared.
 
 METER is {"name", "covers", "definition"}, one for each energy sensor; "unreadable" names those that
 are there and refuse. "spent" is {"joules": [... in the order of the meters], "invocations": n},
@@ -114,6 +115,7 @@ PEAK_NS = 2_000_000_000  # how long peaks are looked for
 ZONES = {"package": "the processor's package", "dram": "its memory", "psys": "the whole platform"}
 COUNTED = "a counter, read right before and right after each round"
 SAMPLED = "the mean of the power right before and right after each round, times its time: rough"
+LEAST_EACH = 5  # invocations of a stream in a round, on average
 # Far above what the order of a sum moves, far below what another answer is.
 AGREEMENT = 1e-3
 
@@ -932,13 +934,13 @@ def one_by_one(invoke: Callable[[], Any], runs: int) -> list[int]:
 
 
 def at_once(invokes: list[Callable[[], Any]], pool: Any, runs: int) -> dict[str, Any]:
-    """Invoke all over and over, a thread each, until each is done `runs` times.
+    """Invoke all over and over, a thread each, until together they did `runs`.
 
-    None stops before the last is done, so that all are at work to the end. What one of them had
-    begun by then counts by the share of its time that lies before. Each begins with one that is in
-    no figure.
+    None stops before, so that all are at work to the end. What one of them had begun by then counts
+    by the share of its time that lies before. Each begins with one that is in no figure.
     """
-    clock, ends = time.perf_counter_ns, []  # type: ignore[var-annotated]
+    clock, wanted = time.perf_counter_ns, max(runs, LEAST_EACH * len(invokes))
+    ends: list[int] = []
     together = threading.Barrier(len(invokes))
 
     def stream(invoke: Callable[[], Any]) -> list[tuple[int, int]]:
@@ -946,22 +948,21 @@ def at_once(invokes: list[Callable[[], Any]], pool: Any, runs: int) -> dict[str,
         try:
             invoke()
             together.wait()
-            while len(ends) < len(invokes):
+            while len(ends) < wanted:
                 start = clock()
                 invoke()
                 spans.append((start, clock()))
-                if len(spans) == runs:
-                    ends.append(spans[-1][1])
+                ends.append(spans[-1][1])
         except threading.BrokenBarrierError:
             return spans
         except BaseException:
-            ends.extend([0] * len(invokes))  # the others must not wait for this one
+            ends.extend([0] * wanted)  # the others must not wait for this one
             together.abort()
             raise
         return spans
 
     spans = [span for found in list(pool.map(stream, invokes)) for span in found]
-    begin, end = min(start for start, _ in spans), max(ends)
+    begin, end = min(start for start, _ in spans), sorted(ends)[wanted - 1]
     done = sum(min(1.0, max(0, end - start) / max(1, stop - start)) for start, stop in spans)
     samples = [stop - start for start, stop in sorted(spans, key=lambda s: s[1]) if stop <= end]
     served = {"invocations": done, "wall_ns": end - begin}

@@ -89,6 +89,11 @@ class TestGate:
         (found,) = judge([rule], [PLAIN.manifest], [PLAIN, record], None)
         assert (found.verdict, found.subject) == ("fail", f"net/tflite-fp32 {label(PLAIN)}")
 
+    def test_the_accuracy_is_the_same_under_any_load(self):
+        record = replace(streaming(2), accuracy=factory.record(top1=0.9).accuracy)
+        (found,) = judge([self.rule("min-accuracy", "80%")], [record.manifest], [record], None)
+        assert found.verdict == "pass"
+
     @pytest.mark.parametrize("record", OTHERS)
     def test_growth_is_judged_within_one_load(self, record):
         rule = self.rule("max-latency-growth", "10%")

@@ -16,13 +16,13 @@ def at_once(*invokes, runs):
 
 
 @pytest.mark.parametrize("format", ["onnx", "tflite", "torch"])
-def test_each_stream_makes_as_many_runs_as_are_asked_for(request, open_session, format):
+def test_streams_make_as_many_runs_together_as_are_asked_for(request, open_session, format):
     runtimes = {"onnx": "onnxruntime", "tflite": "litert", "torch": "torch"}
     artifact = request.getfixturevalue("torch_program" if format == "torch" else format)
     session = open_session(artifact, runtimes[format])
     session.streams(3)
-    samples = session.measure(20)
-    assert len(samples) >= 3 * 20
+    samples = session.measure(40)
+    assert len(samples) == 40
     assert session.served.invocations >= len(samples)
     # None was at work for longer than there was time.
     assert sum(samples) <= 3 * session.served.wall_ns
@@ -42,26 +42,28 @@ def test_a_run_with_copies_is_that_of_one_stream(open_session, onnx):
 
 
 def test_what_a_stream_had_begun_counts_by_its_share():
-    found = at_once(lambda: time.sleep(0.001), lambda: time.sleep(0.01), runs=4)
+    found = at_once(lambda: time.sleep(0.001), lambda: time.sleep(0.01), runs=20)
     whole = len(found["ns"])
+    assert whole == 20
     assert whole <= found["served"]["invocations"] < whole + 2
-    assert found["invocations"] == whole + 2 + round_up(found["served"]["invocations"] - whole)
+    # Each began with one that is in no figure; the one that did not end in time ended later.
+    assert whole + 2 <= found["invocations"] <= whole + 2 + 2
 
 
-def round_up(share):
-    return int(share > 0)
+def test_a_round_has_at_least_five_of_each_stream():
+    assert len(at_once(lambda: None, lambda: None, lambda: None, runs=1)["ns"]) == 15
 
 
-def test_the_quicker_one_goes_on_until_the_slowest_is_done():
+def test_the_quicker_one_does_more_of_what_is_asked_for():
     calls = {"quick": 0, "slow": 0}
 
     def invoke(name, seconds):
         calls[name] += 1
         time.sleep(seconds)
 
-    at_once(lambda: invoke("quick", 0.001), lambda: invoke("slow", 0.02), runs=3)
-    assert calls["slow"] == 4
-    assert calls["quick"] > 4
+    at_once(lambda: invoke("quick", 0.001), lambda: invoke("slow", 0.05), runs=20)
+    assert calls["quick"] > calls["slow"] >= 2
+    assert sum(calls.values()) >= 22
 
 
 def test_a_stream_that_fails_ends_them_all():
@@ -87,7 +89,7 @@ def test_a_stream_that_answers_otherwise_is_refused(onnx):
 def test_each_stream_has_the_threads_that_were_asked_for(open_session, tflite):
     session = open_session(tflite, "litert", threads=2)
     session.streams(2)
-    assert len(session.measure(5)) >= 2 * 5
+    assert len(session.measure(50)) == 50
     assert session.ready.threads == 2
 
 
