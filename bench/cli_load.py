@@ -1,5 +1,6 @@
 """The options of ``bench run`` that ask for more than single inferences: streams and scenarios."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,8 @@ def plan(name: "ScenarioName | None", seconds: float | None, queries: int | None
                 "--scenario-seconds and --scenario-queries shorten a scenario; add --scenario NAME"
             )
         return None
+    if seconds is not None and not math.isfinite(seconds):
+        raise click.BadParameter("a number is expected", param_hint="--scenario-seconds")
     for option in SETTLED:
         if click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE:
             given = f"--{option.replace('_', '-')}"

@@ -936,8 +936,8 @@ def one_by_one(invoke: Callable[[], Any], runs: int) -> list[int]:
 def at_once(invokes: list[Callable[[], Any]], pool: Any, runs: int) -> dict[str, Any]:
     """Invoke all over and over, a thread each, until together they did `runs`.
 
-    None stops before, so that all are at work to the end. What one of them had begun by then counts
-    by the share of its time that lies before. Each begins with one that is in no figure.
+    None stops before, so that all are at work to the end. Each begins with one that is in no
+    figure.
     """
     clock, wanted = time.perf_counter_ns, max(runs, LEAST_EACH * len(invokes))
     ends: list[int] = []
@@ -962,11 +962,18 @@ def at_once(invokes: list[Callable[[], Any]], pool: Any, runs: int) -> dict[str,
         return spans
 
     spans = [span for found in list(pool.map(stream, invokes)) for span in found]
-    begin, end = min(start for start, _ in spans), sorted(ends)[wanted - 1]
+    made = len(spans) + len(invokes)
+    return {**served(spans, sorted(ends)[wanted - 1]), "invocations": made}
+
+
+def served(spans: list[tuple[int, int]], end: int) -> dict[str, Any]:
+    """Return the times of what ended by `end`, and how much was done by then: what one of the
+    streams had begun counts by the share of its time that lies before.
+    """
+    begin = min(start for start, _ in spans)
     done = sum(min(1.0, max(0, end - start) / max(1, stop - start)) for start, stop in spans)
     samples = [stop - start for start, stop in sorted(spans, key=lambda s: s[1]) if stop <= end]
-    served = {"invocations": done, "wall_ns": end - begin}
-    return {"ns": samples, "served": served, "invocations": len(spans) + len(invokes)}
+    return {"ns": samples, "served": {"invocations": done, "wall_ns": end - begin}}
 
 
 class Meter:
@@ -1049,6 +1056,7 @@ def gpus() -> Iterator[Meter]:
         return
     for number, handle in enumerate(handles):
         name = nvml.nvmlDeviceGetName(handle)
+        name = name.decode() if isinstance(name, bytes) else name  # nvidia-ml-py before 12
 
         def read(handle: Any = handle) -> float | None:
             try:

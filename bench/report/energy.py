@@ -9,6 +9,7 @@ from bench.report.lines import lines
 from bench.rows import Row
 
 TITLES = ("J/inference", "above idle", "power", "idle")
+READABLE = "chmod a+r /sys/class/powercap/*/energy_uj"
 NOTE = (
     "J/inference: all that the sensor counted in the rounds, idle power and other programs "
     f"included, by the inferences; above idle: less the power of {IDLE_S:g} s of idling before them"
@@ -29,10 +30,8 @@ def definitions(rows: Sequence[Row]) -> Iterator[str]:
     for name, covers, definition in sorted(sensors):
         yield f"energy ({name}): {covers}; {definition}"
     for name in sorted({name for row in rows for name in row.energy_unreadable}):
-        yield (
-            f"energy unmeasured: {name} is there and cannot be read; as root, let others read it: "
-            "chmod a+r /sys/class/powercap/*/energy_uj"
-        )
+        remedy = f"; as root, let others read it: {READABLE}" if name.startswith("RAPL ") else ""
+        yield f"energy unmeasured: {name} is there and cannot be read{remedy}"
 
 
 def _figures(row: Row) -> Iterator[tuple[Cell, ...]]:

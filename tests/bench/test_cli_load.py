@@ -77,6 +77,8 @@ def test_a_shortened_scenario_says_so_everywhere_and_fails_no_build_as_valid(ben
         (("--scenario", "offline", "--streams", "2"), "leave out --streams"),
         (("--scenario", "offline", "--processes", "6"), "leave out --processes"),
         (("--scenario", "offline", "--max-seconds", "6"), "leave out --max-seconds"),
+        (("--scenario", "offline", "--scenario-seconds", "inf"), "a number is expected"),
+        (("--scenario", "offline", "--scenario-seconds", "0"), "0.0 is not in the range x>=1"),
         (("--scenario-seconds", "6"), "add --scenario NAME"),
         (("--streams", "0"), "write it as --streams 1,2"),
     ],

@@ -19,6 +19,7 @@ from bench.report.further import definitions, further
 from bench.report.scenario import scenarios
 from bench.report.throughput import rates
 from bench.rows import rows
+from bench.verdict import verdict
 from devices.device import Idle, Meter, Meters, Served, Spent, Usage
 from tests.bench import factory
 from tests.bench.test_scenario import recorded, run
@@ -75,6 +76,23 @@ class TestComparing:
         int8 = streaming(2, of=factory.manifest(precision="int8"))
         assert list(not_faster([PLAIN, int8])) == []
         assert list(not_faster([streaming(2), int8]))
+
+
+class TestContention:
+    def waiting(self, streams):
+        record = streaming(streams)
+        half = Usage(wall_ns=100 * MS, cpu_ns=0, waited_ns=100 * MS * streams // 2, involuntary=50)
+        facts = {**record.device.facts, "logical_cores": "2"}
+        device = replace(record.device, facts=facts)
+        return verdict(replace(record, usage=(half,) * 20, device=device))
+
+    def test_streams_that_wait_for_a_core_that_others_have_are_contended(self):
+        judged = self.waiting(2)
+        assert judged.word == "contended"
+        assert "waiting for a core 50% of the time" in judged.evidence
+
+    def test_streams_that_are_more_than_the_cores_wait_for_each_other(self):
+        assert self.waiting(4).word == "valid"
 
 
 class TestGate:
@@ -183,3 +201,8 @@ class TestTables:
         (said,) = energy_definitions(figures)
         assert "RAPL package-0 is there and cannot be read" in said
         assert "chmod a+r" in said
+
+    def test_only_for_a_file_of_the_kernel_that_helps(self):
+        energy = Energy(sensors=Meters(unreadable=("NVML GPU 0",)))
+        (said,) = energy_definitions(rows([replace(PLAIN, energy=energy)]))
+        assert said == "energy unmeasured: NVML GPU 0 is there and cannot be read"
