@@ -121,10 +121,9 @@ def _at_work(record: Record) -> int:
 
 def _invocations(record: Record) -> list[float]:
     """Return how many were made in each round; of a scenario's the record keeps but some."""
-    if record.scenario is None:
+    if record.scenario is None or record.throughput is None:
         return [1 + len(samples) for samples in record.rounds]
-    made = record.scenario.samples / record.settings.batch
-    return [made / len(record.rounds)] * len(record.rounds)
+    return [1 + served.invocations for served in record.throughput.rounds]
 
 
 def lost_share(usage: Usage, threads: int) -> float | None:

@@ -31,6 +31,7 @@ STREAMS = (
     "every stream is a thread of one process with the file loaded for itself, and invokes it over "
     "and over"
 )
+QUERIES = "one query after another; the time is that of their invocations"
 
 Stage = Literal["load", "prove", "idle", "warm up", "measure", "accuracy", "sustain"]
 
@@ -162,7 +163,7 @@ class Measurement:
             surroundings=self.surroundings,
             end_to_end=_end_to_end(ready.copies if ready else None, self.end_to_end),
             sustained=self.sustained,
-            throughput=_throughput(self.served),
+            throughput=self._throughput(),
             scenario=self.scenario,
             energy=self._energy(),
             memory=self.memory,
@@ -173,15 +174,17 @@ class Measurement:
             failure=failure,
         )
 
+    def _throughput(self) -> Throughput | None:
+        if not self.served:
+            return None
+        how = QUERIES if self.cell.effort.scenario else STREAMS
+        return Throughput(definition=how, rounds=tuple(self.served))
+
     def _energy(self) -> Energy | None:
         found = self.meters
         if found is None or not (found.meters or found.unreadable):
             return None
         return Energy(sensors=found, rounds=tuple(self.spent), idle=self.idle)
-
-
-def _throughput(rounds: list[Served]) -> Throughput | None:
-    return Throughput(definition=STREAMS, rounds=tuple(rounds)) if rounds else None
 
 
 def _end_to_end(how: str | None, rounds: list[tuple[int, ...]]) -> EndToEnd | None:

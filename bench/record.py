@@ -116,7 +116,9 @@ class EndToEnd(_Data, frozen=True, kw_only=True):
 
 
 class Throughput(_Data, frozen=True, kw_only=True):
-    """What several streams did in each round together; `definition` says what a stream is."""
+    """What was done in each round, by several streams together or by a scenario's queries;
+    `definition` says how.
+    """
 
     definition: str
     rounds: tuple[Served, ...]

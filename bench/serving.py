@@ -9,7 +9,7 @@ from bench.measurement import Measurement
 from bench.pace import runs_for
 from bench.record import Scenario
 from bench.scenario import Plan
-from devices.device import WorkerError
+from devices.device import Served, WorkerError
 
 # A run is made in so many stretches, its rounds, as far as these limits allow: what lies between
 # two is nothing beside them, and a worker that is starved of its core still answers in time.
@@ -42,6 +42,7 @@ def serve(m: Measurement, plan: Plan, one_ns: float, tell: Callable[[], None]) -
         found = _queries(m.timed(each * runs_for(wanted, each * one_ns)), each)
         m.rounds.append(tuple(found[:: ceil(len(found) / KEPT)]))
         m.processes[-1] += 1
+        m.served.append(Served(invocations=each * len(found), wall_ns=sum(found)))
         latencies += tail.binned(found)
         queries, spent_ns = queries + len(found), spent_ns + sum(found)
         one_ns = sum(found) / len(found) / each

@@ -35,9 +35,9 @@ def rates(record: Record) -> Floats:
     Batch x completed invocations / time: of several streams the time that they were all at work, of
     one the sum of its invocations, so that nothing between two of them counts.
     """
-    batch, several = record.settings.batch, record.throughput
-    if several is not None:
-        done = [(served.invocations, served.wall_ns) for served in several.rounds]
+    batch, counted = record.settings.batch, record.throughput
+    if counted is not None:
+        done = [(served.invocations, served.wall_ns) for served in counted.rounds]
     else:
         done = [(len(samples), sum(samples)) for samples in record.rounds]
     return np.array([1e9 * batch * number / max(1, ns) for number, ns in done], dtype=np.float64)

@@ -3,6 +3,7 @@ import pytest
 from bench.matrix import Choice, Effort, resume
 from bench.scenario import plan
 from bench.serving import KEPT
+from bench.throughput import throughput
 from bench.verdict import verdict
 from devices.device import WorkerError
 from tests.bench.fake_device import FakeDevice, Script
@@ -55,6 +56,10 @@ def test_offline_is_one_query_of_all_samples(root):
     assert found.queries == 1
     assert found.samples >= 24_576
     assert found.samples / found.seconds == pytest.approx(4000, rel=0.05)
+    rate = throughput(records["a"])
+    assert rate.low <= 4000 * 1.01
+    assert rate.high >= 4000 * 0.99
+    assert sum(served.invocations for served in records["a"].throughput.rounds) == found.samples / 4
 
 
 def test_a_batch_that_makes_up_no_query_is_unmeasured(root):
