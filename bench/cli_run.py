@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench import options
+from bench import cli_load, options
 
 if TYPE_CHECKING:
     from bench.accuracy import AccuracyTest
     from bench.matrix import Cell
-    from bench.record import Record
+    from bench.record import Record, ScenarioName
     from devices.device import Device
 
 DEFAULT_IMAGES = 1000
@@ -103,6 +103,7 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     help="Then run each back to back for so long, as 30s, 10m or 1h: burst and steady figures, and "
     "when it throttled.",
 )
+@cli_load.options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--out",
@@ -127,6 +128,10 @@ def run_command(
     max_seconds: float,
     processes: int,
     sustained: str | None,
+    streams: str | None,
+    scenario: "ScenarioName | None",
+    scenario_seconds: float | None,
+    scenario_queries: int | None,
     seed: int,
     out: Path,
     resume: bool,
@@ -143,18 +148,21 @@ def run_command(
 
     if math.isnan(max_seconds):
         raise click.BadParameter("a number of seconds is expected", param_hint="--max-seconds")
+    rule = cli_load.plan(scenario, scenario_seconds, scenario_queries)
     try:
         choice = Choice(
             threads=counts("--threads", threads),
             batches=counts("--batch", batch) if batch else (),
             runtime=runtime,
+            streams=counts("--streams", streams) if streams else (),
         )
         effort = Effort(
             precision_target=share(precision),
             max_seconds=max_seconds,
             seed=seed,
-            processes=enough(processes),
+            processes=1 if rule else enough(processes),
             sustained_s=None if sustained is None else seconds(sustained),
+            scenario=rule,
         )
         targets = describe(_find(devices))
         check_writable(out)

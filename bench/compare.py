@@ -14,7 +14,7 @@ from bench.conditions import AnyRecord, Key, conditions, name
 from bench.noise import NoiseProfile
 from bench.ratio import Ratio, Sides, ratios
 from bench.reading import Reading, reading, readings
-from bench.record import Record
+from bench.record import Record, load
 from bench.sequential import MARGIN
 
 Word = Literal["faster", "slower", "same", "cannot tell"]
@@ -126,7 +126,8 @@ def sides(a: Reading, b: Reading) -> Sides:
 
 def _sides(a: Reading, b: Reading, figure: Literal["medians", "p90s"]) -> Sides:
     one, other = (
-        (r.run, r.group, r.device.name, r.settings.threads, r.settings.batch) for r in (a, b)
+        (r.run, r.group, r.device.name, r.settings.threads, r.settings.batch, r.settings.streams)
+        for r in (a, b)
     )
     before, now = (getattr(r.figures, figure) for r in (a, b))
     return Sides(before, now, one == other, (a.several, b.several))
@@ -209,7 +210,8 @@ def _alone(records: Iterable[AnyRecord], description: Pairing) -> dict[Key, AnyR
 
 def _setting(record: Record) -> tuple[str, ...]:
     s = record.settings
-    return record.device.fingerprint, str(s.threads), str(s.batch)
+    where = (record.device.fingerprint, str(s.threads), str(s.batch))
+    return (*where, *load(s.streams, s.scenario))
 
 
 # Before and after: the same key, or the only measurement of the same artifact.

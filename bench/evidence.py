@@ -26,7 +26,8 @@ class Share:
     """Where the processor's time went while the rounds were made; None where nothing tells.
 
     Attributes:
-        lost: of a typical round, the share in which the worker was ready to run and had no core.
+        lost: of a typical round, the share in which the worker was ready to run and had no core;
+            not known of streams that are more than the cores, as they wait for each other.
         stolen: the share of the worker's time in which a hypervisor ran something else.
         others: the share of all cores that other programs used.
         disturbed: the share of invocations in which the worker lost its core, in a typical round,
@@ -99,14 +100,16 @@ def is_drifting(found: Trend | None, target: float) -> bool:
 
 
 def _share(record: Record) -> Share:
-    usage, threads = record.usage, record.settings.threads_found or record.settings.threads or 1
+    usage, threads = record.usage, _at_work(record)
     if not usage:
         return Share()
-    runs = [1 + len(samples) for samples in record.rounds]
+    runs = _invocations(record)
     disturbed = [u.involuntary / number for u, number in zip(usage, runs, strict=False)]
     wall_ns = sum([u.wall_ns for u in usage])
     cpu_ns = sum([u.cpu_ns for u in usage])
-    lost = [share for u in usage if (share := lost_share(u, threads)) is not None]
+    crowded = threads > int(record.device.facts.get("logical_cores", threads))
+    each = [] if crowded and (record.settings.streams or 1) > 1 else usage
+    lost = [share for u in each if (share := lost_share(u, threads)) is not None]
     busy_ns = sum([u.busy_ns or 0 for u in usage])
     idle_ns = sum([u.idle_ns or 0 for u in usage])
     stolen_ns = sum([u.stolen_ns or 0 for u in usage])
@@ -118,6 +121,19 @@ def _share(record: Record) -> Share:
         others=max(0.0, busy_ns - cpu_ns) / (busy_ns + idle_ns + stolen_ns) if known else None,
         disturbed=min(1.0, median(disturbed) + own * stolen_ns / SLICE_NS / sum(runs)),
     )
+
+
+def _at_work(record: Record) -> int:
+    """Return how many threads there are that compute."""
+    settings = record.settings
+    return (settings.threads_found or settings.threads or 1) * (settings.streams or 1)
+
+
+def _invocations(record: Record) -> list[float]:
+    """Return how many were made in each round; of a scenario's the record keeps but some."""
+    if record.scenario is None or record.throughput is None:
+        return [1 + len(samples) for samples in record.rounds]
+    return [1 + served.invocations for served in record.throughput.rounds]
 
 
 def lost_share(usage: Usage, threads: int) -> float | None:

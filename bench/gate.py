@@ -159,8 +159,11 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
     from bench import gate_measured
 
     known = evidence.baseline.of(manifest.key) if evidence.baseline else None
+    any_load = rule.limit.growth or rule.limit.group == "accuracy"
     of_device = [
-        r for r in evidence.records.get(manifest.key, ()) if fnmatchcase(r.device.name, rule.device)
+        r
+        for r in evidence.records.get(manifest.key, ())
+        if fnmatchcase(r.device.name, rule.device) and (any_load or conditions(r).alone)
     ]
     if not of_device:
         where = "" if rule.device == "*" else f" on a device named {rule.device}"

@@ -13,8 +13,11 @@ from msgspec.structs import replace
 
 from bench import stats
 from bench.cold import ColdFigures, summed_up
+from bench.energy import Joules, energy
 from bench.record import Record
+from bench.scenario import Result, result
 from bench.stats import Figures
+from bench.throughput import Rate, throughput
 from bench.verdict import Verdict, verdicts
 
 # So many records are held with their samples at once.
@@ -25,6 +28,7 @@ _GONE: dict[str, Any] = {
     "usage": (),
     "cold": (),
     "warm_up": None,
+    "throughput": None,
     "surroundings": None,
 }
 
@@ -32,14 +36,17 @@ _GONE: dict[str, Any] = {
 class Reading(Record, frozen=True, kw_only=True):
     """A record whose samples, and what else went into its verdict, were left out.
 
-    `figures` is None where there were no samples; `end_to_end_ns` is the median over rounds with
-    copies in and out.
+    `figures` and `rate` are None where there were no samples; `end_to_end_ns` is the median over
+    rounds with copies in and out; `followed` is what a scenario's run shows.
     """
 
     figures: Figures | None
     verdict: Verdict
     cold_figures: ColdFigures | None
     end_to_end_ns: float | None
+    rate: Rate | None
+    followed: Result | None
+    joules: tuple[Joules, ...]
 
     def __post_init__(self) -> None:
         """Check nothing: the record was."""
@@ -67,11 +74,19 @@ def _readings(records: Sequence[Record]) -> Iterator[Reading]:
     figures = [stats.figures(record) for record in records]
     for record, known, found in zip(records, figures, verdicts(records, figures), strict=True):
         fields = {name: getattr(record, name) for name in Record.__struct_fields__} | _GONE
-        copies = record.end_to_end
+        copies, spent, asked = record.end_to_end, record.energy, record.scenario
         yield Reading(
-            **{**fields, "end_to_end": copies and replace(copies, rounds=())},
+            **{
+                **fields,
+                "end_to_end": copies and replace(copies, rounds=()),
+                "energy": spent and replace(spent, rounds=()),
+                "scenario": asked and replace(asked, latencies=()),
+            },
             figures=known,
             verdict=found,
             cold_figures=summed_up(record.cold),
             end_to_end_ns=float(np.median(stats.medians(copies.rounds))) if copies else None,
+            rate=throughput(record),
+            followed=result(asked),
+            joules=energy(record),
         )

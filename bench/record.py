@@ -14,13 +14,15 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from devices.device import DeviceInfo, Memory, Sensors, Usage
+from devices.device import DeviceInfo, Idle, Memory, Meters, Sensors, Served, Spent, Usage
 from export.artifact import Manifest, Proof
 
 SCHEMA = 1
 # What ended the sampling: the interval was tight, the question of a gate was decided, the time was
 # spent, or something failed.
 Stop = Literal["precise", "decided", "time", "failed"]
+# Those of MLPerf Inference but for its server: see `bench.scenario`.
+ScenarioName = Literal["single-stream", "multi-stream", "offline"]
 _BLOCK = 1 << 16
 
 
@@ -36,7 +38,8 @@ class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Settings(_Data, frozen=True, kw_only=True):
     """How the measurement was made. `threads` is what was asked for (None: the runtime's choice),
-    `threads_found` what the runtime reported.
+    `threads_found` what the runtime reported. `streams` is how many inferences ran at once, None
+    where nobody asked for the throughput: it was one. `scenario` is the rule that was followed.
     """
 
     runtime: str
@@ -48,6 +51,8 @@ class Settings(_Data, frozen=True, kw_only=True):
     seed: int
     precision_target: float
     max_seconds: float
+    streams: int | None = None
+    scenario: ScenarioName | None = None
 
 
 class WarmUp(_Data, frozen=True, kw_only=True):
@@ -110,6 +115,43 @@ class EndToEnd(_Data, frozen=True, kw_only=True):
     rounds: tuple[tuple[int, ...], ...]
 
 
+class Throughput(_Data, frozen=True, kw_only=True):
+    """What was done in each round, by several streams together or by a scenario's queries;
+    `definition` says how.
+    """
+
+    definition: str
+    rounds: tuple[Served, ...]
+
+
+class Scenario(_Data, frozen=True, kw_only=True):
+    """A run by a scenario of MLPerf Inference: see `bench.scenario`.
+
+    Asked for were `least_seconds` and `least_queries` (offline: samples), `shortened` if that is
+    less than the rule asks. `queries` were made, of `samples` in all, in `seconds` (the time of
+    the queries alone). `latencies` counts all of them: (nanoseconds, how many), see `bench.tail`.
+    """
+
+    name: ScenarioName
+    shortened: bool
+    least_seconds: float
+    least_queries: int
+    seconds: float
+    queries: int
+    samples: int
+    latencies: tuple[tuple[int, int], ...]
+
+
+class Energy(_Data, frozen=True, kw_only=True):
+    """What the device's energy sensors counted in each round, its first invocation included, and in
+    an idle time before the first; `sensors.unreadable` names those that refused.
+    """
+
+    sensors: Meters
+    rounds: tuple[Spent, ...] = ()
+    idle: Idle | None = None
+
+
 class Accuracy(_Data, frozen=True, kw_only=True):
     """Share of images whose label is the best answer (`top1`), or among the best five (`top5`)."""
 
@@ -144,6 +186,9 @@ class Record(_Data, frozen=True, kw_only=True):
     from before there could be several: it was one process. `cold` is what each took to start, one a
     process, and `load_ns` and `first_ns` are those of the first. `warm_up` is that of all together.
 
+    Of several streams (`throughput`) a round holds what all of them made; of a `scenario` it holds
+    queries of a stretch of the run, evenly drawn where they are more than `serving.KEPT`.
+
     Raises:
         ValueError: `processes` made other rounds than there are.
     """
@@ -167,6 +212,9 @@ class Record(_Data, frozen=True, kw_only=True):
     surroundings: Surroundings | None = None
     end_to_end: EndToEnd | None = None
     sustained: Sustained | None = None
+    throughput: Throughput | None = None
+    scenario: Scenario | None = None
+    energy: Energy | None = None
     memory: Memory | None = None
     proof: Proof
     accuracy: Accuracy | None = None
@@ -192,11 +240,19 @@ class Record(_Data, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Model, artifact variant, device, runtime, threads and batch: what a result is about."""
+        """Model, artifact variant, device, runtime, threads, batch, and how it was asked to run if
+        not alone: what a result is about.
+        """
         s = self.settings
         threads = "default" if s.threads is None else str(s.threads)
         names = (self.manifest.network.name, self.manifest.variant, self.device.name)
-        return (*names, s.runtime, threads, str(s.batch))
+        return (*names, s.runtime, threads, str(s.batch), *load(s.streams, s.scenario))
+
+
+def load(streams: int | None, scenario: str | None) -> tuple[str, ...]:
+    """Return how a measurement asks an artifact to run, as words; none of one stream alone."""
+    several = (f"{streams} streams",) if streams and streams > 1 else ()
+    return (*several, *((scenario,) if scenario else ()))
 
 
 def check_writable(path: Path) -> None:

@@ -5,14 +5,19 @@ from collections.abc import Iterable
 import msgspec
 
 from bench.cold import ColdFigures
+from bench.energy import Joules
 from bench.evidence import uncertainty
 from bench.reading import Reading, readings
 from bench.record import Record
+from bench.scenario import Result
 from bench.throttle import Endurance, endurance
+from bench.throughput import Rate
 from devices.device import MemorySeries
 
 # Causes of a failure that are no fault: this device cannot run the artifact under these settings.
 CANNOT_RUN = frozenset({"missing-runtime", "unsupported"})
+# What may differ between measurements of one artifact, and is named where it does.
+SETTINGS = ("device", "threads", "batch", "streams", "scenario")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +26,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     `verdict` is a word of `bench.verdict`, or ``unmeasured`` where the device cannot run the
     artifact. None: not measured. `end_to_end_ns` is the median over rounds with copies in and out.
     `uncertainty` is half the interval's width as a fraction (see `bench.evidence.uncertainty`).
-    `calibration` is where activation ranges came from.
+    `calibration` is where activation ranges came from. `streams` is None where nobody asked for the
+    throughput: it was one. `energy_unreadable` are sensors that are there and refused.
     """
 
     model: str
@@ -34,6 +40,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None
     threads_found: int | None
     batch: int
+    streams: int | None
     size_bytes: int
     parameters: int
     macs: int
@@ -43,6 +50,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     first_ns: int | None
     cold: ColdFigures | None
     sustained: Endurance | None
+    throughput: Rate | None
+    scenario: Result | None
+    energy: tuple[Joules, ...]
+    energy_unreadable: tuple[str, ...]
     p50_ns: float | None
     p50_low_ns: float | None
     p50_high_ns: float | None
@@ -70,20 +81,22 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def varying(rows: Iterable[Row]) -> list[str]:
-    """Return which of device, threads and batch are not the same in all rows."""
-    rows = list(rows)
-    names = ("device", "threads", "batch")
-    return [name for name in names if len({getattr(row, name) for row in rows}) > 1]
+    """Return which of `SETTINGS` are not the same in all rows."""
+    words = [[setting(row, name) for name in SETTINGS] for row in rows]
+    columns = zip(SETTINGS, zip(*words, strict=True), strict=False)
+    return [name for name, column in columns if len(set(column)) > 1]
 
 
 def setting(row: Row, name: str) -> str:
-    """Return the device, threads or batch of a row in words."""
+    """Return one of `SETTINGS` of a row in words; empty of one stream alone and of no scenario."""
     threads = "default" if row.threads is None else row.threads
     plural = "" if threads == 1 else "s"
     words = {
         "device": row.device,
         "threads": f"{threads} thread{plural}",
         "batch": f"batch {row.batch}",
+        "streams": _streams(row.streams),
+        "scenario": row.scenario.name if row.scenario else "",
     }
     return words[name]
 
@@ -97,7 +110,11 @@ def independent(rows: Iterable[Row]) -> str:
 
 def label(row: Row, names: Iterable[str]) -> str:
     """Return the variant of a row and the settings named."""
-    return ", ".join((row.variant, *(setting(row, name) for name in names)))
+    return ", ".join(filter(None, (row.variant, *(setting(row, name) for name in names))))
+
+
+def _streams(count: int | None) -> str:
+    return "" if count is None else f"{count} stream{'' if count == 1 else 's'}"
 
 
 def can_run(record: Record) -> bool:
@@ -108,7 +125,10 @@ def can_run(record: Record) -> bool:
 def rows(records: Iterable[Record]) -> list[Row]:
     """Return a row for each record, sorted by model, device, threads, batch and variant."""
     found = [_row(record) for record in readings(records)]
-    return sorted(found, key=lambda r: (r.model, r.device, r.threads or 0, r.batch, r.variant))
+    return sorted(
+        found,
+        key=lambda r: (r.model, r.device, r.threads or 0, r.batch, r.streams or 0, r.variant),
+    )
 
 
 def _row(record: Reading) -> Row:
@@ -126,6 +146,7 @@ def _row(record: Reading) -> Row:
         threads=settings.threads,
         threads_found=settings.threads_found,
         batch=settings.batch,
+        streams=settings.streams,
         size_bytes=manifest.size_bytes,
         parameters=manifest.network.parameters,
         macs=manifest.network.macs,
@@ -135,6 +156,10 @@ def _row(record: Reading) -> Row:
         first_ns=record.first_ns,
         cold=record.cold_figures,
         sustained=endurance(record.sustained),
+        throughput=record.rate,
+        scenario=record.followed,
+        energy=record.joules,
+        energy_unreadable=record.energy.sensors.unreadable if record.energy else (),
         p50_ns=figures.p50_ns if figures else None,
         p50_low_ns=figures.low_ns if figures else None,
         p50_high_ns=figures.high_ns if figures else None,

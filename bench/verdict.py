@@ -7,6 +7,7 @@ from typing import Literal
 from bench import advice, stats, units
 from bench.evidence import Evidence, Share, evidences, is_drifting
 from bench.record import Record
+from bench.scenario import shortfall
 from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Figures, Summary
 
 Word = Literal[
@@ -78,9 +79,7 @@ def _meaningless(record: Record) -> Verdict | None:
 
 
 def _shortness(record: Record, known: Summary) -> Verdict | None:
-    if known.rounds < MIN_ROUNDS or 1 < known.processes < MIN_PROCESSES:
-        return _too_short(record, known)
-    return None
+    return _too_short(record, known) if _is_too_short(record, known) else None
 
 
 def _wrong(record: Record) -> Verdict:
@@ -109,7 +108,15 @@ def _seen(figures: Summary) -> str:
     return f"{processes}{figures.rounds} rounds, {figures.samples} samples"
 
 
+def _is_too_short(record: Record, figures: Summary) -> bool:
+    if shortfall(record.scenario):
+        return True
+    return figures.rounds < MIN_ROUNDS or 1 < figures.processes < MIN_PROCESSES
+
+
 def _too_short(record: Record, figures: Summary) -> Verdict:
+    if short := shortfall(record.scenario):
+        return Verdict("too short", short, advice.full_length(record))
     factor, needed = MIN_ROUNDS / figures.rounds, f"{MIN_ROUNDS} rounds"
     if record.several:
         factor = max(factor, MIN_PROCESSES / figures.processes)

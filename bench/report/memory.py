@@ -3,34 +3,33 @@
 from collections.abc import Iterator, Sequence
 
 from bench import units
-from bench.report.document import Cell, Column, Table, figure, word
-from bench.rows import Row, label, varying
+from bench.report.document import Cell, Column, Table, figure
+from bench.report.lines import lines
+from bench.rows import Row
 
 TITLES = ("before load", "after load", "after runs", "peak", "private", "mapped")
 
 
 def memory_kinds(rows: Sequence[Row]) -> Table | None:
-    """Return a row for each measurement, None where only the peak is known."""
-    found = [row for row in rows if row.memory_series]
-    if not found:
-        return None
-    names = varying(found)
-    left = (Column("network", right=False), Column("artifact", right=False))
-    return Table(
-        title="Memory: resident before load, after load and after the runs; kinds after the runs",
-        columns=(*left, *map(Column, TITLES)),
-        rows=tuple((word(row.model), word(label(row, names)), *_kinds(row)) for row in found),
-        nested=True,
-    )
+    """Return a line for each measurement, None where only the peak is known."""
+    kinds = {kind.name for row in rows for kind in row.memory_series}
+    titles = (*TITLES, "arena") if "arena" in kinds else TITLES
+    title = "Memory: resident before load, after load and after the runs; kinds after the runs"
+
+    def figures(row: Row) -> Iterator[tuple[Cell, ...]]:
+        if row.memory_series:
+            yield tuple(_kinds(row, titles))
+
+    return lines(title, tuple(map(Column, titles)), rows, figures)
 
 
-def _kinds(row: Row) -> Iterator[Cell]:
+def _kinds(row: Row, titles: Sequence[str]) -> Iterator[Cell]:
     kinds = {kind.name: kind for kind in row.memory_series}
-    resident, private, mapped = (kinds.get(name) for name in ("resident", "private", "mapped"))
     moments = ("before_load", "after_load", "after_run")
-    known = [getattr(resident, moment, None) for moment in moments]
-    known += [row.memory_after_run, getattr(private, "after_run", None)]
-    yield from (figure(size, units.size) for size in (*known, getattr(mapped, "after_run", None)))
+    known = [getattr(kinds.get("resident"), moment, None) for moment in moments]
+    known.append(row.memory_after_run)
+    known += [getattr(kinds.get(name), "after_run", None) for name in titles[len(known) :]]
+    yield from (figure(size, units.size) for size in known)
 
 
 def definitions(rows: Sequence[Row]) -> Iterator[str]:
