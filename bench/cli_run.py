@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from bench import options
+from bench import cli_best, options
 
 if TYPE_CHECKING:
     from bench.accuracy import AccuracyTest
@@ -113,6 +113,7 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
 )
 @click.option("--resume", is_flag=True, help="Skip what is recorded in --out already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@cli_best.best_options
 def run_command(
     *,
     patterns: tuple[str, ...],
@@ -131,6 +132,7 @@ def run_command(
     out: Path,
     resume: bool,
     as_json: bool,
+    **wish: Unpack[cli_best.Wish],
 ) -> None:
     """Measure artifacts: prove each on the device, warm it up, time it.
 
@@ -141,6 +143,7 @@ def run_command(
     from bench.record import check_writable
     from bench.run import exit_code
 
+    patterns = cli_best.patterns(wish, patterns, resume=resume, sustained=sustained is not None)
     if math.isnan(max_seconds):
         raise click.BadParameter("a number of seconds is expected", param_hint="--max-seconds")
     try:
@@ -159,8 +162,12 @@ def run_command(
         targets = describe(_find(devices))
         check_writable(out)
         with _adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:
-            cells = plan(select(root, found), targets, choice, effort)
-            records = _measure(cells, accuracy, out, resume)
+            chosen = select(root, found)
+            if wish["best"]:
+                cells = cli_best.cells(chosen, targets, choice, effort)
+                _tell_misfits(cells, accuracy)
+                sys.exit(cli_best.run(cells, wish, accuracy, out, as_json))
+            records = _measure(plan(chosen, targets, choice, effort), accuracy, out, resume)
         _print(records, as_json)
     except KeyboardInterrupt:
         kept = f"what was finished is in {out}: go on" if out.exists() else "start again, or go on"

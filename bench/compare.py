@@ -120,11 +120,15 @@ def _differences(a: Record, b: Record) -> tuple[str, ...]:
 
 def sides(a: Record, b: Record, figure: Callable[[stats.Rounds], Floats]) -> Sides:
     """Take one figure a process or round; those of one run and setting were made in turns."""
-    one, other = (
-        (r.run, r.group, r.device.name, r.settings.threads, r.settings.batch) for r in (a, b)
-    )
+    one, other = (_neighbours(a), _neighbours(b))
     before, now = (stats.units(r.rounds, r.processes, figure) for r in (a, b))
     return Sides(before, now, one == other, (a.several, b.several))
+
+
+def _neighbours(record: Record) -> tuple[object, ...]:
+    """Return what records made in turns share; before there were groups, it was the setting."""
+    threads = record.settings.threads if record.group is None else None
+    return record.run, record.group, record.device.name, threads, record.settings.batch
 
 
 def _comparison(

@@ -33,7 +33,8 @@ class Effort:
     """How hard to measure: stop when the median's interval is within `precision_target` (half
     width as a fraction of the median), or after `max_seconds` of samples; `seed` sets the order.
     At least `processes` fresh processes share the rounds of an artifact, or exactly one if it is 1;
-    after them, each artifact runs back to back for `sustained_s` seconds.
+    after them, each artifact runs back to back for `sustained_s` seconds. `rung`: that of a search,
+    see `bench.search`.
     """
 
     precision_target: float = 0.02
@@ -41,6 +42,7 @@ class Effort:
     seed: int = 0
     processes: int = 1
     sustained_s: float | None = None
+    rung: int | None = None
 
 
 @dataclass(frozen=True)
@@ -207,11 +209,14 @@ def _no_such_runtime(wanted: str, chosen: Sequence[Artifact], targets: Sequence[
     )
 
 
-def groups(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
-    """Split into runs that share a device, batch and threads and can be open at the same time."""
+def groups(cells: Iterable[Cell], *, mixed: bool = False) -> Iterator[list[Cell]]:
+    """Split into runs that share a device and batch and can be open at the same time.
+
+    They share their threads, too, unless `mixed`.
+    """
     group: list[Cell] = []
     for cell in cells:
-        if group and not _fits(group, cell):
+        if group and not _fits(group, cell, mixed=mixed):
             yield group
             group = []
         group.append(cell)
@@ -219,11 +224,12 @@ def groups(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
         yield group
 
 
-def _fits(group: list[Cell], cell: Cell) -> bool:
+def _fits(group: list[Cell], cell: Cell, *, mixed: bool) -> bool:
     first = group[0]
     together = sum(c.artifact.manifest.size_bytes for c in (*group, cell))
     return (
-        (first.target, first.threads, first.batch) == (cell.target, cell.threads, cell.batch)
+        (first.target, first.batch) == (cell.target, cell.batch)
+        and (mixed or first.threads == cell.threads)
         and len(group) < MAX_OPEN
         and together <= MAX_OPEN_BYTES
     )
@@ -249,7 +255,8 @@ def resume(
 
 def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
     return (
-        record.manifest.files == cell.artifact.manifest.files
+        record.rung is None
+        and record.manifest.files == cell.artifact.manifest.files
         and record.device.fingerprint == cell.target.info.fingerprint
         and record.settings.precision_target <= cell.effort.precision_target
         and _accuracy_will_do(record, accuracy)

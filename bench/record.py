@@ -144,6 +144,9 @@ class Record(_Data, frozen=True, kw_only=True):
     from before there could be several: it was one process. `cold` is what each took to start, one a
     process, and `load_ns` and `first_ns` are those of the first. `warm_up` is that of all together.
 
+    `rung` is set in records of a search that were cut short to compare many candidates: see
+    `bench.search`. No other command takes them for a measurement.
+
     Raises:
         ValueError: `processes` made other rounds than there are.
     """
@@ -171,6 +174,7 @@ class Record(_Data, frozen=True, kw_only=True):
     proof: Proof
     accuracy: Accuracy | None = None
     environment: dict[str, str] = {}
+    rung: int | None = None
     stop: Stop
     failure: Failure | None = None
 

@@ -46,14 +46,20 @@ class _WrongAnswerError(Exception):
 
 
 def run_matrix(
-    cells: Iterable[Cell], listener: Listener, accuracy: AccuracyTest | None = None
+    cells: Iterable[Cell],
+    listener: Listener,
+    accuracy: AccuracyTest | None = None,
+    *,
+    mixed: bool = False,
 ) -> None:
     """Measure every cell; a worker's failure becomes a record and the others go on.
+
+    With `mixed` numbers of threads take turns, too: see `bench.matrix.groups`.
 
     An interrupt closes the workers and passes on; what was being measured then is not recorded.
     """
     run = uuid4().hex
-    for number, group in enumerate(groups(cells)):
+    for number, group in enumerate(groups(cells, mixed=mixed)):
         _Group(listener, accuracy).measure([Measurement(cell, run, number) for cell in group])
 
 
