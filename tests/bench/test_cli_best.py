@@ -49,7 +49,7 @@ def test_it_says_what_is_best_what_was_won_and_what_fell_out(here):
     assert rungs.count(1) == 4
     assert rungs.count(None) >= 2
     tables = out[out.index("Measured in full") : out.index("notes")]
-    assert max(map(len, tables.splitlines())) <= 80
+    assert max(map(len, tables.splitlines())) <= 120
 
 
 def test_json_is_all_there_is_on_stdout(here):
