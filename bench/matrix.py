@@ -101,6 +101,7 @@ class Cell:
             seed=self.effort.seed,
             precision_target=self.effort.precision_target,
             max_seconds=self.effort.max_seconds,
+            timing=ready.timing if ready else None,
         )
 
 

@@ -36,7 +36,8 @@ class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Settings(_Data, frozen=True, kw_only=True):
     """How the measurement was made. `threads` is what was asked for (None: the runtime's choice),
-    `threads_found` what the runtime reported.
+    `threads_found` what the runtime reported; `timing` how an invocation was timed, None for the
+    worker's clock around it.
     """
 
     runtime: str
@@ -48,6 +49,7 @@ class Settings(_Data, frozen=True, kw_only=True):
     seed: int
     precision_target: float
     max_seconds: float
+    timing: str | None = None
 
 
 class WarmUp(_Data, frozen=True, kw_only=True):

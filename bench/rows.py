@@ -33,6 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     runtime: str
     runtime_version: str | None
+    timing: str | None
     threads: int | None
     threads_found: int | None
     batch: int
@@ -126,6 +127,7 @@ def _row(record: Record) -> Row:
         device=record.device.name,
         runtime=settings.runtime,
         runtime_version=settings.runtime_version,
+        timing=settings.timing,
         threads=settings.threads,
         threads_found=settings.threads_found,
         batch=settings.batch,

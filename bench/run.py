@@ -24,7 +24,7 @@ from bench.sustained import sustain
 from bench.verdict import verdict
 from devices.device import Session, WorkerError
 from export import verify
-from export.artifact import ArtifactError, Proof
+from export.artifact import ArtifactError, Manifest, Proof
 
 # Runs with copies in and out, for each one without.
 END_TO_END = 0.2
@@ -207,6 +207,13 @@ def _cold_start(session: Session) -> ColdStart:
     )
 
 
+def _as_computed(manifest: Manifest, precision: str | None) -> Manifest:
+    """Promise of an fp32 file no more than of the precision that its runtime computes in."""
+    if precision is None or manifest.precision != "fp32":
+        return manifest
+    return msgspec.structs.replace(manifest, precision=precision)
+
+
 def _prove(m: Measurement) -> Proof:
     """Compare what the device computes for the golden inputs with the original's outputs.
 
@@ -223,7 +230,8 @@ def _prove(m: Measurement) -> Proof:
         name: np.concatenate([rows, m.answers.get(name, rows)[len(rows) :]])
         for name, rows in found.items()
     }
-    proof = verify.prove(artifact.manifest, expected, m.answers, m.opened.alarms)
+    promised = _as_computed(artifact.manifest, ready.precision)
+    proof = verify.prove(promised, expected, m.answers, m.opened.alarms)
     return msgspec.structs.replace(
         proof,
         runtime=ready.runtime,

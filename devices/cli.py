@@ -128,6 +128,8 @@ def _steps(device: Device, artifacts: Path) -> Iterator[Step]:
         yield step
         if step.ok:
             yield _try(device, runtime, kind, artifacts)
+    for runtime, reason in getattr(device, "missing", tuple)():
+        yield Step(None, runtime, reason)
 
 
 def _probe(device: Device, runtime: str) -> Step:

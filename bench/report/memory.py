@@ -6,6 +6,8 @@ from bench import units
 from bench.report.document import Cell, Column, Table, figure, word
 from bench.rows import Row, label, varying
 
+# Beside those of every process: a device's own, where it tells.
+PROCESS_KINDS = ("resident", "private", "mapped")
 TITLES = ("before load", "after load", "after runs", "peak", "private", "mapped")
 
 
@@ -15,22 +17,27 @@ def memory_kinds(rows: Sequence[Row]) -> Table | None:
     if not found:
         return None
     names = varying(found)
+    further = list(dict.fromkeys(k.name for r in found for k in r.memory_series))
+    further = [name for name in further if name not in PROCESS_KINDS]
     left = (Column("network", right=False), Column("artifact", right=False))
     return Table(
         title="Memory: resident before load, after load and after the runs; kinds after the runs",
-        columns=(*left, *map(Column, TITLES)),
-        rows=tuple((word(row.model), word(label(row, names)), *_kinds(row)) for row in found),
+        columns=(*left, *map(Column, (*TITLES, *further))),
+        rows=tuple(
+            (word(row.model), word(label(row, names)), *_kinds(row, further)) for row in found
+        ),
         nested=True,
     )
 
 
-def _kinds(row: Row) -> Iterator[Cell]:
+def _kinds(row: Row, further: Sequence[str]) -> Iterator[Cell]:
     kinds = {kind.name: kind for kind in row.memory_series}
-    resident, private, mapped = (kinds.get(name) for name in ("resident", "private", "mapped"))
+    resident, private, mapped = (kinds.get(name) for name in PROCESS_KINDS)
     moments = ("before_load", "after_load", "after_run")
     known = [getattr(resident, moment, None) for moment in moments]
     known += [row.memory_after_run, getattr(private, "after_run", None)]
-    yield from (figure(size, units.size) for size in (*known, getattr(mapped, "after_run", None)))
+    known += [getattr(kind, "after_run", None) for kind in (mapped, *map(kinds.get, further))]
+    yield from (figure(size, units.size) for size in known)
 
 
 def definitions(rows: Sequence[Row]) -> Iterator[str]:
