@@ -56,7 +56,7 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     metavar="NAME",
     help="Device to measure on, of 'edgeworthy devices list' (repeatable).",
 )
-@options.runtime
+@options.runtime_or_all
 @click.option(
     "--threads",
     default="1",
@@ -150,7 +150,8 @@ def run_command(
         choice = Choice(
             threads=counts("--threads", threads),
             batches=counts("--batch", batch) if batch else (),
-            runtime=runtime,
+            runtime=None if runtime == "all" else runtime,
+            every_runtime=runtime == "all",
         )
         effort = Effort(
             precision_target=share(precision),

@@ -47,13 +47,14 @@ class Effort:
 
 @dataclass(frozen=True)
 class Choice:
-    """The matrix's other dimensions. `runtime` None: the device's first; no `batches`: each file's
-    own.
+    """The matrix's other dimensions. `runtime` None: the device's first, or all of them with
+    `every_runtime`; no `batches`: each file's own.
     """
 
     threads: tuple[int, ...] = (1,)
     batches: tuple[int, ...] = ()
     runtime: str | None = None
+    every_runtime: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,9 +176,10 @@ def plan(
         BenchError: the runtime asked for can run none of the artifacts.
     """
     cells = [
-        Cell(artifact, target, _runtime(target, artifact, choice.runtime), threads, batch, effort)
+        Cell(artifact, target, runtime, threads, batch, effort)
         for target, threads in product(targets, choice.threads)
         for batch, artifact in sorted(_batched(chosen, choice.batches), key=lambda pair: pair[0])
+        for runtime in _runtimes(target, artifact, choice)
     ]
     if choice.runtime and not any(cell.runtime for cell in cells):
         raise BenchError(_no_such_runtime(choice.runtime, chosen, targets))
@@ -192,11 +194,11 @@ def _batched(
         yield from ((batch, artifact) for batch in batches or (own,))
 
 
-def _runtime(target: Target, artifact: Artifact, wanted: str | None) -> str | None:
+def _runtimes(target: Target, artifact: Artifact, choice: Choice) -> Sequence[str | None]:
     available = target.device.runtimes(artifact.manifest.format)
-    if wanted:
-        return wanted if wanted in available else None
-    return available[0] if available else None
+    if choice.runtime:
+        return [choice.runtime if choice.runtime in available else None]
+    return available[: None if choice.every_runtime else 1] or [None]
 
 
 def _no_such_runtime(wanted: str, chosen: Sequence[Artifact], targets: Sequence[Target]) -> str:

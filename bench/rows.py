@@ -73,17 +73,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def varying(rows: Iterable[Row]) -> list[str]:
-    """Return which of device, threads and batch are not the same in all rows."""
+    """Return which of device, threads and batch are not the same in all rows, and the runtime if
+    one file ran in several.
+    """
     rows = list(rows)
     names = ("device", "threads", "batch")
-    return [name for name in names if len({getattr(row, name) for row in rows}) > 1]
+    found = [name for name in names if len({getattr(row, name) for row in rows}) > 1]
+    files = {(row.model, row.variant, row.device) for row in rows}
+    runs = {(row.model, row.variant, row.device, row.runtime) for row in rows}
+    return ["runtime", *found] if len(runs) > len(files) else found
 
 
 def setting(row: Row, name: str) -> str:
-    """Return the device, threads or batch of a row in words."""
+    """Return the runtime, device, threads or batch of a row in words."""
     threads = "default" if row.threads is None else row.threads
     plural = "" if threads == 1 else "s"
     words = {
+        "runtime": row.runtime,
         "device": row.device,
         "threads": f"{threads} thread{plural}",
         "batch": f"batch {row.batch}",
@@ -111,7 +117,11 @@ def can_run(record: Record) -> bool:
 def rows(records: Iterable[Record]) -> list[Row]:
     """Return a row for each record, sorted by model, device, threads, batch and variant."""
     found = [_row(record) for record in records]
-    return sorted(found, key=lambda r: (r.model, r.device, r.threads or 0, r.batch, r.variant))
+    return sorted(found, key=_order)
+
+
+def _order(row: Row) -> tuple[str | int, ...]:
+    return row.model, row.device, row.threads or 0, row.batch, row.variant, row.runtime
 
 
 def _row(record: Record) -> Row:

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from devices import facts, nvidia
-from devices.device import DeviceError, DeviceInfo
+from devices.device import DeviceError, DeviceInfo, Job
 from devices.local import LocalDevice
+from devices.session import WorkerSession
 
 NAME = re.compile(r"gpu(?::(\d+))?")
 TORCH_FORMS = ("torch-cuda", "torch-cuda-compiled", "torch-cuda-graph")
@@ -37,6 +38,8 @@ REMEDIES = {
     "onnxruntime": "an onnxruntime with this provider is not installed: pip install "
     "onnxruntime-gpu, in place of onnxruntime",
 }
+# torch.compile and TensorRT take minutes for a large network.
+COMPILING_S = 600.0
 NO_INT8 = (
     "torch has no int8 convolution on CUDA; measure the int8 ONNX file by onnxruntime-tensorrt"
 )
@@ -111,6 +114,15 @@ class GpuDevice(LocalDevice):
                 if not _has(package, file):
                     yield name, REMEDIES[package]
         yield "torch-cuda-int8", NO_INT8
+
+    def open(self, job: Job) -> WorkerSession:
+        """Start a worker and load the artifact, which may compile it.
+
+        Raises:
+            WorkerError: it could not be started or could not load the artifact.
+        """
+        longer = max(job.timeout_s, COMPILING_S)
+        return super().open(msgspec.structs.replace(job, timeout_s=longer))
 
     def environment(self) -> dict[str, str]:
         """Return the worker's environment: it sees this GPU alone, and no TF32.

@@ -43,7 +43,7 @@ def query(fields: tuple[str, ...], gpu: str | None = None) -> list[dict[str, str
     """
     program = shutil.which("nvidia-smi")
     if program is None:
-        raise NvidiaError("nvidia-smi, which comes with NVIDIA's driver, is not there")
+        raise NvidiaError("no nvidia-smi, which NVIDIA's driver brings")
     command = [program, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
     command += ["-i", gpu] if gpu else []
     try:
