@@ -108,11 +108,12 @@ class GpuDevice(LocalDevice):
         return []
 
     def missing(self) -> Iterator[tuple[str, str]]:
-        """Yield the runtimes that are not here, each with the reason."""
-        for wanted in RUNTIMES.values():
-            for name, (package, file) in wanted.items():
-                if not _has(package, file):
-                    yield name, REMEDIES[package]
+        """Yield runtimes that are not here, those with the same reason together, and the reason."""
+        needed = [pair for runtimes in RUNTIMES.values() for pair in runtimes.items()]
+        for package, reason in REMEDIES.items():
+            names = [name for name, where in needed if where[0] == package and not _has(*where)]
+            if names:
+                yield ", ".join(names), reason
         yield "torch-cuda-int8", NO_INT8
 
     def open(self, job: Job) -> WorkerSession:

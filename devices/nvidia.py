@@ -81,19 +81,30 @@ def sensors(gpu: str | None) -> dict[str, float | int | None]:
     """Return what the sensors of a GPU say now: see `devices.device.Sensors`; empty if it cannot
     be asked.
     """
-    try:
-        (told,) = query(READINGS, gpu)
-    except (NvidiaError, ValueError):
+    told = _readings(gpu)
+    if told is None:
         return {}
     clock, memory, temperature, power = (_number(told.get(field)) for field in READINGS)
+    reasons = next((told[field] for field in REASONS if field in told), None)
+    lowered = [_number(told[field]) for field in COUNTERS if field in told]
     return {
         "frequency_mhz": clock,
         "memory_clock_mhz": memory,
         "temperature_c": temperature,
         "power_w": power,
-        "throttle_reasons": _reasons(gpu),
-        "throttled_us": _throttled(gpu),
+        "throttle_reasons": int(reasons, 16) if reasons else None,
+        "throttled_us": round(sum(us or 0 for us in lowered)) if lowered else None,
     }
+
+
+def _readings(gpu: str | None) -> dict[str, str] | None:
+    """Ask for everything at once, and for less where the driver refuses a field that it lacks."""
+    present, older = REASONS
+    for further in ((present, *COUNTERS), (present,), (older,), ()):
+        with suppress(NvidiaError, ValueError):
+            (told,) = query((*READINGS, *further), gpu)
+            return told
+    return None
 
 
 def memory_used(gpu: str | None) -> int | None:
@@ -102,21 +113,6 @@ def memory_used(gpu: str | None) -> int | None:
         (told,) = query(("memory.used",), gpu)
         used = _number(told.get("memory.used"))
         return None if used is None else round(used * MIB)
-    return None
-
-
-def _reasons(gpu: str | None) -> int | None:
-    for field in REASONS:
-        with suppress(NvidiaError, ValueError, KeyError):
-            (told,) = query((field,), gpu)
-            return int(told[field], 16)
-    return None
-
-
-def _throttled(gpu: str | None) -> int | None:
-    with suppress(NvidiaError, ValueError, KeyError):
-        (told,) = query(COUNTERS, gpu)
-        return sum(int(told[field]) for field in COUNTERS)
     return None
 
 

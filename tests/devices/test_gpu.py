@@ -127,7 +127,7 @@ class TestWithoutOne:
     def test_every_runtime_that_is_not_installed_is_named_with_its_reason(self) -> None:
         device = gpu.GpuDevice()
         there = {name for kind in gpu.RUNTIMES for name in device.runtimes(kind)}
-        missing = dict(device.missing())
+        missing = {name: reason for names, reason in device.missing() for name in names.split(", ")}
         every = {name for runtimes in gpu.RUNTIMES.values() for name in runtimes}
         assert there | missing.keys() == every | {"torch-cuda-int8"}
         assert not there & missing.keys()
