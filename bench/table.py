@@ -10,7 +10,7 @@ from bench import units
 from bench.quantized import not_faster
 from bench.record import Record
 from bench.report import cold, endurance, memory
-from bench.report.clocks import clocks
+from bench.report.clocks import clocks, timings
 from bench.rows import Row, independent, label, rows, setting, varying
 from bench.stats import CONFIDENCE
 from export.artifact import doubts
@@ -115,8 +115,7 @@ def _definitions(figures: Sequence[Row]) -> Iterator[str]:
             f"p50: median over {independent(figures)}, ± half its {CONFIDENCE:.0%} interval; "
             "p90, p99: of all samples, the maximum where there are few"
         )
-    for runtime, timing in sorted({(row.runtime, row.timing) for row in figures if row.timing}):
-        yield f"{runtime} is timed by {timing}"
+    yield from timings(figures)
     how = {(row.runtime, row.end_to_end_definition) for row in figures if row.end_to_end_ns}
     if how:
         named = ", ".join(f"{runtime} {definition}" for runtime, definition in sorted(how))

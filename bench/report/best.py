@@ -8,6 +8,7 @@ import msgspec
 from bench import units
 from bench.matrix import Cell as Candidate
 from bench.record import Record
+from bench.report.clocks import timings
 from bench.report.document import Cell, Column, Report, Table, figure, word
 from bench.rows import Row, rows
 from bench.search import FIRST_SHARE, Dropped, Outcome, Rival, said
@@ -184,6 +185,7 @@ def _rung(drop: Dropped) -> str:
 
 def _definitions(outcome: Outcome) -> Iterator[str]:
     found = rows(outcome.records)
+    yield from timings(found)
     for definition in sorted({row.memory_definition for row in found if row.memory_definition}):
         yield f"memory: {definition}"
     for dataset, images in sorted({(row.dataset, row.images) for row in found if row.dataset}):

@@ -1,9 +1,10 @@
-"""What a GPU's sensors said right before and right after its rounds, one line a record."""
+"""How a GPU was timed, and what its sensors said right before and right after its rounds."""
 
 from collections.abc import Iterable, Iterator
 
 from bench.conditions import name
 from bench.record import Record
+from bench.rows import Row
 from devices.device import Sensors
 
 # NVML's clocks event reasons (nvml.h); idle is none of them.
@@ -19,8 +20,16 @@ REASONS = {
 }
 
 
+def timings(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield which runtimes are timed by something else than the worker's clock."""
+    for runtime, timing in sorted({(row.runtime, row.timing) for row in rows if row.timing}):
+        yield f"{runtime} is timed by: {timing}"
+
+
 def clocks(records: Iterable[Record]) -> Iterator[str]:
-    """Yield clock, temperature, power and what lowered the clock, where a GPU told of them."""
+    """Yield a line for each record of which a GPU told: clock, temperature, power, and what
+    lowered the clock.
+    """
     for record in records:
         around = record.surroundings
         if around is None or around.after is None or around.after.power_w is None:

@@ -1,7 +1,8 @@
 from msgspec.structs import replace
 
 from bench.record import Surroundings
-from bench.report.clocks import clocks
+from bench.report.clocks import clocks, timings
+from bench.rows import rows
 from bench.verdict import verdict
 from devices.device import Sensors, Usage
 from tests.bench import factory
@@ -55,3 +56,9 @@ def test_a_gpu_whose_clock_was_lowered_for_longer_than_the_precision_is_throttle
     found = verdict(gpu_record(lowered_us=2 * int(share)))
     assert found.word == "throttled"
     assert "lowered the GPU's clock for 80.0 ms (40 °C before, 64 °C after)" in found.evidence
+
+
+def test_a_runtime_with_a_clock_of_its_own_names_it_once():
+    settings = replace(factory.record().settings, runtime="torch-cuda", timing="CUDA events")
+    two = [replace(factory.record(), settings=settings)] * 2
+    assert list(timings(rows([*two, factory.record()]))) == ["torch-cuda is timed by: CUDA events"]
