@@ -26,7 +26,8 @@ LEAST_WIDTH = 120
 EXIT_CODES = """\b
 Exit codes:
   0    all that the devices can run was measured, right and precisely enough
-  1    an answer was wrong: that artifact's timing is void
+  1    an answer was wrong: that artifact's timing is void; --best: nothing meets the
+       demands
   2    wrong usage or input
   3    a device is unavailable, a worker failed, or a figure is not valid: too short,
        noisy, drifting, contended, throttled, unproved or emulated; or nothing could
@@ -171,10 +172,16 @@ def run_command(
             records = _measure(plan(chosen, targets, choice, effort), accuracy, out, resume)
         _print(records, as_json)
     except KeyboardInterrupt:
-        kept = f"what was finished is in {out}: go on" if out.exists() else "start again, or go on"
-        click.echo(f"interrupted; {kept} with --resume", err=True)
+        click.echo(f"interrupted; {_kept(out, searching=wish['best'])}", err=True)
         sys.exit(130)
     sys.exit(exit_code(records))
+
+
+def _kept(out: Path, *, searching: bool) -> str:
+    if searching:
+        return "a search begins again from its first rung"
+    found = f"what was finished is in {out}: go on" if out.exists() else "start again, or go on"
+    return f"{found} with --resume"
 
 
 def counts(option: str, text: str) -> tuple[int, ...]:

@@ -42,21 +42,14 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
     """Return a search as JSON can carry it: rows as of ``bench run --json``, and what fell out."""
     network, device = _subject(outcome.default)
     figures = {_key(row): msgspec.to_builtins(row) for row in rows(outcome.records)}
-
-    def rival(found: Rival | None) -> dict[str, Any] | None:
-        if found is None:
-            return None
-        against = msgspec.to_builtins(found.against)
-        return {"figures": figures[found.record.key], "against_best": against}
-
     return {
         "network": network,
         "device": device,
         "best": figures[outcome.best.key] if outcome.best else None,
         "default": _name(outcome.default),
         "is_default": outcome.is_default,
-        "defaults": rival(outcome.defaults),
-        "tied": rival(outcome.tied),
+        "defaults": _beside(outcome.defaults, figures),
+        "tied": _beside(outcome.tied, figures),
         "nearest": _as_data(outcome.nearest) if outcome.nearest else None,
         "dropped": [_as_data(drop) for drop in outcome.dropped],
     }
@@ -199,6 +192,15 @@ def _definitions(outcome: Outcome) -> Iterator[str]:
 
 def _subject(cell: Candidate) -> tuple[str, str]:
     return cell.artifact.manifest.network.name, cell.target.info.name
+
+
+def _beside(
+    rival: Rival | None, figures: dict[tuple[str, ...], dict[str, Any]]
+) -> dict[str, Any] | None:
+    if rival is None:
+        return None
+    against = msgspec.to_builtins(rival.against)
+    return {"figures": figures[rival.record.key], "against_best": against}
 
 
 def _as_data(drop: Dropped) -> dict[str, Any]:

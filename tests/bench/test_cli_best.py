@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from bench.cli_best import all_cores
 from bench.matrix import Target
 from devices.device import DeviceInfo
 from tests.bench.running import two_precisions
-from tests.bench.test_cli_run import bench_run, records
+from tests.bench.test_cli_run import bench_run, command, records
 
 QUICK = ("--max-seconds", "1", "--precision-target", "50%", "--processes", "1")
 # Whether a shared machine was quiet enough for the figures to be valid is not what is tested.
@@ -84,6 +86,17 @@ def test_nothing_meets_an_impossible_accuracy(here):
     code, _, err = bench_run(here, "--best", "--model", "tiny", "--threads", "1", *demand, *QUICK)
     assert code == 1
     assert "below 99.90 %" in err
+
+
+def test_ctrl_c_ends_with_a_line_and_keeps_what_was_measured(here):
+    search = command("--best", "--model", "tiny", "--max-seconds", "30")
+    with subprocess.Popen(search, cwd=here, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        lines = iter(running.stderr.readline, "")
+        assert any(line.startswith("rung 1: ") for line in lines)
+        running.send_signal(signal.SIGINT)
+        assert list(lines)[-1] == "interrupted; a search begins again from its first rung\n"
+    assert running.returncode == 130
 
 
 class TestRefused:
