@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from bench import cli_load, options
+from bench import cli_best, cli_load, options
 
 if TYPE_CHECKING:
     from bench.accuracy import AccuracyTest
@@ -26,7 +26,8 @@ LEAST_WIDTH = 120
 EXIT_CODES = """\b
 Exit codes:
   0    all that the devices can run was measured, right and precisely enough
-  1    an answer was wrong: that artifact's timing is void
+  1    an answer was wrong: that artifact's timing is void; --best: nothing meets the
+       demands
   2    wrong usage or input
   3    a device is unavailable, a worker failed, or a figure is not valid: too short,
        noisy, drifting, contended, throttled, unproved or emulated; or nothing could
@@ -56,7 +57,7 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     metavar="NAME",
     help="Device to measure on, of 'edgeworthy devices list' (repeatable).",
 )
-@options.runtime
+@options.runtime_or_all
 @click.option(
     "--threads",
     default="1",
@@ -114,6 +115,7 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
 )
 @click.option("--resume", is_flag=True, help="Skip what is recorded in --out already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@cli_best.best_options
 def run_command(
     *,
     patterns: tuple[str, ...],
@@ -136,6 +138,7 @@ def run_command(
     out: Path,
     resume: bool,
     as_json: bool,
+    **wish: Unpack[cli_best.Wish],
 ) -> None:
     """Measure artifacts: prove each on the device, warm it up, time it.
 
@@ -146,6 +149,7 @@ def run_command(
     from bench.record import check_writable
     from bench.run import exit_code
 
+    patterns = cli_best.patterns(wish, patterns, resume=resume, sustained=sustained is not None)
     if math.isnan(max_seconds):
         raise click.BadParameter("a number of seconds is expected", param_hint="--max-seconds")
     rule = cli_load.plan(scenario, scenario_seconds, scenario_queries)
@@ -153,7 +157,8 @@ def run_command(
         choice = Choice(
             threads=counts("--threads", threads),
             batches=counts("--batch", batch) if batch else (),
-            runtime=runtime,
+            runtime=None if runtime == "all" else runtime,
+            every_runtime=runtime == "all",
             streams=counts("--streams", streams) if streams else (),
         )
         effort = Effort(
@@ -167,14 +172,24 @@ def run_command(
         targets = describe(_find(devices))
         check_writable(out)
         with adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:
-            cells = plan(select(root, found), targets, choice, effort)
-            records = _measure(cells, accuracy, out, resume)
+            chosen = select(root, found)
+            if wish["best"]:
+                cells = cli_best.cells(chosen, targets, choice, effort)
+                _tell_misfits(cells, accuracy)
+                sys.exit(cli_best.run(cells, wish, accuracy, out, as_json))
+            records = _measure(plan(chosen, targets, choice, effort), accuracy, out, resume)
         _print(records, as_json)
     except KeyboardInterrupt:
-        kept = f"what was finished is in {out}: go on" if out.exists() else "start again, or go on"
-        click.echo(f"interrupted; {kept} with --resume", err=True)
+        click.echo(f"interrupted; {_kept(out, searching=wish['best'])}", err=True)
         sys.exit(130)
     sys.exit(exit_code(records))
+
+
+def _kept(out: Path, *, searching: bool) -> str:
+    if searching:
+        return "a search begins again from its first rung"
+    found = f"what was finished is in {out}: go on" if out.exists() else "start again, or go on"
+    return f"{found} with --resume"
 
 
 def counts(option: str, text: str) -> tuple[int, ...]:

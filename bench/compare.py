@@ -125,12 +125,17 @@ def sides(a: Reading, b: Reading) -> Sides:
 
 
 def _sides(a: Reading, b: Reading, figure: Literal["medians", "p90s"]) -> Sides:
-    one, other = (
-        (r.run, r.group, r.device.name, r.settings.threads, r.settings.batch, r.settings.streams)
-        for r in (a, b)
-    )
+    one, other = (_neighbours(a), _neighbours(b))
     before, now = (getattr(r.figures, figure) for r in (a, b))
     return Sides(before, now, one == other, (a.several, b.several))
+
+
+def _neighbours(record: Record) -> tuple[object, ...]:
+    """Return what records made in turns share; before there were groups, it was the setting."""
+    settings = record.settings
+    threads = settings.threads if record.group is None else None
+    place = (record.run, record.group, record.device.name)
+    return *place, threads, settings.batch, settings.streams
 
 
 def _comparison(

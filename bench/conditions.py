@@ -103,16 +103,24 @@ def name(record: Record) -> str:
 
 
 def latest(records: Iterable[AnyRecord]) -> list[AnyRecord]:
-    """Return the last record of each key, holding no more than that in memory."""
-    found = {record.key: record for record in records}
+    """Return the last record of each key, holding no more than that in memory.
+
+    Those of a search are no measurements and left out.
+    """
+    found = {record.key: record for record in records if record.rung is None}
     return list(found.values())
 
 
 def successes(records: Iterable[AnyRecord]) -> tuple[list[AnyRecord], list[str]]:
-    """Return the last record of each key that succeeded, and the names of keys where none did."""
+    """Return the last record of each key that succeeded, and the names of keys where none did.
+
+    Those of a search are left out: see `latest`.
+    """
     found: dict[Key, AnyRecord] = {}
     names: dict[Key, str] = {}
     for record in records:
+        if record.rung is not None:
+            continue
         names[record.key] = name(record)
         if succeeded(record):
             found[record.key] = record

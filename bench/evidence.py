@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import median
 
-from bench import stats
+from bench import stats, units
 from bench.modes import Levels, levels
 from bench.record import Record
 from bench.stats import Figures
@@ -157,9 +157,20 @@ def _throttling(record: Record, moving: Trend | None) -> str | None:
         return WEAK_SUPPLY
     if flags & CAPPED:
         return f"the board's firmware lowered the clock{_warmth(before, after)}"
-    if is_drifting(moving, record.settings.precision_target) and moving and moving.change > 0:
-        return _slower_clock(before, after)
-    return None
+    slower = is_drifting(moving, record.settings.precision_target) and moving and moving.change > 0
+    return _gpu_lowered(record, before, after) or (_slower_clock(before, after) if slower else None)
+
+
+def _gpu_lowered(record: Record, before: Sensors, after: Sensors) -> str | None:
+    """Say for how long a GPU's clock was lowered, if for longer than the precision asked for."""
+    if before.throttled_us is None or after.throttled_us is None:
+        return None
+    lowered_us = after.throttled_us - before.throttled_us
+    wall_us = sum(usage.wall_ns for usage in record.usage) / 1000
+    if lowered_us <= record.settings.precision_target * wall_us:
+        return None
+    long = units.duration(1000 * lowered_us)
+    return f"heat or power lowered the GPU's clock for {long}{_warmth(before, after)}"
 
 
 def _flags(before: Sensors, after: Sensors) -> int:

@@ -37,7 +37,7 @@ class Effort:
     after them, each artifact runs back to back for `sustained_s` seconds. With `max_slowdown` two
     artifacts are measured until it is clear whether the second takes longer than the first by more
     than that share, however wide their intervals are. With a `scenario` each runs by that instead,
-    one after another.
+    one after another. `rung`: that of a search, see `bench.search`.
     """
 
     precision_target: float = 0.02
@@ -47,18 +47,21 @@ class Effort:
     sustained_s: float | None = None
     max_slowdown: float | None = None
     scenario: Plan | None = None
+    rung: int | None = None
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The matrix's other dimensions. `runtime` None: the device's first; no `batches`: each file's
-    own; no `streams`: one, and nobody asks for the throughput.
+    """The matrix's other dimensions. `runtime` None: the device's first, or all of them with
+    `every_runtime`; no `batches`: each file's own; no `streams`: one, and nobody asks for the
+    throughput.
     """
 
     threads: tuple[int, ...] = (1,)
     batches: tuple[int, ...] = ()
     runtime: str | None = None
     streams: tuple[int, ...] = ()
+    every_runtime: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Cell:
             max_seconds=self.effort.max_seconds,
             streams=self.streams,
             scenario=self.effort.scenario.name if self.effort.scenario else None,
+            timing=ready.timing if ready else None,
         )
 
 
@@ -187,17 +191,10 @@ def plan(
         BenchError: the runtime asked for can run none of the artifacts.
     """
     cells = [
-        Cell(
-            artifact,
-            target,
-            _runtime(target, artifact, choice.runtime),
-            threads,
-            batch,
-            effort,
-            streams,
-        )
+        Cell(artifact, target, runtime, threads, batch, effort, streams)
         for target, threads, streams in product(targets, choice.threads, choice.streams or (None,))
         for batch, artifact in sorted(_batched(chosen, choice.batches), key=lambda pair: pair[0])
+        for runtime in _runtimes(target, artifact, choice)
     ]
     if choice.runtime and not any(cell.runtime for cell in cells):
         raise BenchError(_no_such_runtime(choice.runtime, chosen, targets))
@@ -212,11 +209,11 @@ def _batched(
         yield from ((batch, artifact) for batch in batches or (own,))
 
 
-def _runtime(target: Target, artifact: Artifact, wanted: str | None) -> str | None:
+def _runtimes(target: Target, artifact: Artifact, choice: Choice) -> Sequence[str | None]:
     available = target.device.runtimes(artifact.manifest.format)
-    if wanted:
-        return wanted if wanted in available else None
-    return available[0] if available else None
+    if choice.runtime:
+        return [choice.runtime if choice.runtime in available else None]
+    return available[: None if choice.every_runtime else 1] or [None]
 
 
 def _no_such_runtime(wanted: str, chosen: Sequence[Artifact], targets: Sequence[Target]) -> str:
@@ -230,11 +227,14 @@ def _no_such_runtime(wanted: str, chosen: Sequence[Artifact], targets: Sequence[
     )
 
 
-def groups(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
-    """Split into runs that share a device, batch and threads and can be open at the same time."""
+def groups(cells: Iterable[Cell], *, mixed: bool = False) -> Iterator[list[Cell]]:
+    """Split into runs that share a device and batch and can be open at the same time.
+
+    They share their threads, too, unless `mixed`.
+    """
     group: list[Cell] = []
     for cell in cells:
-        if group and not _fits(group, cell):
+        if group and not _fits(group, cell, mixed=mixed):
             yield group
             group = []
         group.append(cell)
@@ -242,13 +242,13 @@ def groups(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
         yield group
 
 
-def _fits(group: list[Cell], cell: Cell) -> bool:
+def _fits(group: list[Cell], cell: Cell, *, mixed: bool) -> bool:
     first = group[0]
     loaded = sum(c.artifact.manifest.size_bytes for c in (*group, cell)) * (cell.streams or 1)
     return (
         first.effort.scenario is None
-        and (first.target, first.threads, first.batch, first.streams)
-        == (cell.target, cell.threads, cell.batch, cell.streams)
+        and (first.target, first.batch, first.streams) == (cell.target, cell.batch, cell.streams)
+        and (mixed or first.threads == cell.threads)
         and len(group) < MAX_OPEN
         and loaded <= MAX_OPEN_BYTES
     )
@@ -274,7 +274,8 @@ def resume(
 
 def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
     return (
-        record.manifest.files == cell.artifact.manifest.files
+        record.rung is None
+        and record.manifest.files == cell.artifact.manifest.files
         and record.device.fingerprint == cell.target.info.fingerprint
         and record.settings.precision_target <= cell.effort.precision_target
         and _accuracy_will_do(record, accuracy)

@@ -170,6 +170,7 @@ class Measurement:
             proof=self.proof,
             accuracy=self.accuracy,
             environment=ready.environment if ready else {},
+            rung=self.cell.effort.rung,
             stop=self.stop or "failed",
             failure=failure,
         )

@@ -18,6 +18,11 @@ device = click.option(
 runtime = click.option(
     "--runtime", metavar="NAME", help="Runtime (default: the first that is there)."
 )
+runtime_or_all = click.option(
+    "--runtime",
+    metavar="NAME|all",
+    help="Runtime (default: the first that is there); all: every one that is.",
+)
 threads = click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 
 

@@ -40,6 +40,7 @@ class Settings(_Data, frozen=True, kw_only=True):
     """How the measurement was made. `threads` is what was asked for (None: the runtime's choice),
     `threads_found` what the runtime reported. `streams` is how many inferences ran at once, None
     where nobody asked for the throughput: it was one. `scenario` is the rule that was followed.
+    `timing` is how an invocation was timed, None for the worker's clock around it.
     """
 
     runtime: str
@@ -53,6 +54,7 @@ class Settings(_Data, frozen=True, kw_only=True):
     max_seconds: float
     streams: int | None = None
     scenario: ScenarioName | None = None
+    timing: str | None = None
 
 
 class WarmUp(_Data, frozen=True, kw_only=True):
@@ -189,6 +191,9 @@ class Record(_Data, frozen=True, kw_only=True):
     Of several streams (`throughput`) a round holds what all of them made; of a `scenario` it holds
     queries of a stretch of the run, evenly drawn where they are more than `serving.KEPT`.
 
+    `rung` is set in records of a search that were cut short to compare many candidates: see
+    `bench.search`. No other command takes them for a measurement.
+
     Raises:
         ValueError: `processes` made other rounds than there are.
     """
@@ -219,6 +224,7 @@ class Record(_Data, frozen=True, kw_only=True):
     proof: Proof
     accuracy: Accuracy | None = None
     environment: dict[str, str] = {}
+    rung: int | None = None
     stop: Stop
     failure: Failure | None = None
 

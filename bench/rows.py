@@ -37,6 +37,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     runtime: str
     runtime_version: str | None
+    timing: str | None
     threads: int | None
     threads_found: int | None
     batch: int
@@ -81,17 +82,26 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def varying(rows: Iterable[Row]) -> list[str]:
-    """Return which of `SETTINGS` are not the same in all rows."""
+    """Return which of `SETTINGS` are not the same in all rows, and the runtime if one file ran in
+    several.
+    """
+    rows = list(rows)
     words = [[setting(row, name) for name in SETTINGS] for row in rows]
     columns = zip(SETTINGS, zip(*words, strict=True), strict=False)
-    return [name for name, column in columns if len(set(column)) > 1]
+    found = [name for name, column in columns if len(set(column)) > 1]
+    files = {(row.model, row.variant, row.device) for row in rows}
+    runs = {(row.model, row.variant, row.device, row.runtime) for row in rows}
+    return ["runtime", *found] if len(runs) > len(files) else found
 
 
 def setting(row: Row, name: str) -> str:
-    """Return one of `SETTINGS` of a row in words; empty of one stream alone and of no scenario."""
+    """Return the runtime or one of `SETTINGS` of a row in words; empty of one stream alone and of
+    no scenario.
+    """
     threads = "default" if row.threads is None else row.threads
     plural = "" if threads == 1 else "s"
     words = {
+        "runtime": row.runtime,
         "device": row.device,
         "threads": f"{threads} thread{plural}",
         "batch": f"batch {row.batch}",
@@ -124,11 +134,12 @@ def can_run(record: Record) -> bool:
 
 def rows(records: Iterable[Record]) -> list[Row]:
     """Return a row for each record, sorted by model, device, threads, batch and variant."""
-    found = [_row(record) for record in readings(records)]
-    return sorted(
-        found,
-        key=lambda r: (r.model, r.device, r.threads or 0, r.batch, r.streams or 0, r.variant),
-    )
+    return sorted([_row(record) for record in readings(records)], key=_order)
+
+
+def _order(row: Row) -> tuple[str | int, ...]:
+    where = (row.model, row.device, row.threads or 0, row.batch, row.streams or 0)
+    return *where, row.variant, row.runtime
 
 
 def _row(record: Reading) -> Row:
@@ -143,6 +154,7 @@ def _row(record: Reading) -> Row:
         device=record.device.name,
         runtime=settings.runtime,
         runtime_version=settings.runtime_version,
+        timing=settings.timing,
         threads=settings.threads,
         threads_found=settings.threads_found,
         batch=settings.batch,

@@ -28,7 +28,7 @@ from bench.sustained import sustain
 from bench.verdict import verdict
 from devices.device import Session, WorkerError
 from export import verify
-from export.artifact import ArtifactError, Proof
+from export.artifact import ArtifactError, Manifest, Proof
 
 # Runs with copies in and out, for each one without.
 END_TO_END = 0.2
@@ -50,14 +50,20 @@ class _WrongAnswerError(Exception):
 
 
 def run_matrix(
-    cells: Iterable[Cell], listener: Listener, accuracy: AccuracyTest | None = None
+    cells: Iterable[Cell],
+    listener: Listener,
+    accuracy: AccuracyTest | None = None,
+    *,
+    mixed: bool = False,
 ) -> None:
     """Measure every cell; a worker's failure becomes a record and the others go on.
+
+    With `mixed` numbers of threads take turns, too: see `bench.matrix.groups`.
 
     An interrupt closes the workers and passes on; what was being measured then is not recorded.
     """
     run = uuid4().hex
-    for number, group in enumerate(groups(cells)):
+    for number, group in enumerate(groups(cells, mixed=mixed)):
         _Group(listener, accuracy).measure([Measurement(cell, run, number) for cell in group])
 
 
@@ -250,6 +256,13 @@ def _cold_start(session: Session) -> ColdStart:
     )
 
 
+def _as_computed(manifest: Manifest, precision: str | None) -> Manifest:
+    """Promise of an fp32 file no more than of the precision that its runtime computes in."""
+    if precision is None or manifest.precision != "fp32":
+        return manifest
+    return msgspec.structs.replace(manifest, precision=precision)
+
+
 def _prove(m: Measurement) -> Proof:
     """Compare what the device computes for the golden inputs with the original's outputs.
 
@@ -266,7 +279,8 @@ def _prove(m: Measurement) -> Proof:
         name: np.concatenate([rows, m.answers.get(name, rows)[len(rows) :]])
         for name, rows in found.items()
     }
-    proof = verify.prove(artifact.manifest, expected, m.answers, m.opened.alarms)
+    promised = _as_computed(artifact.manifest, ready.precision)
+    proof = verify.prove(promised, expected, m.answers, m.opened.alarms)
     return msgspec.structs.replace(
         proof,
         runtime=ready.runtime,

@@ -10,6 +10,7 @@ from bench import units
 from bench.quantized import not_faster
 from bench.record import Record
 from bench.report import cold, endurance, further, memory
+from bench.report.clocks import clocks, timings
 from bench.rows import SETTINGS, Row, independent, label, rows, setting, varying
 from bench.stats import CONFIDENCE
 from export.artifact import doubts
@@ -50,6 +51,7 @@ def notes(records: Sequence[Record]) -> list[str]:
         *_definitions(figures),
         *_runtimes(figures),
         *_machines(records),
+        *clocks(records),
         *_doubts(figures),
         *doubts(files),
         *not_faster(records),
@@ -113,6 +115,7 @@ def _definitions(figures: Sequence[Row]) -> Iterator[str]:
             f"p50: median over {independent(figures)}, ± half its {CONFIDENCE:.0%} interval; "
             "p90, p99: of all samples, the maximum where there are few"
         )
+    yield from timings(figures)
     how = {(row.runtime, row.end_to_end_definition) for row in figures if row.end_to_end_ns}
     if how:
         named = ", ".join(f"{runtime} {definition}" for runtime, definition in sorted(how))

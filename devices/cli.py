@@ -121,13 +121,16 @@ def _steps(device: Device, artifacts: Path) -> Iterator[Step]:
     yield Step(True, "device", f"{info.facts.get('processor', info.kind)} ({info.fingerprint})")
     runtimes = [(runtime, kind) for kind in FORMATS for runtime in device.runtimes(kind)]
     if not runtimes:
-        remedy = "none installed; install them with: pip install 'edgeworthy[bench]'"
-        yield Step(False, "runtimes", remedy)
+        remedy = "install them with: pip install 'edgeworthy[bench]'"
+        needs = "what each needs is below" if hasattr(device, "missing") else remedy
+        yield Step(False, "runtimes", f"none installed; {needs}")
     for runtime, kind in runtimes:
         step = _probe(device, runtime)
         yield step
         if step.ok:
             yield _try(device, runtime, kind, artifacts)
+    for runtime, reason in getattr(device, "missing", tuple)():
+        yield Step(None, runtime, reason)
 
 
 def _probe(device: Device, runtime: str) -> Step:

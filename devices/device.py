@@ -64,6 +64,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     None where it cannot be asked. A `reference` interprets the file on the host: it shows whether
     the file is right, and is never timed. `copies` says how an invocation runs with its inputs
     handed over and its outputs fetched, None where that cannot be told from the invocation alone.
+    `timing` says how an invocation is timed, None for the worker's clock around it; `precision` is
+    what an fp32 file is computed in, None for its own.
     """
 
     start_ns: int | None = None
@@ -76,6 +78,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     reference: bool = False
     copies: str | None = None
+    timing: str | None = None
+    precision: str | None = None
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +170,10 @@ class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         throttle_flags: Raspberry Pi's bits: 0 under-voltage, 1 capped, 2 throttled, 3 soft limit
             of temperature, all now; 16 to 19 the same since the start.
         load: the system's load average over one minute, the worker included.
+        power_w: what a GPU draws; its clocks and temperature are then those above.
+        memory_clock_mhz: of a GPU's memory.
+        throttle_reasons: bits of what lowers a GPU's clocks now (NVML's clocks event reasons).
+        throttled_us: how long heat or power have lowered them since the driver was loaded.
     """
 
     frequency_mhz: float | None = None
@@ -173,6 +181,10 @@ class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     throttle_events: int | None = None
     throttle_flags: int | None = None
     load: float | None = None
+    power_w: float | None = None
+    memory_clock_mhz: float | None = None
+    throttle_reasons: int | None = None
+    throttled_us: int | None = None
 
 
 class MemorySeries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

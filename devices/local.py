@@ -172,7 +172,21 @@ class LocalDevice:
         # Linux ends the worker with the thread that started it, so only the main thread may ask.
         if threading.current_thread() is threading.main_thread():
             command += ["--parent", str(os.getpid())]
-        return Child(command, _environment())
+        return Child(command, self.environment())
+
+    def environment(self) -> dict[str, str]:
+        """Return a worker's environment: this process's, without our own packages on Python's path.
+
+        The worker's own directory, with modules of ours in it, is kept out too (from Python 3.11
+        on).
+        """
+        ours = WORKER.parent.parent
+        kept = [
+            entry
+            for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+            if entry and Path(entry).resolve() != ours
+        ]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(kept), "PYTHONSAFEPATH": "1"}
 
 
 def make(name: str, settings: Settings) -> LocalDevice:
@@ -186,17 +200,3 @@ def _installed(package: str) -> bool:
     except ValueError:
         return False
     return spec is not None and spec.origin is not None
-
-
-def _environment() -> dict[str, str]:
-    """Return this process's environment, without our own packages on Python's path.
-
-    The worker's own directory, with modules of ours in it, is kept out too (from Python 3.11 on).
-    """
-    ours = WORKER.parent.parent
-    kept = [
-        entry
-        for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        if entry and Path(entry).resolve() != ours
-    ]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(kept), "PYTHONSAFEPATH": "1"}

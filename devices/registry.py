@@ -1,4 +1,4 @@
-"""Which devices there are: `cpu`, and those of devices.toml in the project and the user's own.
+"""Which devices there are: `cpu`, `gpu`, and those of devices.toml, the project's and the user's.
 
 A kind of device is one module, with `Settings` (the keys of its table) and `make`, plus one line in
 `KINDS`.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 import platformdirs
 
-from devices import local
+from devices import gpu, local
 from devices.device import ConfigError, Device, DeviceError
 
 FILE = "devices.toml"
@@ -31,6 +31,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "local": Kind(local.Settings, local.make),
+    "gpu": Kind(gpu.Settings, gpu.make),
 }
 
 
@@ -42,12 +43,12 @@ class Entry(NamedTuple):
 
 
 def entries() -> dict[str, Entry]:
-    """Return the devices by name: `cpu`, then the user's, then the project's, which win.
+    """Return the devices by name: `cpu`, `gpu`, then the user's, then the project's, which win.
 
     Raises:
         ConfigError: a devices.toml is wrong; names the file and the key.
     """
-    found = {"cpu": Entry(local.LocalDevice(), ())}
+    found = {"cpu": Entry(local.LocalDevice(), ()), "gpu": Entry(gpu.GpuDevice(), ())}
     for path in (Path(platformdirs.user_config_dir("edgeworthy")) / FILE, Path(FILE)):
         if path.is_file():
             found.update(parse(_read(path), str(path)))
@@ -55,7 +56,7 @@ def entries() -> dict[str, Entry]:
 
 
 def find(name: str) -> Device:
-    """Return the device with a name, or the only one with a label.
+    """Return the device with a name, ``gpu:1`` for a further GPU, or the only one with a label.
 
     Raises:
         DeviceError: there is none.
@@ -64,6 +65,8 @@ def find(name: str) -> Device:
     found = entries()
     if name in found:
         return found[name].device
+    if further := gpu.named(name):
+        return further
     labelled = [key for key, entry in found.items() if name in entry.labels]
     if not labelled:
         raise DeviceError(_unknown(name, found))

@@ -36,7 +36,9 @@ invocation, by `time.perf_counter_ns`, inputs in place before and outputs fetche
 ``invoke()``, ONNX Runtime ``run_with_iobinding()``, torch ``module()``. Python's garbage collector
 is off meanwhile. Preprocessing, quantizing a float input and copying are outside. With "copies" the
 inputs are handed over and the outputs fetched inside, where the runtime does that by itself:
-"copies" in the answer to `load` names how, null where there is nothing to copy.
+"copies" in the answer to `load` names how, null where there is nothing to copy. A runtime on a GPU
+(`devices.cuda`) times an invocation by the device's own clock: "timing" says how, null for the
+above; "precision" is what it computes an fp32 file in, null for the file's own.
 
 After "streams" the file is loaded n times, and a `measure` without copies invokes all of them at
 once, a thread each, until together they did `runs` (at least `LEAST_EACH` a stream); its answer
@@ -379,12 +381,7 @@ class CoremlReference:
 
     def __init__(self) -> None:
         self._torch, self.version = import_first(("torch",))
-        # Beside this file where it was installed; on a device this file is all there is.
-        sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-        try:
-            self._mil = importlib.import_module("devices.mil")
-        except ModuleNotFoundError as error:
-            raise JobError("missing-runtime", f"the reference needs {error.name} here") from None
+        self._mil = import_beside("devices.mil")
 
     def load(self, path: str, threads: int | None, contract: dict[str, Any], batch: int) -> None:
         """Open the package and unpack its weights."""
@@ -427,6 +424,10 @@ RUNTIMES: dict[str, Any] = {
     "coreml-reference": CoremlReference,
     "torch": Torch,
 }
+
+
+# Runtimes of `devices.cuda`.
+ON_A_GPU = re.compile(r"(torch|onnxruntime)-")
 
 
 class Profile:
@@ -555,7 +556,7 @@ class Worker:
             "meters": self._meters,
             "idle": self._idle,
             "predict": self._predict,
-            "sensors": lambda: {"event": "sensors", **sensors()},
+            "sensors": lambda: {"event": "sensors", **sensors(), **self._of_runtime("sensors")},
             "memory": self._memory,
             "profile": self._profile,
             "peak": lambda threads: {"event": "peak", **peak_apart(threads)},
@@ -584,7 +585,9 @@ class Worker:
             cause, detail = error.cause, error.detail
         except Exception as error:
             short = isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error))
-            cause, detail = "out-of-memory" if short else "error", one_line(error)
+            # A JobError of a module beside this one is another class: this one is __main__.
+            cause = getattr(error, "cause", "out-of-memory" if short else "error")
+            detail = one_line(error)
         return {"event": "error", "stage": op, "cause": cause, "detail": detail}
 
     def _probe(self, runtime: str) -> dict[str, Any]:
@@ -609,14 +612,14 @@ class Worker:
             raise JobError("unsupported", f"{files}, this artifact is {manifest['format']}")
         alone = count_threads()
         self._note_peak("before_load")
-        self.pages["before_load"] = pages(None)
+        self.pages["before_load"] = {**pages(None), **getattr(opened, "held", dict)()}
         start = time.perf_counter_ns()
         self.model = str((directory / MODEL_FILES[opened.format]).resolve())
         opened.load(self.model, threads, self.contract, batch)
         load_ns = time.perf_counter_ns() - start
         self._note_peak("after_load")
-        self.pages["after_load"] = pages(self.model)
         self.runtime, self.sessions = opened, [opened]
+        self.pages["after_load"] = {**pages(self.model), **self._of_runtime("held")}
         self.another = partial(start_runtime, runtime), threads
         return {
             "event": "ready",
@@ -628,8 +631,14 @@ class Worker:
             "threads": opened.threads or (count_threads() - alone + 1 if alone else None),
             "reference": getattr(opened, "reference", False),
             "copies": getattr(opened, "copies", None),
+            "timing": getattr(opened, "timing", None),
+            "precision": getattr(opened, "precision", None),
             "environment": environment(),
         }
+
+    def _of_runtime(self, what: str) -> dict[str, Any]:
+        """Return what a runtime on a device of its own tells besides; others tell nothing."""
+        return dict(getattr(self.runtime, what, dict)())
 
     def _note_peak(self, moment: str) -> None:
         """Note the peak so far; Linux's counters are inexact, so that it could seem to fall."""
@@ -691,14 +700,13 @@ class Worker:
             raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
         several = len(self.sessions) > 1 and not copies
-        invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
         joules, before = [meter.read() for meter in self.meters], usage()
         gc.disable()
         try:
             if several:
                 found = at_once([session.invoke for session in self.sessions], self.pool, runs)
             else:
-                found = {"ns": one_by_one(invoke, runs), "invocations": runs}
+                found = {"ns": self._timed(runs, copies), "invocations": runs}
         finally:
             gc.enable()
         used = {k: None if n is None else n - before[k] for k, n in usage().items()}
@@ -733,6 +741,12 @@ class Worker:
         joules = [meter.joules(since, wall_ns) for meter, since in zip(self.meters, before)]
         return {"event": "idle", "joules": joules, "wall_ns": wall_ns}
 
+    def _timed(self, runs: int, copies: bool) -> list[int]:
+        if not copies and hasattr(self.runtime, "time"):
+            return [self.runtime.time() for _ in range(runs)]
+        invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
+        return one_by_one(invoke, runs)
+
     def _profile(self, runs: int) -> dict[str, Any]:
         if getattr(self.runtime, "reference", False):
             raise JobError("unsupported", "a reference interpreter is never timed, nor profiled")
@@ -763,9 +777,10 @@ class Worker:
     def _memory(self) -> dict[str, Any]:
         source = "ru_maxrss" if sys.platform == "darwin" else "VmHWM"
         definition = f"peak resident set size ({source}){MEMORY_SINCE}"
-        self.pages["after_run"] = pages(self.model)
+        self.pages["after_run"] = {**pages(self.model), **self._of_runtime("held")}
+        kinds = {**PAGES, **getattr(self.runtime, "kinds", {})}
         series = [
-            {"name": name, "definition": PAGES[name], **{m: p[name] for m, p in self.pages.items()}}
+            {"name": name, "definition": kinds[name], **{m: p[name] for m, p in self.pages.items()}}
             for name in self.pages["before_load"]
         ]
         moments = {"before_load": None, "after_load": None, "after_run": self._arena()}
@@ -785,8 +800,21 @@ class Worker:
             return None
 
 
+def import_beside(module: str) -> Any:
+    """Import a module of ours: it lies beside this file where it was installed; on a device this
+    file is all there is.
+    """
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise JobError("missing-runtime", f"the runtime needs {error.name} here") from None
+
+
 def start_runtime(name: str) -> Any:
     """Import a runtime and return its adapter."""
+    if ON_A_GPU.match(name):
+        return import_beside("devices.cuda").start(name)
     if name not in RUNTIMES:
         raise JobError("unsupported", f"no runtime '{name}' here; there is {', '.join(RUNTIMES)}")
     return RUNTIMES[name]()

@@ -48,3 +48,12 @@ def test_a_kind_that_a_device_does_not_tell_of_is_left_open():
 
 def test_where_only_the_peak_is_known_there_is_no_table():
     assert memory_kinds(rows([record()])) is None
+
+
+def test_a_devices_own_kinds_have_columns_only_where_it_tells():
+    with_gpu = record(kind("resident", 1, 2, 3), kind("GPU allocated", 0, 4_000, 5_000))
+    table = memory_kinds(rows([with_gpu]))
+    assert table.columns[-1].title == "GPU allocated"
+    assert table.rows[0][-1].text == "5.00 kB"
+    without = memory_kinds(rows([record(kind("resident", 1, 2, 3))]))
+    assert [column.title for column in without.columns][-1] == "mapped"

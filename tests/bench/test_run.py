@@ -8,6 +8,7 @@ import pytest
 from bench.accuracy import AccuracyTest
 from bench.matrix import Artifact, Choice, Effort, describe, groups, plan, resume, select
 from bench.record import BenchError
+from bench.rows import label, rows, varying
 from bench.run import exit_code, run_matrix
 from bench.stats import MIN_ROUNDS, precision
 from bench.verdict import verdict
@@ -383,3 +384,21 @@ def test_stages_are_told_in_order(root):
     assert stages[:3] == ["load", "prove", "warm up"]
     assert stages[3:] == ["measure"] * MIN_ROUNDS
     assert all(b - a in (0, 1) for a, b in pairwise(rounds for *_, rounds in collector.stages))
+
+
+def test_every_runtime_is_measured_where_all_are_asked_for(root):
+    made = cells(root, FakeDevice(), Choice(every_runtime=True), patterns=["a/*"])
+    assert [cell.runtime for cell in made] == ["first", "second"]
+    assert len(list(groups(made))) == 1
+    collected = {}
+
+    class Kept(Collector):
+        def record(self, cell, record):
+            collected[cell.runtime] = record
+
+    run_matrix(made, Kept())
+    assert varying(rows(collected.values())) == ["runtime"]
+    assert {label(row, ["runtime"]) for row in rows(collected.values())} == {
+        "onnx-fp32, first",
+        "onnx-fp32, second",
+    }

@@ -30,7 +30,7 @@ def devices(tmp_path):
 
 
 def test_list_as_json(devices):
-    [cpu] = json.loads(devices("list", "--json").stdout)
+    cpu, _ = json.loads(devices("list", "--json").stdout)
     assert (cpu["name"], cpu["kind"], cpu["state"]) == ("cpu", "local", "ready")
     assert "onnxruntime" in cpu["runtimes"]
     assert cpu["processor"]
@@ -48,7 +48,11 @@ def test_add_then_list(devices):
     done = devices("add", "one", "--cpus", f"{core}-{core}", "--label", "bound")
     assert (done.returncode, done.stdout) == (0, "")
     assert "edgeworthy devices check one" in done.stderr
-    assert [row["name"] for row in json.loads(devices("list", "--json").stdout)] == ["cpu", "one"]
+    assert [row["name"] for row in json.loads(devices("list", "--json").stdout)] == [
+        "cpu",
+        "gpu",
+        "one",
+    ]
 
 
 def test_check_runs_each_runtime_on_an_artifact(devices, tmp_path):
@@ -71,7 +75,7 @@ def test_check_shows_what_does_not_run(devices, tmp_path):
 
 def test_an_unusable_device_is_listed_with_its_reason_and_fails_its_check(devices):
     devices("add", "big", "--cpus", "4095")
-    [_, row] = json.loads(devices("list", "--json").stdout)
+    [_, _, row] = json.loads(devices("list", "--json").stdout)
     assert row["state"].startswith("unavailable: device 'big': ")
     done = devices("check", "big")
     assert done.returncode == 3
@@ -81,7 +85,7 @@ def test_an_unusable_device_is_listed_with_its_reason_and_fails_its_check(device
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["check", "pixel"], 3, "error: no device named 'pixel'; there is: cpu; add one with"),
+        (["check", "pixel"], 3, "error: no device named 'pixel'; there is: cpu, gpu; add one with"),
         (["add", "cpu"], 2, "the name 'cpu' is the machine itself"),
         (["add", "x", "--cpus", "a-b"], 2, "--cpus a-b: expected core numbers, as 0-1 or 0,2"),
         (["add", "x", "--cpus", "3-1"], 2, "--cpus 3-1: expected core numbers, as 0-1 or 0,2"),

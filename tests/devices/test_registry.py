@@ -47,7 +47,7 @@ def test_nobody_has_a_pixel():
     with pytest.raises(DeviceError) as caught:
         registry.find("pixel")
     assert caught.value.exit_code == 3
-    assert str(caught.value).startswith("no device named 'pixel'; there is: cpu; add one with")
+    assert str(caught.value).startswith("no device named 'pixel'; there is: cpu, gpu; add one with")
     assert "'edgeworthy devices add NAME --kind local --cpus 0-1'" in str(caught.value)
     assert "not supported by this version yet" in str(caught.value)
 
