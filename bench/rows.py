@@ -1,6 +1,7 @@
 """One flat row for each record: the figures a table shows and `--json` prints."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,8 +19,6 @@ from devices.device import MemorySeries
 
 # Causes of a failure that are no fault: this device cannot run the artifact under these settings.
 CANNOT_RUN = frozenset({"missing-runtime", "unsupported"})
-# What may differ between measurements of one artifact, and is named where it does.
-SETTINGS = ("device", "threads", "batch", "streams", "scenario")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,23 +83,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 def varying(rows: Iterable[Row]) -> list[str]:
     """Return which of `SETTINGS` are not the same in all rows."""
-    words = [[setting(row, name) for name in SETTINGS] for row in rows]
-    columns = zip(SETTINGS, zip(*words, strict=True), strict=False)
-    return [name for name, column in columns if len(set(column)) > 1]
+    rows = list(rows)
+    return [name for name, (of, _) in SETTINGS.items() if len(set(map(of, rows))) > 1]
 
 
 def setting(row: Row, name: str) -> str:
     """Return one of `SETTINGS` of a row in words; empty of one stream alone and of no scenario."""
-    threads = "default" if row.threads is None else row.threads
-    plural = "" if threads == 1 else "s"
-    words = {
-        "device": row.device,
-        "threads": f"{threads} thread{plural}",
-        "batch": f"batch {row.batch}",
-        "streams": _streams(row.streams),
-        "scenario": row.scenario.name if row.scenario else "",
-    }
-    return words[name]
+    of, words = SETTINGS[name]
+    return words(of(row))
 
 
 def independent(rows: Iterable[Row]) -> str:
@@ -115,8 +105,23 @@ def label(row: Row, names: Iterable[str]) -> str:
     return ", ".join(filter(None, (row.variant, *(setting(row, name) for name in names))))
 
 
+def _threads(count: int | None) -> str:
+    return "default threads" if count is None else f"{count} thread{'' if count == 1 else 's'}"
+
+
 def _streams(count: int | None) -> str:
     return "" if count is None else f"{count} stream{'' if count == 1 else 's'}"
+
+
+# What may differ between measurements of one artifact and is named where it does: where it stands,
+# and in words.
+SETTINGS: dict[str, tuple[Callable[[Row], Any], Callable[[Any], str]]] = {
+    "device": (lambda row: row.device, str),
+    "threads": (lambda row: row.threads, _threads),
+    "batch": (lambda row: row.batch, lambda batch: f"batch {batch}"),
+    "streams": (lambda row: row.streams, _streams),
+    "scenario": (lambda row: row.scenario.name if row.scenario else "", str),
+}
 
 
 def can_run(record: Record) -> bool:
