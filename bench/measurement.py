@@ -31,7 +31,7 @@ STREAMS = (
     "every stream is a thread of one process with the file loaded for itself, and invokes it over "
     "and over"
 )
-QUERIES = "one query after another; the time is that of their invocations"
+ONE_STREAM = "one inference after another; the time is that of the invocations alone"
 
 Stage = Literal["load", "prove", "idle", "warm up", "measure", "accuracy", "sustain"]
 
@@ -107,6 +107,8 @@ class Measurement:
             self.usage.append(self.opened.usage)
         if self.opened.served is not None:
             self.served.append(self.opened.served)
+        elif self.cell.streams is not None:
+            self.served.append(Served(invocations=len(samples), wall_ns=sum(samples)))
         if self.opened.spent is not None:
             self.spent.append(self.opened.spent)
         return samples
@@ -178,7 +180,7 @@ class Measurement:
     def _throughput(self) -> Throughput | None:
         if not self.served:
             return None
-        how = QUERIES if self.cell.effort.scenario else STREAMS
+        how = STREAMS if (self.cell.streams or 1) > 1 else ONE_STREAM
         return Throughput(definition=how, rounds=tuple(self.served))
 
     def _energy(self) -> Energy | None:

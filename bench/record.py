@@ -118,8 +118,8 @@ class EndToEnd(_Data, frozen=True, kw_only=True):
 
 
 class Throughput(_Data, frozen=True, kw_only=True):
-    """What was done in each round, by several streams together or by a scenario's queries;
-    `definition` says how.
+    """What was done in each round, by one stream or several together, or by a scenario's queries;
+    `definition` says how. Kept where the throughput was asked for.
     """
 
     definition: str

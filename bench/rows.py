@@ -1,6 +1,7 @@
 """One flat row for each record: the figures a table shows and `--json` prints."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
@@ -16,8 +17,6 @@ from devices.device import MemorySeries
 
 # Causes of a failure that are no fault: this device cannot run the artifact under these settings.
 CANNOT_RUN = frozenset({"missing-runtime", "unsupported"})
-# What may differ between measurements of one artifact, and is named where it does.
-SETTINGS = ("device", "threads", "batch", "streams", "scenario")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,33 +81,22 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def varying(rows: Iterable[Row]) -> list[str]:
-    """Return which of `SETTINGS` are not the same in all rows, and the runtime if one file ran in
+    """Return which of `SETTINGS` are not the same in all rows; the runtime if one file ran in
     several.
     """
     rows = list(rows)
-    words = [[setting(row, name) for name in SETTINGS] for row in rows]
-    columns = zip(SETTINGS, zip(*words, strict=True), strict=False)
-    found = [name for name, column in columns if len(set(column)) > 1]
+    found = [name for name, (of, _) in SETTINGS.items() if len(set(map(of, rows))) > 1]
     files = {(row.model, row.variant, row.device) for row in rows}
     runs = {(row.model, row.variant, row.device, row.runtime) for row in rows}
     return ["runtime", *found] if len(runs) > len(files) else found
 
 
 def setting(row: Row, name: str) -> str:
-    """Return the runtime or one of `SETTINGS` of a row in words; empty of one stream alone and of
-    no scenario.
-    """
-    threads = "default" if row.threads is None else row.threads
-    plural = "" if threads == 1 else "s"
-    words = {
-        "runtime": row.runtime,
-        "device": row.device,
-        "threads": f"{threads} thread{plural}",
-        "batch": f"batch {row.batch}",
-        "streams": _streams(row.streams),
-        "scenario": row.scenario.name if row.scenario else "",
-    }
-    return words[name]
+    """Return the runtime or one of `SETTINGS` in words; empty of one stream alone, no scenario."""
+    if name == "runtime":
+        return row.runtime
+    of, words = SETTINGS[name]
+    return words(of(row))
 
 
 def independent(rows: Iterable[Row]) -> str:
@@ -123,8 +111,23 @@ def label(row: Row, names: Iterable[str]) -> str:
     return ", ".join(filter(None, (row.variant, *(setting(row, name) for name in names))))
 
 
+def _threads(count: int | None) -> str:
+    return "default threads" if count is None else f"{count} thread{'' if count == 1 else 's'}"
+
+
 def _streams(count: int | None) -> str:
     return "" if count is None else f"{count} stream{'' if count == 1 else 's'}"
+
+
+# What may differ between measurements of one artifact and is named where it does: where it stands,
+# and in words.
+SETTINGS: dict[str, tuple[Callable[[Row], Any], Callable[[Any], str]]] = {
+    "device": (lambda row: row.device, str),
+    "threads": (lambda row: row.threads, _threads),
+    "batch": (lambda row: row.batch, lambda batch: f"batch {batch}"),
+    "streams": (lambda row: row.streams, _streams),
+    "scenario": (lambda row: row.scenario.name if row.scenario else "", str),
+}
 
 
 def can_run(record: Record) -> bool:

@@ -1,4 +1,4 @@
-"""Inferences per second: of one stream from its latencies, of several from what they did. Pure."""
+"""Inferences per second, of one stream or several, by what they did in each round. Pure."""
 
 import msgspec
 import numpy as np
@@ -20,8 +20,9 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def throughput(record: Record) -> Rate | None:
-    """Return the throughput of a record, None if it holds no samples."""
-    if not record.rounds:
+    """Return the throughput of a record, None where it was not asked for."""
+    counted = record.throughput
+    if counted is None or not counted.rounds:
         return None
     each = stats.units(record.rounds, record.processes, lambda _: rates(record))
     low, high = stats.median_interval(each)
@@ -36,8 +37,5 @@ def rates(record: Record) -> Floats:
     one the sum of its invocations, so that nothing between two of them counts.
     """
     batch, counted = record.settings.batch, record.throughput
-    if counted is not None:
-        done = [(served.invocations, served.wall_ns) for served in counted.rounds]
-    else:
-        done = [(len(samples), sum(samples)) for samples in record.rounds]
+    done = [(s.invocations, s.wall_ns) for s in counted.rounds] if counted else []
     return np.array([1e9 * batch * number / max(1, ns) for number, ns in done], dtype=np.float64)

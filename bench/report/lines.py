@@ -16,9 +16,14 @@ def lines(
 
     Network and artifact come first, with what varies among all `rows`.
     """
+    found = [(row, cells) for row in rows for cells in figures(row)]
+    if not found:
+        return None
     names = varying(rows)
-    found = tuple(
-        (word(row.model), word(label(row, names)), *cells) for row in rows for cells in figures(row)
-    )
     left = (Column("network", right=False), Column("artifact", right=False))
-    return Table(title=title, columns=(*left, *columns), rows=found, nested=True) if found else None
+    return Table(
+        title=title,
+        columns=(*left, *columns),
+        rows=tuple((word(row.model), word(label(row, names)), *cells) for row, cells in found),
+        nested=True,
+    )

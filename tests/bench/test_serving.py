@@ -130,7 +130,9 @@ class TestStreams:
         plain = measure(root, device)["a"]
         assert asked.key == plain.key
         assert (asked.settings.streams, plain.settings.streams) == (1, None)
-        assert asked.throughput is None
+        assert plain.throughput is None
+        (first, *_), samples = asked.throughput.rounds, asked.rounds[0]
+        assert (first.invocations, first.wall_ns) == (len(samples), sum(samples))
         assert device.requests("streams") == []
 
     def test_every_process_runs_them(self, root):

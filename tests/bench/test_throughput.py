@@ -10,37 +10,33 @@ from tests.bench.records import make_record
 MS = 1_000_000
 
 
-def test_that_of_one_stream_follows_from_its_latencies():
-    record = make_record(rounds=((2 * MS, 2 * MS), (4 * MS, 4 * MS), (3 * MS, 1 * MS)))
-    found = throughput(replace(record, settings=replace(record.settings, batch=8)))
-    assert found.streams == 1
-    assert found.per_s == 8 * 500
-    assert (found.low, found.high) == (8 * 250, 8 * 500)
+def record(*done, batch=1, streams=1, processes=()):
+    """Return a record whose rounds did so many invocations in so many milliseconds."""
+    base = make_record(rounds=((MS,),) * len(done))
+    served = tuple(Served(invocations=count, wall_ns=int(ms * MS)) for count, ms in done)
+    settings = replace(base.settings, batch=batch, streams=streams)
+    counted = Throughput(definition="scripted", rounds=served)
+    return replace(base, settings=settings, throughput=counted, processes=processes)
 
 
-def test_the_mean_counts_as_a_slow_inference_takes_its_time():
-    assert throughput(make_record(rounds=((1 * MS, 1 * MS, 8 * MS),))).per_s == 300
+def test_it_is_the_median_over_rounds_of_samples_per_second():
+    found = throughput(record((2, 4), (2, 8), (4, 4), batch=8))
+    assert (found.streams, found.per_s) == (1, 8 * 500)
+    assert (found.low, found.high) == (8 * 250, 8 * 1000)
 
 
-def test_that_of_several_is_what_they_did_together_in_the_time():
-    record = make_record(rounds=((9 * MS,) * 4,) * 3)
-    served = tuple(Served(invocations=n, wall_ns=20 * MS) for n in (4.0, 4.5, 5.0))
-    record = replace(
-        record,
-        settings=replace(record.settings, streams=4, batch=2),
-        throughput=Throughput(definition="threads", rounds=served),
-    )
-    found = throughput(record)
+def test_that_of_several_streams_counts_what_they_began_by_its_share():
+    found = throughput(record((4.0, 20), (4.5, 20), (5.0, 20), batch=2, streams=4))
     assert (found.streams, found.per_s) == (4, 2 * 4.5 / 0.02)
 
 
 def test_processes_are_the_unit_of_inference_where_there_are_several():
-    record = factory.record(count=24, processes=(4,) * 6)
-    alone = throughput(replace(record, processes=()))
-    found = throughput(record)
-    assert found.per_s == pytest.approx(alone.per_s, rel=0.02)
-    assert (found.low, found.high) != (alone.low, alone.high)
+    rounds = [(10, 10 + number) for number in range(24)]
+    alone, several = (throughput(record(*rounds, processes=p)) for p in ((), (4,) * 6))
+    assert several.per_s == pytest.approx(alone.per_s, rel=0.05)
+    assert (several.low, several.high) != (alone.low, alone.high)
 
 
-def test_a_record_without_samples_has_none():
-    assert throughput(make_record(rounds=(), failure="load")) is None
+def test_where_nobody_asked_there_is_none():
+    assert throughput(factory.record()) is None
+    assert throughput(record()) is None
