@@ -2,15 +2,15 @@
 
     python docs/fidelity.py artifacts/mobilenet_v2_1.0_224/tflite-fp32 [ARTIFACT ...] [--laps 20]
 
-Every lap starts a fresh process of each contender, one after another in random order, which warms
-up and runs the same file on one thread for about `--seconds`. Printed are the medians over laps and
-the ratio to the worker's, lap by lap, with its 99 % interval. Contenders, by what is timed:
+Every lap starts a fresh process of each contender, one thread each; they take turns in random
+order, in rounds of about 75 ms, and a process has the median of its rounds. Printed are the medians
+over laps and the ratios, lap by lap, with their 99 % intervals. Contenders, by what is timed:
 
 - worker: the samples of `bench run` (LiteRT `invoke()`, ONNX Runtime `run_with_iobinding()`);
 - bare loop: the same call between two readings of the clock, in a dozen lines of Python;
 - worker with copies, bare `run()`: the same with inputs handed over and outputs fetched (ONNX);
-- litert-benchmark: its median, which is written in hundredths of a millisecond, so that a network
-  of less than 1 ms cannot be told apart by 1 %; it calls `CompiledModel.run_by_name()`;
+- litert-benchmark, a process a round: it calls `CompiledModel.run_by_name()`, and writes its median
+  in hundredths of a millisecond, which tell nothing of 1 % of a network that takes less than one;
 - bare CompiledModel: that call in a bare loop, and by index, which looks up no names.
 """
 
@@ -37,8 +37,8 @@ from devices.device import Job  # noqa: E402
 from devices.local import LocalDevice  # noqa: E402
 from export.artifact import GOLDEN, MODEL_FILES, read_manifest  # noqa: E402
 
-WARM_UP_S = 0.3
-LEAST_RUNS = 20
+ROUND_NS = 75e6
+LEAST_RUNS = 10
 RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
@@ -105,6 +105,14 @@ def session(artifact: Path, binding: bool) -> Callable[[], Any]:
     return lambda: model.run_with_iobinding(bound)
 
 
+PAIRS = (
+    ("bare loop", "worker"),
+    ("bare run()", "worker with copies"),
+    ("litert-benchmark", "worker"),
+    ("bare CompiledModel, by name", "worker"),
+    ("bare CompiledModel, by index", "worker"),
+    ("litert-benchmark", "bare CompiledModel, by name"),
+)
 LOOPS: dict[str, dict[str, Callable[[Path], Callable[[], Any]]]] = {
     "tflite": {
         "bare loop": invoke,
@@ -118,96 +126,117 @@ LOOPS: dict[str, dict[str, Callable[[Path], Callable[[], Any]]]] = {
 }
 
 
-def loop(artifact: Path, name: str, seconds: float) -> None:
-    """Print the median of a bare loop, in nanoseconds."""
+def serve(artifact: Path, name: str) -> None:
+    """Run a bare loop as often as each line asks, and print the median in nanoseconds."""
     call = LOOPS[read_manifest(artifact).format][name](artifact)
-    end = time.perf_counter() + WARM_UP_S
-    while time.perf_counter() < end:
-        call()
-    end, times = time.perf_counter() + seconds, []
-    while len(times) < LEAST_RUNS or time.perf_counter() < end:
-        start = time.perf_counter_ns()
-        call()
-        times.append(time.perf_counter_ns() - start)
-    print(median(times))
+    for line in sys.stdin:
+        times = []
+        for _ in range(int(line)):
+            start = time.perf_counter_ns()
+            call()
+            times.append(time.perf_counter_ns() - start)
+        print(median(times[1:]), flush=True)
 
 
-def bare(name: str) -> Callable[[Path, float], float]:
-    """Return what runs a bare loop in a fresh process."""
+class Bare:
+    """A bare loop in a process of its own."""
 
-    def run(artifact: Path, seconds: float) -> float:
+    def __init__(self, artifact: Path, name: str) -> None:
         command = [sys.executable, __file__, str(artifact), "--loop", name]
-        command += ["--seconds", str(seconds)]
-        return float(subprocess.run(command, check=True, capture_output=True).stdout)
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True, **pipes)
 
-    return run
+    def measure(self, runs: int) -> float:
+        """Return the median of so many runs."""
+        assert self._process.stdin
+        assert self._process.stdout
+        print(1 + runs, file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
 
-
-def worker(artifact: Path, seconds: float, *, copies: bool = False) -> float:
-    """Return the median of the worker's samples."""
-    runtime = RUNTIMES[read_manifest(artifact).format]
-    opened = LocalDevice().open(Job(artifact=artifact, runtime=runtime, threads=1))
-    try:
-        opened.verify(1)
-        end, typical = time.perf_counter() + WARM_UP_S, 1e6
-        while time.perf_counter() < end:
-            typical = median(opened.measure(10, copies=copies))
-        runs = max(LEAST_RUNS, int(seconds * 1e9 / typical))
-        return float(median(opened.measure(1 + runs, copies=copies)[1:]))
-    finally:
-        opened.close()
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
 
 
-def litert_benchmark(artifact: Path, seconds: float, typical_ns: float) -> float:
-    """Return litert-benchmark's median, in nanoseconds; it writes whole hundredths of a ms."""
-    runs = {
-        "--warmup_runs": max(5, int(WARM_UP_S * 1e9 / typical_ns)),
-        "--num_runs": max(LEAST_RUNS, int(seconds * 1e9 / typical_ns)),
-        "--num_threads": 1,
-    }
-    with tempfile.TemporaryDirectory() as scratch:
-        result = Path(scratch) / "result.json"
-        command = [str(Path(sys.executable).with_name("litert-benchmark"))]
-        command += ["--model", str(artifact / MODEL_FILES["tflite"]), "--result_json", str(result)]
-        command += [str(word) for item in runs.items() for word in item]
-        subprocess.run(command, check=True, capture_output=True)
-        return 1e6 * float(json.loads(result.read_bytes())["latency"]["median_ms"])
+class Worker:
+    """The worker, as `bench run` starts it and asks it."""
+
+    def __init__(self, artifact: Path, *, copies: bool = False) -> None:
+        runtime = RUNTIMES[read_manifest(artifact).format]
+        self._session = LocalDevice().open(Job(artifact=artifact, runtime=runtime, threads=1))
+        self._session.verify(1)
+        self._copies = copies
+
+    def measure(self, runs: int) -> float:
+        """Return the median of so many samples."""
+        return float(median(self._session.measure(1 + runs, copies=self._copies)[1:]))
+
+    def close(self) -> None:
+        """End the worker."""
+        self._session.close()
 
 
-def contenders(artifact: Path) -> dict[str, Callable[[Path, float], float]]:
-    """Return who takes part, the worker first."""
+class Benchmark:
+    """litert-benchmark, a fresh process for every round, warmed up by as many runs."""
+
+    def __init__(self, artifact: Path) -> None:
+        self._model = str(artifact / MODEL_FILES["tflite"])
+
+    def measure(self, runs: int) -> float:
+        """Return its median in nanoseconds; it writes whole hundredths of a millisecond."""
+        with tempfile.TemporaryDirectory() as scratch:
+            result = Path(scratch) / "result.json"
+            command = [str(Path(sys.executable).with_name("litert-benchmark")), "--num_threads=1"]
+            command += [f"--model={self._model}", f"--result_json={result}"]
+            command += [f"--warmup_runs={runs}", f"--num_runs={runs}"]
+            subprocess.run(command, check=True, capture_output=True)
+            return 1e6 * float(json.loads(result.read_bytes())["latency"]["median_ms"])
+
+    def close(self) -> None:
+        """Nothing is left to be ended."""
+
+
+Contender = Bare | Worker | Benchmark
+
+
+def contenders(artifact: Path) -> dict[str, Contender]:
+    """Start everyone who takes part."""
     form = read_manifest(artifact).format
-    found: dict[str, Callable[[Path, float], float]] = {"worker": worker}
-    found |= {name: bare(name) for name in LOOPS[form]}
+    found: dict[str, Contender] = {"worker": Worker(artifact)}
+    found |= {name: Bare(artifact, name) for name in LOOPS[form]}
     if form == "onnx":
-        found["worker with copies"] = lambda where, s: worker(where, s, copies=True)
-    else:
-        typical = worker(artifact, 0.1)
-        found["litert-benchmark"] = lambda where, s: litert_benchmark(where, s, typical)
-    return found
+        return found | {"worker with copies": Worker(artifact, copies=True)}
+    return found | {"litert-benchmark": Benchmark(artifact)}
 
 
-def study(artifact: Path, laps: int, seconds: float) -> None:
-    """Print the table of one artifact."""
+def lap(artifact: Path, rounds: int) -> dict[str, float]:
+    """Return the medians over rounds of fresh processes, which take turns in random order."""
     racing = contenders(artifact)
-    times: dict[str, list[float]] = {name: [] for name in racing}
-    for _ in range(laps):
-        for name in random.sample(list(racing), len(racing)):
-            times[name].append(racing[name](artifact, seconds))
-    pairs = [(name, "worker") for name in racing if name != "worker"]
-    if "bare run()" in racing:
-        pairs = [("bare loop", "worker"), ("bare run()", "worker with copies")]
-    if "litert-benchmark" in racing:
-        pairs.append(("litert-benchmark", "bare CompiledModel, by name"))
-    sides = [
-        Sides(np.array(times[other]), np.array(times[name]), True, (True, True))
-        for name, other in pairs
-    ]
+    try:
+        runs = max(LEAST_RUNS, int(ROUND_NS / racing["worker"].measure(LEAST_RUNS)))
+        found: dict[str, list[float]] = {name: [] for name in racing}
+        for number in range(rounds + 1):
+            for name in random.sample(list(racing), len(racing)):
+                typical = racing[name].measure(runs)
+                if number:  # the first round warms up
+                    found[name].append(typical)
+    finally:
+        for each in racing.values():
+            each.close()
+    return {name: median(times) for name, times in found.items()}
+
+
+def study(artifact: Path, laps: int, rounds: int) -> None:
+    """Print the table of one artifact."""
+    times = [lap(artifact, rounds) for _ in range(laps)]
+    columns = {name: np.array([one[name] for one in times]) for name in times[0]}
+    pairs = [pair for pair in PAIRS if {*pair} <= columns.keys()]
+    sides = [Sides(columns[other], columns[name], True, (True, True)) for name, other in pairs]
+    what = f"{artifact.parent.name}/{artifact.name}"
     for (name, other), found in zip(pairs, ratios(sides), strict=True):
-        shown = [units.duration(median(times[which])) for which in (name, other)]
+        shown = [units.duration(median(columns[which])) for which in (name, other)]
         interval = f"{found.value:.4f} | {found.low:.4f} to {found.high:.4f}"
         within = "yes" if found.low >= 0.99 and found.high <= 1.01 else "not shown"
-        what = f"{artifact.parent.name}/{artifact.name}"
         print(f"| {what} | {name} | {shown[0]} | {other} | {shown[1]} | {interval} | {within} |")
     sys.stdout.flush()
 
@@ -217,16 +246,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("artifacts", type=Path, nargs="+", metavar="ARTIFACT")
     parser.add_argument("--laps", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of samples, of each process")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="of each process, after one to warm up"
+    )
     parser.add_argument("--loop", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.loop:
-        loop(given.artifacts[0], given.loop, given.seconds)
+        serve(given.artifacts[0], given.loop)
         return
     print("| artifact | contender | median | against | median | ratio | 99 % | within 1 % |")
     print("| --- | --- | --: | --- | --: | --: | --: | --- |")
     for artifact in given.artifacts:
-        study(artifact.resolve(), given.laps, given.seconds)
+        study(artifact.resolve(), given.laps, given.rounds)
 
 
 if __name__ == "__main__":
