@@ -20,6 +20,11 @@ def more_time(record: Record, factor: float) -> str | None:
     return f"--max-seconds {wanted} should do"
 
 
+def full_length(record: Record) -> str:
+    """Say how to meet a scenario's rule."""
+    return f"give --scenario {record.settings.scenario} alone, without another time or number"
+
+
 def quieter(record: Record, found: Evidence) -> str:
     """Say what would make the machine quieter."""
     return ", or ".join(_quieter(record, found)) or "measure it again"

@@ -2,9 +2,9 @@
 
 import hashlib
 import re
-import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
 
 SCHEMA = 1
 ROUNDS = 30
+# Among so many, none of which can be compared, the most similar one is looked for.
+FEW = 100
 
 
 class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,6 +69,35 @@ class Known(_Data, frozen=True, kw_only=True):
     psnr_db: dict[str, float]
 
 
+class Past:
+    """The measurements of one artifact, and which of them another one is held against."""
+
+    def __init__(self, measured: Iterable[Measurement]) -> None:
+        self.by_name = {one.name: one for one in measured}
+        self._by_setting: dict[tuple[str, int | None, int], list[Measurement]] = {}
+        for one in self.by_name.values():
+            self._by_setting.setdefault(_setting(one), []).append(one)
+
+    def closest(self, now: Measurement) -> tuple[Measurement, tuple[str, ...]]:
+        """Return the one under the most similar conditions, and what differs.
+
+        Of those on the same machine with as many threads and the same batch, or else of the first
+        few of all, which differ in any case: so that it costs no more where there are many.
+        """
+        same = self.by_name.get(now.name)
+        if same and not same.conditions.differences(now.conditions):
+            return same, ()
+        few = [*([same] if same else []), *islice(self.by_name.values(), FEW)]
+        near = self._by_setting.get(_setting(now)) or few
+        found = [(m, m.conditions.differences(now.conditions)) for m in near]
+        return min(found, key=lambda pair: (len(pair[1]), pair[0].name != now.name))
+
+
+def _setting(one: Measurement) -> tuple[str, int | None, int]:
+    where = one.conditions
+    return where.fingerprint, where.threads, where.batch
+
+
 class Baseline(_Data, frozen=True, kw_only=True, dict=True):
     """The whole file: artifacts by ``model/variant``, measurements by that and their conditions."""
 
@@ -74,16 +105,16 @@ class Baseline(_Data, frozen=True, kw_only=True, dict=True):
     artifacts: dict[str, Known]
     measurements: dict[str, Measurement]
 
-    def of(self, key: str) -> dict[str, Measurement]:
-        """Return the measurements of one artifact by their names."""
-        return self._by_artifact.get(key, {})
+    def of(self, key: str) -> Past | None:
+        """Return the measurements of one artifact, None if there are none."""
+        return self._by_artifact.get(key)
 
     @cached_property
-    def _by_artifact(self) -> dict[str, dict[str, Measurement]]:
-        found: dict[str, dict[str, Measurement]] = {}
+    def _by_artifact(self) -> dict[str, Past]:
+        found: dict[str, list[Measurement]] = {}
         for measured in self.measurements.values():
-            found.setdefault(measured.artifact, {})[measured.name] = measured
-        return found
+            found.setdefault(measured.artifact, []).append(measured)
+        return {key: Past(each) for key, each in found.items()}
 
 
 def model_sha256(manifest: Manifest) -> str:
@@ -128,23 +159,21 @@ def known(manifest: Manifest) -> Known:
 
 def measurement(record: Record) -> Measurement:
     """Return what the baseline keeps of a record: every round's median, without the samples."""
-    memory = record.memory
+    from bench.reading import reading  # and numpy with it, which sizes can be judged without
+
+    memory, figures = record.memory, reading(record).figures
     peak = memory.after_run if memory else None
     return Measurement(
         artifact=record.manifest.key,
         model_sha256=model_sha256(record.manifest),
         conditions=conditions(record),
-        rounds_ns=tuple(round(statistics.median(r)) for r in record.rounds if r),
-        processes_ns=_processes(record) if record.several else (),
+        rounds_ns=tuple(map(round, figures.rounds.tolist())) if figures else (),
+        processes_ns=tuple(map(round, figures.medians.tolist()))
+        if figures and record.several
+        else (),
         memory=Peak(definition=memory.definition, after_run=peak) if memory and peak else None,
         accuracy=record.accuracy,
     )
-
-
-def _processes(record: Record) -> tuple[int, ...]:
-    from bench import stats  # and numpy with it, which sizes can be judged without
-
-    return tuple(round(median) for median in stats.units(record.rounds, record.processes))
 
 
 def unfit(record: Record, manifest: Manifest | None) -> str | None:
@@ -158,17 +187,6 @@ def unfit(record: Record, manifest: Manifest | None) -> str | None:
     if record.device.emulated:
         return "emulated"
     return "unproved" if record.proof.verified is None else None
-
-
-def closest(
-    now: Measurement, known: Mapping[str, Measurement]
-) -> tuple[Measurement, tuple[str, ...]]:
-    """Return the one of `known` (by name) under the most similar conditions, and what differs."""
-    same = known.get(now.name)
-    if same and not same.conditions.differences(now.conditions):
-        return same, ()
-    found = [(m, m.conditions.differences(now.conditions)) for m in known.values()]
-    return min(found, key=lambda pair: (len(pair[1]), pair[0].name != now.name))
 
 
 def build(manifests: Iterable[Manifest], records: Iterable[Record]) -> Baseline:

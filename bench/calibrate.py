@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import ClassVar
 
-from bench import noise, stats
+from bench import noise
 from bench.compare import sides
 from bench.matrix import Cell
 from bench.measurement import Stage, tool_version
 from bench.noise import NoiseProfile
+from bench.reading import readings
 from bench.record import BenchError, Record
 from bench.run import run_matrix
 from bench.verdict import verdict
@@ -86,8 +87,9 @@ def _too_busy(cell: Cell, count: int, kept: int) -> str:
 
 def profile(cell: Cell, runs: Sequence[Sequence[Record]]) -> NoiseProfile:
     """Reduce runs of two records each: see `noise.spread`."""
-    within = [sides(one, other, stats.medians) for one, other in runs]
-    between = [sides(run[0], after[0], stats.medians) for run, after in pairwise(runs)]
+    read = [list(readings(run)) for run in runs]
+    within = [sides(one, other) for one, other in read]
+    between = [sides(run[0], after[0]) for run, after in pairwise(read)]
     return NoiseProfile(
         schema=noise.SCHEMA,
         fingerprint=cell.target.info.fingerprint,

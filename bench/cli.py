@@ -4,6 +4,7 @@ import click
 
 from bench.cli_calibrate import calibrate_command
 from bench.cli_compare import compare_command
+from bench.cli_decide import decide_command
 from bench.cli_judge import baseline_command, check_command, report_command
 from bench.cli_profile import profile_command
 from bench.cli_run import run_command
@@ -17,6 +18,7 @@ def command() -> None:
 COMMANDS = (
     run_command,
     compare_command,
+    decide_command,
     baseline_command,
     check_command,
     report_command,

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench import options
+
 if TYPE_CHECKING:
     from bench.compare import Outcome
-    from bench.record import Record
+    from bench.reading import Reading
 
-    Side = tuple[list[Record], list[str]]
+    Side = tuple[list[Reading], list[str]]
 
 EXIT_CODES = """\b
 Exit codes:
@@ -62,7 +64,7 @@ def compare_command(
     gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
     (a, failed_a), (b, failed_b) = _sides(files, pattern_a, pattern_b)
     noise = profiles(record.device.fingerprint for record in b)
-    rule = Rule(margin=_share(margin), anyway=anyway, noise=noise)
+    rule = Rule(margin=options.share("--margin", margin), anyway=anyway, noise=noise)
     outcome = compare_all(a, b, SAME_ARTIFACT if pattern_a is None else TWO_ARTIFACTS, rule)
     outcome = replace(outcome, failed_a=tuple(failed_a), failed_b=tuple(failed_b))
     _print(outcome, as_json)
@@ -83,11 +85,12 @@ def _check_usage(files: tuple[Path, ...], a: str | None, b: str | None) -> None:
 def _sides(files: tuple[Path, ...], a: str | None, b: str | None) -> "tuple[Side, Side]":
     """Read both sides; one file is read once, and no record may be on both."""
     from bench.conditions import successes
+    from bench.reading import readings
     from bench.record import BenchError
     from bench.sources import records
 
-    first = successes(records(files[0]))
-    second = successes(records(files[1])) if len(files) == 2 else first
+    first = successes(readings(records(files[0])))
+    second = successes(readings(records(files[1]))) if len(files) == 2 else first
     if a is None or b is None:
         return first, second
     sides = _chosen(first, a), _chosen(second, b)
@@ -105,16 +108,6 @@ def _chosen(side: "Side", pattern: str) -> "Side":
         [record for record in records if matches(record.manifest.key, pattern)],
         [name for name in failed if matches(name.split(" ")[0], pattern)],
     )
-
-
-def _share(text: str) -> float:
-    from bench.budget import quantity
-    from bench.record import BenchError
-
-    try:
-        return quantity(text, "share", "2%")
-    except ValueError as error:
-        raise BenchError(f"--margin {error}") from None
 
 
 def _why(outcome: "Outcome") -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bench.budget import Budgets, Group, Rule
     from bench.finding import Finding
     from bench.noise import NoiseProfile
+    from bench.reading import Reading
     from bench.record import Record
     from export.artifact import Manifest
 
@@ -160,10 +161,11 @@ def report_command(
         show(report, console())
 
 
-def _current(root: Path | None, records: Path | None) -> "tuple[list[Manifest], list[Record]]":
+def _current(root: Path | None, records: Path | None) -> "tuple[list[Manifest], list[Reading]]":
     """Return all artifacts, checked, and those records that a later one can be judged against."""
     from bench.baseline import unfit
     from bench.conditions import latest, name
+    from bench.reading import readings
     from bench.record import BenchError, read
     from bench.sources import manifests
 
@@ -175,7 +177,7 @@ def _current(root: Path | None, records: Path | None) -> "tuple[list[Manifest], 
         )
     known = {manifest.key: manifest for manifest in artifacts}
     fit = []
-    for record in latest(read(records)) if records else []:
+    for record in latest(readings(read(records))) if records else []:
         if reason := unfit(record, known.get(record.manifest.key)):
             click.echo(f"left out {name(record)}: {reason}", err=True)
         else:
@@ -211,14 +213,15 @@ def _artifacts(root: Path | None, rules: "Sequence[Rule]") -> "list[Manifest]":
     return manifests(root, lambda key: any(matches(key, rule.artifact) for rule in rules))
 
 
-def _latest(path: Path | None) -> "list[Record]":
+def _latest(path: Path | None) -> "list[Reading]":
     import gc
 
     from bench.conditions import latest
+    from bench.reading import readings
     from bench.sources import records
 
     gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
-    return latest(records(path))
+    return latest(readings(records(path)))
 
 
 def _noise(records: "Sequence[Record]") -> "dict[str, NoiseProfile]":

@@ -3,7 +3,7 @@
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from bench import cli_best, options
+from bench import cli_best, cli_load, options
 
 if TYPE_CHECKING:
     from bench.accuracy import AccuracyTest
     from bench.matrix import Cell
-    from bench.record import Record
+    from bench.record import Record, ScenarioName
     from devices.device import Device
 
 DEFAULT_IMAGES = 1000
@@ -104,6 +104,7 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     help="Then run each back to back for so long, as 30s, 10m or 1h: burst and steady figures, and "
     "when it throttled.",
 )
+@cli_load.options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--out",
@@ -129,6 +130,10 @@ def run_command(
     max_seconds: float,
     processes: int,
     sustained: str | None,
+    streams: str | None,
+    scenario: "ScenarioName | None",
+    scenario_seconds: float | None,
+    scenario_queries: int | None,
     seed: int,
     out: Path,
     resume: bool,
@@ -144,26 +149,32 @@ def run_command(
     from bench.record import check_writable
     from bench.run import exit_code
 
-    patterns = cli_best.patterns(wish, patterns, resume=resume, sustained=sustained is not None)
+    other = {"--resume": resume, "--sustained": sustained}
+    patterns = cli_best.patterns(
+        wish, patterns, {**other, "--streams": streams, "--scenario": scenario}
+    )
     if math.isnan(max_seconds):
         raise click.BadParameter("a number of seconds is expected", param_hint="--max-seconds")
+    rule = cli_load.plan(scenario, scenario_seconds, scenario_queries)
     try:
         choice = Choice(
             threads=counts("--threads", threads),
             batches=counts("--batch", batch) if batch else (),
             runtime=None if runtime == "all" else runtime,
             every_runtime=runtime == "all",
+            streams=counts("--streams", streams) if streams else (),
         )
         effort = Effort(
             precision_target=share(precision),
             max_seconds=max_seconds,
             seed=seed,
-            processes=enough(processes),
+            processes=1 if rule else enough(processes),
             sustained_s=None if sustained is None else seconds(sustained),
+            scenario=rule,
         )
         targets = describe(_find(devices))
         check_writable(out)
-        with _adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:
+        with adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:
             chosen = select(root, found)
             if wish["best"]:
                 cells = cli_best.cells(chosen, targets, choice, effort)
@@ -257,11 +268,11 @@ def seconds(text: str) -> float:
 
 
 @contextmanager
-def _adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
+def adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
     """Put an artifact made for the occasion in the place of every model file among the patterns."""
     from export.bare import adopt, is_bare, names
 
-    chosen = [name for pattern in patterns for name in _matching(pattern)]
+    chosen = _once(name for pattern in patterns for name in _matching(pattern))
     files = [Path(name) for name in chosen if is_bare(name)]
     called = dict(zip(files, names(files), strict=True))
     with TemporaryDirectory(prefix="edgeworthy-") as scratch:
@@ -271,6 +282,13 @@ def _adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
             else name
             for number, name in enumerate(chosen)
         ]
+
+
+def _once(names: Iterable[str]) -> list[str]:
+    """Return each model file once, however its path is written; other names stay."""
+    from export.bare import is_bare
+
+    return list({Path(name).resolve() if is_bare(name) else name: name for name in names}.values())
 
 
 def _matching(pattern: str) -> list[str]:

@@ -9,14 +9,13 @@ from typing import Literal
 
 import msgspec
 
-from bench import noise, sequential, stats
-from bench.conditions import conditions, name
+from bench import noise, sequential
+from bench.conditions import AnyRecord, Key, conditions, name
 from bench.noise import NoiseProfile
 from bench.ratio import Ratio, Sides, ratios
-from bench.record import Record
+from bench.reading import Reading, reading, readings
+from bench.record import Record, load
 from bench.sequential import MARGIN
-from bench.series import Floats
-from bench.verdict import verdict
 
 Word = Literal["faster", "slower", "same", "cannot tell"]
 Pairing = Callable[[Record], tuple[str, ...]]
@@ -99,16 +98,18 @@ class Rule:
 
 def compare(a: Record, b: Record, rule: Rule = Rule()) -> Comparison:
     """Compare two records that hold samples: see `compare_pairs`."""
-    return compare_pairs([(a, b)], rule)[0]
+    return compare_pairs([(reading(a), reading(b))], rule)[0]
 
 
-def compare_pairs(partners: Sequence[tuple[Record, Record]], rule: Rule) -> tuple[Comparison, ...]:
+def compare_pairs(
+    partners: Sequence[tuple[Reading, Reading]], rule: Rule
+) -> tuple[Comparison, ...]:
     """Compare records that hold samples, two by two.
 
     Two formats cannot share a runtime, so the runtime is a condition only within one format.
     """
-    medians = [sides(a, b, stats.medians) for a, b in partners]
-    tails = [sides(a, b, stats.p90s) for a, b in partners]
+    medians = [sides(a, b) for a, b in partners]
+    tails = [_sides(a, b, "p90s") for a, b in partners]
     rows = zip(partners, medians, ratios(medians), ratios(tails), strict=True)
     return tuple(_comparison(pair, taken, figures, rule) for pair, taken, *figures in rows)
 
@@ -118,21 +119,26 @@ def _differences(a: Record, b: Record) -> tuple[str, ...]:
     return conditions(a).differences(conditions(b), runtime=same_format)
 
 
-def sides(a: Record, b: Record, figure: Callable[[stats.Rounds], Floats]) -> Sides:
-    """Take one figure a process or round; those of one run and setting were made in turns."""
-    one, other = (_neighbours(a), _neighbours(b))
-    before, now = (stats.units(r.rounds, r.processes, figure) for r in (a, b))
+def sides(a: Reading, b: Reading) -> Sides:
+    """Take the medians of processes or rounds; those of one run and setting were made in turns."""
+    return _sides(a, b, "medians")
+
+
+def _sides(a: Reading, b: Reading, figure: Literal["medians", "p90s"]) -> Sides:
+    one, other = _neighbours(a), _neighbours(b)
+    before, now = (getattr(r.figures, figure) for r in (a, b))
     return Sides(before, now, one == other, (a.several, b.several))
 
 
 def _neighbours(record: Record) -> tuple[object, ...]:
     """Return what records made in turns share; before there were groups, it was the setting."""
-    threads = record.settings.threads if record.group is None else None
-    return record.run, record.group, record.device.name, threads, record.settings.batch
+    settings = record.settings
+    threads = settings.threads if record.group is None else None
+    return record.run, record.group, record.device.name, threads, settings.batch, settings.streams
 
 
 def _comparison(
-    pair: tuple[Record, Record], sides: Sides, figures: Sequence[Ratio], rule: Rule
+    pair: tuple[Reading, Reading], sides: Sides, figures: Sequence[Ratio], rule: Rule
 ) -> Comparison:
     a, b = pair
     differences = _differences(a, b)
@@ -166,7 +172,7 @@ def compare_all(
     a: Iterable[Record], b: Iterable[Record], descriptions: Sequence[Pairing], rule: Rule
 ) -> Outcome:
     """Pair the records of two sets by `SAME_ARTIFACT` or `TWO_ARTIFACTS` and compare each pair."""
-    partners, only_a, only_b = pairs(list(a), list(b), descriptions)
+    partners, only_a, only_b = pairs(list(readings(a)), list(readings(b)), descriptions)
     return Outcome(
         pairs=compare_pairs(partners, rule),
         margin=rule.margin,
@@ -176,14 +182,14 @@ def compare_all(
 
 
 def pairs(
-    a: Sequence[Record], b: Sequence[Record], descriptions: Sequence[Pairing]
-) -> tuple[list[tuple[Record, Record]], list[Record], list[Record]]:
+    a: Sequence[AnyRecord], b: Sequence[AnyRecord], descriptions: Sequence[Pairing]
+) -> tuple[list[tuple[AnyRecord, AnyRecord]], list[AnyRecord], list[AnyRecord]]:
     """Pair records one to one: by the first description that fits exactly one on each side.
 
     Returns:
         The pairs, sorted by name, and the records of each side that found no partner.
     """
-    found: list[tuple[Record, Record]] = []
+    found: list[tuple[AnyRecord, AnyRecord]] = []
     rest_a, rest_b = list(a), list(b)
     for description in descriptions:
         ones, others = _alone(rest_a, description), _alone(rest_b, description)
@@ -194,13 +200,13 @@ def pairs(
     return sorted(found, key=lambda pair: tuple(map(name, pair))), rest_a, rest_b
 
 
-def _without(records: Sequence[Record], taken: Iterable[Record]) -> list[Record]:
+def _without(records: Sequence[AnyRecord], taken: Iterable[AnyRecord]) -> list[AnyRecord]:
     identities = {id(record) for record in taken}
     return [record for record in records if id(record) not in identities]
 
 
-def _alone(records: Iterable[Record], description: Pairing) -> dict[tuple[str, ...], Record]:
-    groups: dict[tuple[str, ...], list[Record]] = {}
+def _alone(records: Iterable[AnyRecord], description: Pairing) -> dict[Key, AnyRecord]:
+    groups: dict[Key, list[AnyRecord]] = {}
     for record in records:
         groups.setdefault(description(record), []).append(record)
     return {key: group[0] for key, group in groups.items() if len(group) == 1}
@@ -208,7 +214,8 @@ def _alone(records: Iterable[Record], description: Pairing) -> dict[tuple[str, .
 
 def _setting(record: Record) -> tuple[str, ...]:
     s = record.settings
-    return record.device.fingerprint, str(s.threads), str(s.batch)
+    where = (record.device.fingerprint, str(s.threads), str(s.batch))
+    return (*where, *load(s.streams, s.scenario))
 
 
 # Before and after: the same key, or the only measurement of the same artifact.
@@ -228,16 +235,14 @@ TWO_ARTIFACTS: tuple[Pairing, ...] = (
 )
 
 
-def _caution(a: Record, b: Record) -> tuple[str, ...]:
-    words = ((side, verdict(r).word) for side, r in (("A", a), ("B", b)))
+def _caution(a: Reading, b: Reading) -> tuple[str, ...]:
+    words = ((side, r.verdict.word) for side, r in (("A", a), ("B", b)))
     return tuple(f"{side} {said}" for side, said in words if said != "valid")
 
 
-def _load(record: Record) -> float | None:
+def _load(record: Reading) -> float | None:
     """Return the median of what its processes took to load, where more than the first is known."""
-    return (
-        statistics.median(start.load_ns for start in record.cold) if record.cold else record.load_ns
-    )
+    return record.cold_figures.load_ns if record.cold_figures else record.load_ns
 
 
 def _quotient(a: float | None, b: float | None) -> float | None:

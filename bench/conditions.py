@@ -1,7 +1,7 @@
 """What must agree for two measurements to be comparable, and which records count."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,12 +11,14 @@ from bench.record import Record
 SWITCHES = ("governor", "turbo", "power")
 
 Key = tuple[str, ...]
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where and how a measurement was made. `threads` is what was asked for (None: the runtime's
-    choice), `threads_found` what the runtime reported. `governor`, `turbo` and `power` are None
-    where the device does not tell.
+    choice), `threads_found` what the runtime reported; `streams` is how many inferences ran at
+    once, `scenario` the rule they followed. `governor`, `turbo` and `power` are None where the
+    device does not tell.
     """
 
     device: str
@@ -28,15 +30,24 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     threads: int | None
     threads_found: int | None
     batch: int
+    streams: int = 1
+    scenario: str | None = None
     governor: str | None = None
     turbo: str | None = None
     power: str | None = None
 
     @property
     def label(self) -> str:
-        """Return ``cpu litert threads=1 batch=1``."""
+        """Return ``cpu litert threads=1 batch=1``, with streams and scenario where there are."""
         threads = "default" if self.threads is None else self.threads
-        return f"{self.device} {self.runtime} threads={threads} batch={self.batch}"
+        words = [self.device, self.runtime, f"threads={threads}", f"batch={self.batch}"]
+        words += [f"streams={self.streams}"] if self.streams > 1 else []
+        return " ".join((*words, *([self.scenario] if self.scenario else [])))
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether inferences ran one by one, by no scenario's rule: plain latency."""
+        return self.streams == 1 and self.scenario is None
 
     def differences(self, other: "Conditions", *, runtime: bool = True) -> tuple[str, ...]:
         """Name what makes the two incomparable, as ``threads: 1 and 4``; empty if nothing does.
@@ -46,10 +57,12 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         the two knows of its governor, turbo and power supply makes no difference.
         """
         fields = ["fingerprint", "emulated", "threads", "threads_found", "batch"]
+        fields += ["streams"]
         fields += ["runtime", "runtime_version", "provider"] if runtime else []
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in fields]
         switches = [(name, getattr(self, name), getattr(other, name)) for name in SWITCHES]
         pairs += [pair for pair in switches if None not in pair]
+        pairs += [("scenario", self.scenario or "none", other.scenario or "none")]
         return tuple(
             f"{name.replace('_', ' ')}: {_word(a)} and {_word(b)}" for name, a, b in pairs if a != b
         )
@@ -68,6 +81,8 @@ def conditions(record: Record) -> Conditions:
         threads=settings.threads,
         threads_found=settings.threads_found,
         batch=settings.batch,
+        streams=settings.streams or 1,
+        scenario=settings.scenario,
         **{name: device.facts.get(name) for name in SWITCHES},
     )
 
@@ -79,7 +94,7 @@ def _provider(found: str | None) -> str | None:
 
 def succeeded(record: Record) -> bool:
     """Tell whether a record holds samples that count: nothing failed, no wrong answer."""
-    return bool(record.rounds) and record.failure is None and record.proof.verified is not False
+    return record.sampled and record.failure is None and record.proof.verified is not False
 
 
 def name(record: Record) -> str:
@@ -87,7 +102,7 @@ def name(record: Record) -> str:
     return f"{record.manifest.key} {conditions(record).label}"
 
 
-def latest(records: Iterable[Record]) -> list[Record]:
+def latest(records: Iterable[AnyRecord]) -> list[AnyRecord]:
     """Return the last record of each key, holding no more than that in memory.
 
     Those of a search are no measurements and left out.
@@ -96,12 +111,12 @@ def latest(records: Iterable[Record]) -> list[Record]:
     return list(found.values())
 
 
-def successes(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+def successes(records: Iterable[AnyRecord]) -> tuple[list[AnyRecord], list[str]]:
     """Return the last record of each key that succeeded, and the names of keys where none did.
 
     Those of a search are left out: see `latest`.
     """
-    found: dict[Key, Record] = {}
+    found: dict[Key, AnyRecord] = {}
     names: dict[Key, str] = {}
     for record in records:
         if record.rung is not None:

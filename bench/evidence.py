@@ -1,14 +1,15 @@
 """What speaks for and against a record's figures, computed from the record alone. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-
-import numpy as np
+from statistics import median
 
 from bench import stats, units
 from bench.modes import Levels, levels
 from bench.record import Record
-from bench.trend import Trend, autocorrelation, independence, trend
+from bench.stats import Figures
+from bench.trend import Trend, autocorrelation, independence, trends
 from devices.device import Sensors, Usage
 
 UNDER_VOLTAGE = 0b0001
@@ -25,7 +26,8 @@ class Share:
     """Where the processor's time went while the rounds were made; None where nothing tells.
 
     Attributes:
-        lost: of a typical round, the share in which the worker was ready to run and had no core.
+        lost: of a typical round, the share in which the worker was ready to run and had no core;
+            not known of streams that are more than the cores, as they wait for each other.
         stolen: the share of the worker's time in which a hypervisor ran something else.
         others: the share of all cores that other programs used.
         disturbed: the share of invocations in which the worker lost its core, in a typical round,
@@ -47,7 +49,8 @@ class Evidence:
     `half_width` is that of the median's interval as a fraction, enlarged by what rounds that
     resemble their neighbours are worth less; `autocorrelation` is None where they do not do so more
     than chance would have it. `throttling` says in words what lowered the clock. `trend` and
-    `levels` are None where there are too few rounds to tell.
+    `levels` are None where there are too few rounds to tell, and `levels` where all of them are
+    within the precision asked for.
     """
 
     half_width: float
@@ -58,29 +61,37 @@ class Evidence:
     throttling: str | None
 
 
-def evidence(record: Record, figures: stats.Summary) -> Evidence:
-    """Return the evidence of a record that holds samples."""
-    values = stats.units(record.rounds, record.processes)
-    enough = len(values) >= stats.MIN_ROUNDS
-    moving = trend(values) if enough else None
+def evidences(records: Sequence[Record], figures: Sequence[Figures]) -> list[Evidence]:
+    """Return the evidence of records that hold samples; many at once cost less than one by one."""
+    enough = [n for n, known in enumerate(figures) if len(known.medians) >= stats.MIN_ROUNDS]
+    moving = dict(zip(enough, trends([figures[n].medians for n in enough]), strict=True))
+    pairs = enumerate(zip(records, figures, strict=True))
+    return [_evidence(record, known, moving.get(n)) for n, (record, known) in pairs]
+
+
+def _evidence(record: Record, figures: Figures, moving: Trend | None) -> Evidence:
+    values, target = figures.medians, record.settings.precision_target
     half_width = uncertainty(record, figures)
+    resembling = half_width > figures.summary.half_width
+    apart = moving is not None and float(values.max()) > (1 + target) * float(values.min())
     return Evidence(
         half_width=half_width,
-        autocorrelation=autocorrelation(values) if half_width > figures.half_width else None,
+        autocorrelation=float(autocorrelation(values)) if resembling else None,
         trend=moving,
-        levels=levels(values) if enough else None,
+        levels=levels(values) if apart else None,
         share=_share(record),
         throttling=_throttling(record, moving),
     )
 
 
-def uncertainty(record: Record, figures: stats.Summary) -> float:
+def uncertainty(record: Record, figures: Figures) -> float:
     """Return half the width of the median's interval as a fraction: wider, where rounds resemble
     their neighbours, by what they are then worth less. Processes are independent of each other.
     """
-    if record.several or figures.rounds < stats.MIN_ROUNDS:
-        return figures.half_width
-    return figures.half_width * sqrt(independence(stats.medians(record.rounds)))
+    known = figures.summary
+    if record.several or known.rounds < stats.MIN_ROUNDS:
+        return known.half_width
+    return known.half_width * sqrt(independence(figures.rounds))
 
 
 def is_drifting(found: Trend | None, target: float) -> bool:
@@ -89,25 +100,40 @@ def is_drifting(found: Trend | None, target: float) -> bool:
 
 
 def _share(record: Record) -> Share:
-    usage, threads = record.usage, record.settings.threads_found or record.settings.threads or 1
+    usage, threads = record.usage, _at_work(record)
     if not usage:
         return Share()
-    runs = [1 + len(samples) for samples in record.rounds]
+    runs = _invocations(record)
     disturbed = [u.involuntary / number for u, number in zip(usage, runs, strict=False)]
-    wall_ns = sum(u.wall_ns for u in usage)
-    cpu_ns = sum(u.cpu_ns for u in usage)
-    lost = [share for u in usage if (share := lost_share(u, threads)) is not None]
-    busy_ns, idle_ns, stolen_ns = (
-        sum(getattr(u, name) or 0 for u in usage) for name in ("busy_ns", "idle_ns", "stolen_ns")
-    )
+    wall_ns = sum([u.wall_ns for u in usage])
+    cpu_ns = sum([u.cpu_ns for u in usage])
+    crowded = threads > int(record.device.facts.get("logical_cores", threads))
+    each = [] if crowded and (record.settings.streams or 1) > 1 else usage
+    lost = [share for u in each if (share := lost_share(u, threads)) is not None]
+    busy_ns = sum([u.busy_ns or 0 for u in usage])
+    idle_ns = sum([u.idle_ns or 0 for u in usage])
+    stolen_ns = sum([u.stolen_ns or 0 for u in usage])
     known = busy_ns > 0
     own = min(1.0, cpu_ns / busy_ns) if known else 0.0
     return Share(
-        lost=float(np.median(lost)) if lost else None,
+        lost=median(lost) if lost else None,
         stolen=own * stolen_ns / (wall_ns * threads) if known else None,
         others=max(0.0, busy_ns - cpu_ns) / (busy_ns + idle_ns + stolen_ns) if known else None,
-        disturbed=min(1.0, float(np.median(disturbed)) + own * stolen_ns / SLICE_NS / sum(runs)),
+        disturbed=min(1.0, median(disturbed) + own * stolen_ns / SLICE_NS / sum(runs)),
     )
+
+
+def _at_work(record: Record) -> int:
+    """Return how many threads there are that compute."""
+    settings = record.settings
+    return (settings.threads_found or settings.threads or 1) * (settings.streams or 1)
+
+
+def _invocations(record: Record) -> list[float]:
+    """Return how many were made in each round; of a scenario's the record keeps but some."""
+    if record.scenario is None or record.throughput is None:
+        return [1 + len(samples) for samples in record.rounds]
+    return [1 + served.invocations for served in record.throughput.rounds]
 
 
 def lost_share(usage: Usage, threads: int) -> float | None:

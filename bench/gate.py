@@ -22,6 +22,7 @@ UPDATE = "bench baseline --update"
 
 if TYPE_CHECKING:
     from bench.noise import NoiseProfile
+    from bench.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class _Evidence:
     """Everything a rule may look at, by artifact key."""
 
     manifests: Mapping[str, Manifest]
-    records: Mapping[str, Sequence[Record]]
+    records: "Mapping[str, Sequence[Reading]]"
     baseline: Baseline | None
     noise: "Mapping[str, NoiseProfile]"
 
@@ -73,9 +74,14 @@ def _no_rules() -> Finding:
     )
 
 
-def _by_artifact(records: Iterable[Record]) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = {}
-    for record in records:
+def _by_artifact(records: Iterable[Record]) -> "dict[str, list[Reading]]":
+    every = list(records)
+    if not every:
+        return {}
+    from bench.reading import readings  # and numpy with it, which sizes can be judged without
+
+    found: dict[str, list[Reading]] = {}
+    for record in readings(every):
         found.setdefault(record.manifest.key, []).append(record)
     return found
 
@@ -152,9 +158,12 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
     """Judge every record of an artifact on the devices that the rule names."""
     from bench import gate_measured
 
-    known = evidence.baseline.of(manifest.key) if evidence.baseline else {}
+    known = evidence.baseline.of(manifest.key) if evidence.baseline else None
+    any_load = rule.limit.growth or rule.limit.group == "accuracy"
     of_device = [
-        r for r in evidence.records.get(manifest.key, ()) if fnmatchcase(r.device.name, rule.device)
+        r
+        for r in evidence.records.get(manifest.key, ())
+        if fnmatchcase(r.device.name, rule.device) and (any_load or conditions(r).alone)
     ]
     if not of_device:
         where = "" if rule.device == "*" else f" on a device named {rule.device}"
@@ -164,11 +173,9 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
         )
         return
     digest = model_sha256(manifest)
-    past = gate_measured.past(rule, of_device, known, evidence.noise)
-    for record in of_device:
-        yield gate_measured.judge_record(rule, record, digest, past)
-    if rule.limit.growth:
-        yield from _not_again(rule, of_device, known.values())
+    yield from gate_measured.judge_records(rule, of_device, digest, known, evidence.noise)
+    if rule.limit.growth and known:
+        yield from _not_again(rule, of_device, known.by_name.values())
 
 
 def _not_again(

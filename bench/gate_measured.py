@@ -1,19 +1,19 @@
 """The part of the gate that needs records: latency, memory and accuracy of one measurement."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bench import stats, units
-from bench.baseline import Measurement, closest, measurement
+from bench.baseline import Measurement, Past, measurement
 from bench.budget import Rule
 from bench.finding import Finding, Verdict, finding
 from bench.noise import NoiseProfile, of
 from bench.ratio import Ratio, Sides, ratios
+from bench.reading import Reading
 from bench.record import Accuracy, Record
-from bench.verdict import verdict
 
 UNJUDGED = ("failed", "unproved", "emulated")
 NO_ACCURACY = "the record holds no accuracy; type 'bench run --data DIR'"
@@ -22,79 +22,115 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Past:
-    """What the records of one artifact are held against.
+class Subject:
+    """A record that may be judged, reduced to what a baseline would keep of it."""
 
-    `known` are the baseline's measurements by name, `noise` what 'bench calibrate' found by the
-    device's fingerprint, `growth` the ratio to the closest of `known` by the record's key.
+    record: Reading
+    now: Measurement
+
+    @property
+    def name(self) -> str:
+        """Return what the record is about."""
+        return self.now.name
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a record is held against: the closest of the baseline's, and what differs there.
+
+    `ratio` is the growth of latency, where that is asked for; `noise` what 'bench calibrate' found.
     """
 
-    known: Mapping[str, Measurement]
-    noise: Mapping[str, NoiseProfile]
-    growth: Mapping[tuple[str, ...], Ratio]
+    known: Measurement
+    differences: tuple[str, ...]
+    noise: NoiseProfile | None
+    ratio: Ratio | None = None
 
 
-def past(
+def judge_records(
     rule: Rule,
-    records: Sequence[Record],
-    known: Mapping[str, Measurement],
-    noise: Mapping[str, NoiseProfile],
-) -> Past:
-    """Return what records of one artifact are held against: all ratios at once, which is quick."""
-    if not known or not rule.limit.growth or rule.limit.group != "latency":
-        return Past(known, noise, {})
-    sides = {record.key: _sides(measurement(record), known) for record in records if record.rounds}
-    return Past(known, noise, dict(zip(sides, ratios(list(sides.values())), strict=True)))
-
-
-def _sides(now: Measurement, known: Mapping[str, Measurement]) -> Sides:
-    before, _ = closest(now, known)
-    a, b = (np.array(m.units_ns or (1,), dtype=np.float64) for m in (before, now))
-    return Sides(a, b, False, (bool(before.processes_ns), bool(now.processes_ns)))
-
-
-def judge_record(
-    rule: Rule,
-    record: Record,
+    records: Sequence[Reading],
     model_sha256: str,
-    past: Past,
-) -> Finding:
-    """Hold one record against a latency, memory or accuracy rule.
+    known: Past | None,
+    noise: Mapping[str, NoiseProfile],
+) -> Iterator[Finding]:
+    """Hold records of one artifact against a latency, memory or accuracy rule.
 
     Args:
         rule: what is demanded.
-        record: the latest of its key.
+        records: the latest of each key.
         model_sha256: of the artifact there now; a record of another file is not about it.
-        past: what the same artifact's records are held against.
+        known: the baseline's measurements of the artifact, None if it has none.
+        noise: what 'bench calibrate' found, by the device's fingerprint.
+
+    Yields:
+        One finding a record, in order.
     """
-    subject = measurement(record)
-    if subject.model_sha256 != model_sha256:
+    subjects = [Subject(record, measurement(record)) for record in records]
+    pasts = _pasts(rule, subjects, known, noise) if known and rule.limit.growth else {}
+    for subject in subjects:
+        if refused := _refused(rule, subject, model_sha256):
+            yield refused
+        elif not rule.limit.growth:
+            yield ABSOLUTE[rule.limit.group](rule, subject)
+        elif known is None:
+            remedy = f"add it with 'bench baseline --records FILE --update {subject.now.artifact}'"
+            reason = f"the baseline has no record of it; {remedy}"
+            yield finding(rule, subject.name, "fail", reason)
+        else:
+            yield GROWTH[rule.limit.group](rule, subject, pasts.get(subject.record.key))
+
+
+def _refused(rule: Rule, subject: Subject, model_sha256: str) -> Finding | None:
+    """Say why a record cannot be judged, whatever its figures."""
+    judged = subject.record.verdict
+    if subject.now.model_sha256 != model_sha256:
         reason = "its record is of another file than the artifact's; type 'bench run' again"
         return finding(rule, subject.name, "unmeasured", reason)
-    judged = verdict(record)
     if judged.word == "wrong":
         return finding(rule, subject.name, "fail", f"its proof failed: {judged.evidence}")
     if judged.word in UNJUDGED:
         return finding(rule, subject.name, "unmeasured", f"{judged.word}: {judged.evidence}")
-    if not rule.limit.growth:
-        return ABSOLUTE[rule.limit.group](rule, record)
-    if not past.known:
-        remedy = f"add it with 'bench baseline --records FILE --update {subject.artifact}'"
-        return finding(rule, subject.name, "fail", f"the baseline has no record of it; {remedy}")
-    return GROWTH[rule.limit.group](rule, record, past)
+    return None
 
 
-def _latency(rule: Rule, record: Record) -> Finding:
-    name, figures = measurement(record).name, stats.summary(record)
-    judged = verdict(record, figures)
-    if figures is None or judged.word == "too short":
-        return finding(rule, name, "unmeasured", judged.evidence)
+def _pasts(
+    rule: Rule, subjects: Sequence[Subject], known: Past, noise: Mapping[str, NoiseProfile]
+) -> dict[tuple[str, ...], Before]:
+    """Return by key what records are held against: all ratios at once, which is quick."""
+    if rule.limit.group == "accuracy":
+        known = Past(one for one in known.by_name.values() if one.accuracy)
+        if not known.by_name:
+            return {}
+    found = {
+        subject.record.key: Before(*known.closest(subject.now), of(subject.record, noise))
+        for subject in subjects
+    }
+    if rule.limit.group != "latency":
+        return found
+    timed = [(s, found[s.record.key]) for s in subjects if s.record.sampled]
+    figures = ratios([_sides(before.known, subject.now) for subject, before in timed])
+    for (subject, before), ratio in zip(timed, figures, strict=True):
+        found[subject.record.key] = replace(before, ratio=ratio)
+    return found
+
+
+def _sides(before: Measurement, now: Measurement) -> Sides:
+    a, b = (np.array(m.units_ns or (1,), dtype=np.float64) for m in (before, now))
+    return Sides(a, b, False, (bool(before.processes_ns), bool(now.processes_ns)))
+
+
+def _latency(rule: Rule, subject: Subject) -> Finding:
+    record, judged = subject.record, subject.record.verdict
+    if record.figures is None or judged.word == "too short":
+        return finding(rule, subject.name, "unmeasured", judged.evidence)
+    figures = record.figures.summary
     low, high = figures.low_ns, figures.high_ns
     placed = _place(low, high, rule.value)
     seen = f"p50 {units.duration(figures.p50_ns)}, {units.duration(low)} to {units.duration(high)}"
     return finding(
         rule,
-        name,
+        subject.name,
         placed,
         _told(placed, seen, record),
         unit="ns",
@@ -103,22 +139,20 @@ def _latency(rule: Rule, record: Record) -> Finding:
     )
 
 
-def _latency_growth(rule: Rule, record: Record, past: Past) -> Finding:
-    now = measurement(record)
-    before, differences = closest(now, past.known)
-    if differences:
-        return _incomparable(rule, now, differences)
+def _latency_growth(rule: Rule, subject: Subject, past: Before | None) -> Finding:
+    assert past is not None
+    now, before, time = subject.now, past.known, past.ratio
+    if past.differences:
+        return _incomparable(rule, now, past.differences)
     fewest = min(len(now.rounds_ns), len(before.rounds_ns))
-    if fewest < stats.MIN_ROUNDS or not _sides(now, past.known).enough:
+    if time is None or fewest < stats.MIN_ROUNDS or not _sides(before, now).enough:
         reason = (
             f"too short: {fewest} rounds; {stats.MIN_ROUNDS} are needed here and in the baseline, "
             f"of {stats.MIN_PROCESSES} processes where there are several"
         )
         return finding(rule, now.name, "unmeasured", reason)
-    time = past.growth[record.key]
     p50, old = statistics.median(now.units_ns), statistics.median(before.units_ns)
-    noise = of(record, past.noise)
-    threshold, source = _threshold(rule, noise)
+    threshold, source = _threshold(rule, past.noise)
     placed = _place(time.low, time.high, 1 + threshold)
     seen = f"p50 {units.against(units.duration, p50, old)}, "
     seen += f"{units.change(time.low - 1)} to {units.change(time.high - 1)}{source}"
@@ -126,12 +160,12 @@ def _latency_growth(rule: Rule, record: Record, past: Past) -> Finding:
         rule,
         now.name,
         placed,
-        _told(placed, seen, record),
+        _told(placed, seen, subject.record),
         unit="ns",
         measured=p50,
         baseline=old,
         bounds=(time.low, time.high),
-        threshold=threshold if noise else None,
+        threshold=threshold if past.noise else None,
     )
 
 
@@ -146,8 +180,8 @@ def _threshold(rule: Rule, noise: NoiseProfile | None) -> tuple[float, str]:
     return rule.value, f"; the rule is above {found}"
 
 
-def _memory(rule: Rule, record: Record) -> Finding:
-    now = measurement(record)
+def _memory(rule: Rule, subject: Subject) -> Finding:
+    now = subject.now
     if now.memory is None:
         return finding(rule, now.name, "unmeasured", "the record holds no memory after the runs")
     peak = now.memory.after_run
@@ -156,11 +190,11 @@ def _memory(rule: Rule, record: Record) -> Finding:
     return finding(rule, now.name, verdict, seen, unit="B", measured=peak)
 
 
-def _memory_growth(rule: Rule, record: Record, past: Past) -> Finding:
-    now = measurement(record)
-    before, differences = closest(now, past.known)
-    if differences:
-        return _incomparable(rule, now, differences)
+def _memory_growth(rule: Rule, subject: Subject, past: Before | None) -> Finding:
+    assert past is not None
+    now, before = subject.now, past.known
+    if past.differences:
+        return _incomparable(rule, now, past.differences)
     if now.memory is None or before.memory is None:
         where = "the record" if now.memory is None else "the baseline"
         return finding(rule, now.name, "unmeasured", f"{where} holds no memory after the runs")
@@ -180,22 +214,21 @@ def _memory_growth(rule: Rule, record: Record, past: Past) -> Finding:
     )
 
 
-def _accuracy(rule: Rule, record: Record) -> Finding:
-    subject, accuracy = measurement(record).name, record.accuracy
+def _accuracy(rule: Rule, subject: Subject) -> Finding:
+    accuracy = subject.now.accuracy
     if accuracy is None:
-        return finding(rule, subject, "unmeasured", NO_ACCURACY)
+        return finding(rule, subject.name, "unmeasured", NO_ACCURACY)
     verdict: Verdict = "pass" if accuracy.top1 >= rule.value else "fail"
     seen = f"top-1 {units.percent(accuracy.top1)} of {accuracy.images} images of {accuracy.dataset}"
-    return finding(rule, subject, verdict, seen, unit="share", measured=accuracy.top1)
+    return finding(rule, subject.name, verdict, seen, unit="share", measured=accuracy.top1)
 
 
-def _accuracy_drop(rule: Rule, record: Record, past: Past) -> Finding:
+def _accuracy_drop(rule: Rule, subject: Subject, past: Before | None) -> Finding:
     """Judge the answers: on the same images they may be compared across devices and threads."""
-    now = measurement(record)
+    now = subject.now
     if now.accuracy is None:
         return finding(rule, now.name, "unmeasured", NO_ACCURACY)
-    rated = {name: m for name, m in past.known.items() if m.accuracy}
-    before = closest(now, rated)[0].accuracy if rated else None
+    before = past.known.accuracy if past else None
     if before is None:
         return finding(rule, now.name, "unmeasured", "the baseline holds no accuracy of it")
     if differences := _other_images(before, now.accuracy):
@@ -213,12 +246,12 @@ def _accuracy_drop(rule: Rule, record: Record, past: Past) -> Finding:
     )
 
 
-ABSOLUTE: dict[str, Callable[[Rule, Record], Finding]] = {
+ABSOLUTE: dict[str, Callable[[Rule, Subject], Finding]] = {
     "latency": _latency,
     "memory": _memory,
     "accuracy": _accuracy,
 }
-GROWTH: dict[str, Callable[[Rule, Record, Past], Finding]] = {
+GROWTH: dict[str, Callable[[Rule, Subject, Before | None], Finding]] = {
     "latency": _latency_growth,
     "memory": _memory_growth,
     "accuracy": _accuracy_drop,

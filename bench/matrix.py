@@ -7,7 +7,8 @@ from itertools import product
 from pathlib import Path
 
 from bench.accuracy import AccuracyTest
-from bench.record import BenchError, Record, Settings
+from bench.record import BenchError, Record, Settings, load
+from bench.scenario import Plan, covers
 from bench.verdict import verdict
 from devices.device import Device, DeviceInfo, Ready
 from export import artifact as artifacts
@@ -33,8 +34,10 @@ class Effort:
     """How hard to measure: stop when the median's interval is within `precision_target` (half
     width as a fraction of the median), or after `max_seconds` of samples; `seed` sets the order.
     At least `processes` fresh processes share the rounds of an artifact, or exactly one if it is 1;
-    after them, each artifact runs back to back for `sustained_s` seconds. `rung`: that of a search,
-    see `bench.search`.
+    after them, each artifact runs back to back for `sustained_s` seconds. With `max_slowdown` two
+    artifacts are measured until it is clear whether the second takes longer than the first by more
+    than that share, however wide their intervals are. With a `scenario` each runs by that instead,
+    one after another. `rung`: that of a search, see `bench.search`.
     """
 
     precision_target: float = 0.02
@@ -42,19 +45,23 @@ class Effort:
     seed: int = 0
     processes: int = 1
     sustained_s: float | None = None
+    max_slowdown: float | None = None
+    scenario: Plan | None = None
     rung: int | None = None
 
 
 @dataclass(frozen=True)
 class Choice:
     """The matrix's other dimensions. `runtime` None: the device's first, or all of them with
-    `every_runtime`; no `batches`: each file's own.
+    `every_runtime`; no `batches`: each file's own; no `streams`: one, and nobody asks for the
+    throughput.
     """
 
     threads: tuple[int, ...] = (1,)
     batches: tuple[int, ...] = ()
     runtime: str | None = None
     every_runtime: bool = False
+    streams: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,20 +82,26 @@ class Cell:
     threads: int
     batch: int
     effort: Effort
+    streams: int | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
         """The key that its record will have: see `bench.record.Record.key`."""
         manifest = self.artifact.manifest
         names = (manifest.network.name, manifest.variant, self.target.info.name)
-        return (*names, self.runtime or NO_RUNTIME, str(self.threads), str(self.batch))
+        setting = (self.runtime or NO_RUNTIME, str(self.threads), str(self.batch))
+        return (*names, *setting, *self._load)
+
+    @property
+    def _load(self) -> tuple[str, ...]:
+        return load(self.streams, self.effort.scenario.name if self.effort.scenario else None)
 
     @property
     def name(self) -> str:
-        """``model/variant (device, threads, batch)``."""
+        """``model/variant (device, threads, batch)``, with streams and scenario where there are."""
         plural = "" if self.threads == 1 else "s"
         where = f"{self.target.info.name}, {self.threads} thread{plural}, batch {self.batch}"
-        return f"{self.artifact.manifest.key} ({where})"
+        return f"{self.artifact.manifest.key} ({', '.join((where, *self._load))})"
 
     def settings(self, ready: Ready | None) -> Settings:
         """Return the settings as a record holds them; `ready` tells what was found."""
@@ -103,6 +116,8 @@ class Cell:
             precision_target=self.effort.precision_target,
             max_seconds=self.effort.max_seconds,
             timing=ready.timing if ready else None,
+            streams=self.streams,
+            scenario=self.effort.scenario.name if self.effort.scenario else None,
         )
 
 
@@ -176,8 +191,8 @@ def plan(
         BenchError: the runtime asked for can run none of the artifacts.
     """
     cells = [
-        Cell(artifact, target, runtime, threads, batch, effort)
-        for target, threads in product(targets, choice.threads)
+        Cell(artifact, target, runtime, threads, batch, effort, streams)
+        for target, threads, streams in product(targets, choice.threads, choice.streams or (None,))
         for batch, artifact in sorted(_batched(chosen, choice.batches), key=lambda pair: pair[0])
         for runtime in _runtimes(target, artifact, choice)
     ]
@@ -229,12 +244,13 @@ def groups(cells: Iterable[Cell], *, mixed: bool = False) -> Iterator[list[Cell]
 
 def _fits(group: list[Cell], cell: Cell, *, mixed: bool) -> bool:
     first = group[0]
-    together = sum(c.artifact.manifest.size_bytes for c in (*group, cell))
+    loaded = sum(c.artifact.manifest.size_bytes for c in (*group, cell)) * (cell.streams or 1)
     return (
-        (first.target, first.batch) == (cell.target, cell.batch)
+        first.effort.scenario is None
+        and (first.target, first.batch, first.streams) == (cell.target, cell.batch, cell.streams)
         and (mixed or first.threads == cell.threads)
         and len(group) < MAX_OPEN
-        and together <= MAX_OPEN_BYTES
+        and loaded <= MAX_OPEN_BYTES
     )
 
 
@@ -244,8 +260,8 @@ def resume(
     """Split into what is still to be measured and the records that make the rest unnecessary.
 
     A record will do if nothing failed in it, it is of the same files on the same device, with the
-    same runtime, threads and batch, at least as precise as now asked for, of several processes
-    where those are asked for, and holds the accuracy where that is wanted.
+    same runtime, threads, batch, streams and scenario, at least as precise as now asked for, of
+    several processes where those are asked for, and holds the accuracy where that is wanted.
     """
     by_key = {cell.key: cell for cell in cells}
     done: dict[tuple[str, ...], Record] = {}
@@ -265,8 +281,16 @@ def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
         and _accuracy_will_do(record, accuracy)
         and (record.several or cell.effort.processes == 1)
         and (record.sustained is not None or cell.effort.sustained_s is None)
-        and verdict(record).word in {"valid", "unproved", "emulated"}
+        and (record.settings.streams is not None or cell.streams is None)
+        and covers(record.scenario, cell.effort.scenario)
+        and verdict(record).word in _good_enough(record)
     )
+
+
+def _good_enough(record: Record) -> set[str]:
+    """Return the verdicts that measuring again would not better: that of a shortened run is one."""
+    shortened = {"too short"} if record.scenario and record.scenario.shortened else set()
+    return {"valid", "unproved", "emulated"} | shortened
 
 
 def _accuracy_will_do(record: Record, wanted: AccuracyTest | None) -> bool:

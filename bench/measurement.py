@@ -1,6 +1,6 @@
 """One cell while it is measured: what is known of it so far, and the record it becomes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -12,19 +12,28 @@ from bench.record import (
     Accuracy,
     ColdStart,
     EndToEnd,
+    Energy,
     Failure,
     Record,
+    Scenario,
     Stop,
     Surroundings,
     Sustained,
+    Throughput,
     WarmUp,
 )
-from devices.device import Job, Memory, Session, Usage, WorkerError
+from devices.device import Idle, Job, Memory, Meters, Served, Session, Spent, Usage, WorkerError
 from export.artifact import Proof
 
 FORMAT_NAMES = {"onnx": "ONNX", "tflite": "TFLite", "coreml": "Core ML", "torch": "torch"}
 
-Stage = Literal["load", "prove", "warm up", "measure", "accuracy", "sustain"]
+STREAMS = (
+    "every stream is a thread of one process with the file loaded for itself, and invokes it over "
+    "and over"
+)
+QUERIES = "one query after another; the time is that of their invocations"
+
+Stage = Literal["load", "prove", "idle", "warm up", "measure", "accuracy", "sustain"]
 
 
 @dataclass
@@ -51,12 +60,19 @@ class Measurement:
     surroundings: Surroundings | None = None
     end_to_end: list[tuple[int, ...]] = field(default_factory=list)
     sustained: Sustained | None = None
+    served: list[Served] = field(default_factory=list)
+    scenario: Scenario | None = None
+    meters: Meters | None = None
+    idle: Idle | None = None
+    spent: list[Spent] = field(default_factory=list)
     memory: Memory | None = None
     accuracy: Accuracy | None = None
     stop: Stop | None = None
 
     def __post_init__(self) -> None:
-        self.pace = Pace(self.cell.effort)
+        # Samples of streams overlap: together they are so much longer than the time they take.
+        seconds = self.cell.effort.max_seconds * (self.cell.streams or 1)
+        self.pace = Pace(replace(self.cell.effort, max_seconds=seconds))
 
     @property
     def opened(self) -> Session:
@@ -84,10 +100,29 @@ class Measurement:
         job = Job(artifact=where, runtime=runtime, threads=cell.threads, batch=cell.batch)
         self.session = cell.target.device.open(job)
 
+    def timed(self, runs: int) -> list[int]:
+        """Return the times of a round's invocations but for its first, and note what it took."""
+        samples = self.opened.measure(1 + runs)[1:]
+        if self.opened.usage is not None:
+            self.usage.append(self.opened.usage)
+        if self.opened.served is not None:
+            self.served.append(self.opened.served)
+        if self.opened.spent is not None:
+            self.spent.append(self.opened.spent)
+        return samples
+
     def void(self) -> None:
         """Forget what was timed: the answer was wrong."""
-        self.warm_up = self.surroundings = None
-        for found in (self.cold, self.rounds, self.starts_ns, self.usage, self.end_to_end):
+        self.warm_up = self.surroundings = self.scenario = None
+        for found in (
+            self.cold,
+            self.rounds,
+            self.starts_ns,
+            self.usage,
+            self.end_to_end,
+            self.served,
+            self.spent,
+        ):
             found.clear()
         self.processes = [0] * len(self.processes)
 
@@ -128,6 +163,9 @@ class Measurement:
             surroundings=self.surroundings,
             end_to_end=_end_to_end(ready.copies if ready else None, self.end_to_end),
             sustained=self.sustained,
+            throughput=self._throughput(),
+            scenario=self.scenario,
+            energy=self._energy(),
             memory=self.memory,
             proof=self.proof,
             accuracy=self.accuracy,
@@ -136,6 +174,18 @@ class Measurement:
             stop=self.stop or "failed",
             failure=failure,
         )
+
+    def _throughput(self) -> Throughput | None:
+        if not self.served:
+            return None
+        how = QUERIES if self.cell.effort.scenario else STREAMS
+        return Throughput(definition=how, rounds=tuple(self.served))
+
+    def _energy(self) -> Energy | None:
+        found = self.meters
+        if found is None or not (found.meters or found.unreadable):
+            return None
+        return Energy(sensors=found, rounds=tuple(self.spent), idle=self.idle)
 
 
 def _end_to_end(how: str | None, rounds: list[tuple[int, ...]]) -> EndToEnd | None:

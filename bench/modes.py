@@ -1,6 +1,7 @@
 """Whether a series has more than one level: Hartigan's dip test. Pure."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,51 +54,60 @@ def dip(values: Floats) -> float:
     Returns:
         The dip, from 1 / (2 n) to 1 / 4.
     """
-    number = len(values)
-    ranks = np.arange(number)
-    points = np.sort(values) + TIE * np.ptp(values) * ranks
-    below, above = ranks / number, (ranks + 1) / number
+    number, reach = len(values), TIE * float(np.ptp(values))
+    ordered: list[float] = np.sort(values - values.min()).tolist()
+    points = [value + reach * rank for rank, value in enumerate(ordered)]
+    below = [rank / number for rank in range(number)]
+    above = [(rank + 1) / number for rank in range(number)]
     found, first, last = 1 / number, 0, number - 1
     if points[first] == points[last]:
         return found / 2
     while True:
-        span = slice(first, last + 1)
-        minorant, left = _hull(points[span], below[span])
-        majorant, right = _hull(points[span], -above[span])
-        gaps = -majorant - minorant
-        distance = max(gaps[left].max(), gaps[right].max())
-        if distance <= found:
-            return float(found / 2)
+        x, low, high = (series[first : last + 1] for series in (points, below, above))
+        minorant, left = _hull(x, low)
+        majorant, right = _hull(x, [-y for y in high])
+        gaps = [-y - z for y, z in zip(majorant, minorant, strict=True)]
+        if max(gaps[i] for i in (*left, *right)) <= found:
+            return found / 2
         start, end = _modal_interval(gaps, left, right)
         found = max(
             found,
-            (above[span] - minorant)[: start + 1].max(),
-            (-majorant - below[span])[end:].max(),
+            *(y - z for y, z in zip(high[: start + 1], minorant, strict=False)),
+            *(-y - z for y, z in zip(majorant[end:], low[end:], strict=True)),
         )
         if (start, end) == (0, last - first):
-            return float(found / 2)
+            return found / 2
         first, last = first + start, first + end
 
 
-def _hull(x: Floats, y: Floats) -> tuple[Floats, list[int]]:
-    """Return the greatest convex minorant of points in order of x, and where it touches them."""
+def _hull(x: list[float], y: list[float]) -> tuple[list[float], list[int]]:
+    """Return the greatest convex minorant of points in order of x, and where it touches them.
+
+    In plain floats: of the ten or so values of a record's processes, arrays take longer.
+    """
     kept = [0]
     for i in range(1, len(x)):
         while len(kept) > 1 and _is_above(x, y, kept[-2], kept[-1], i):
             kept.pop()
         kept.append(i)
-    return np.interp(x, x[kept], y[kept]), kept
+    found = y[:1]
+    for a, b in pairwise(kept):
+        slope = (y[b] - y[a]) / (x[b] - x[a])
+        found += [y[a] + slope * (x[i] - x[a]) for i in range(a + 1, b)]
+        found.append(y[b])
+    return found, kept
 
 
-def _is_above(x: Floats, y: Floats, a: int, b: int, c: int) -> bool:
+def _is_above(x: list[float], y: list[float], a: int, b: int, c: int) -> bool:
     """Tell whether point b lies on the line from a to c, or above it."""
-    return bool((y[b] - y[a]) * (x[c] - x[a]) >= (y[c] - y[a]) * (x[b] - x[a]))
+    return (y[b] - y[a]) * (x[c] - x[a]) >= (y[c] - y[a]) * (x[b] - x[a])
 
 
-def _modal_interval(gaps: Floats, left: list[int], right: list[int]) -> tuple[int, int]:
+def _modal_interval(gaps: list[float], left: list[int], right: list[int]) -> tuple[int, int]:
     """Return where the minorant and the majorant are farthest apart, up to their next touch."""
-    if gaps[right].max() > gaps[left].max():
-        end = max(i for i in right if gaps[i] == gaps[right].max())
+    on_left, on_right = (max(gaps[i] for i in side) for side in (left, right))
+    if on_right > on_left:
+        end = max(i for i in right if gaps[i] == on_right)
         return max(i for i in left if i <= end), end
-    start = min(i for i in left if gaps[i] == gaps[left].max())
+    start = min(i for i in left if gaps[i] == on_left)
     return start, min(i for i in right if i >= start)

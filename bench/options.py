@@ -24,3 +24,18 @@ runtime_or_all = click.option(
     help="Runtime (default: the first that is there); all: every one that is.",
 )
 threads = click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+
+
+def share(option: str, text: str) -> float:
+    """Parse what an option says, as ``2%``, into a fraction.
+
+    Raises:
+        BenchError: something else is there.
+    """
+    from bench.budget import quantity
+    from bench.record import BenchError
+
+    try:
+        return quantity(text, "share", "2%")
+    except ValueError as error:
+        raise BenchError(f"{option} {error}") from None

@@ -78,16 +78,22 @@ class Pace:
         """
         return self._effort.processes > 1 and processes[-1] >= self._each
 
+    def is_whole(self, processes: Sequence[int]) -> bool:
+        """Tell whether the rounds so far are those of whole processes, where there are several."""
+        return self._effort.processes == 1 or self.is_over(processes)
+
     def stop(self, rounds: stats.Rounds, processes: Sequence[int]) -> Stop | None:
         """Tell whether there is enough: the interval is tight, or the time is spent.
 
         The interval is that over whole processes, if there are to be several.
         """
-        whole = self._effort.processes == 1 or self.is_over(processes)
-        if whole and self._is_precise(rounds, processes):
+        if self.is_whole(processes) and self._is_precise(rounds, processes):
             return "precise"
-        spent = sum(sum(samples) for samples in rounds)
-        return "time" if spent >= self._effort.max_seconds * 1e9 else None
+        return "time" if self.is_time_up(rounds) else None
+
+    def is_time_up(self, rounds: stats.Rounds) -> bool:
+        """Tell whether the samples took as long as they may."""
+        return sum(sum(samples) for samples in rounds) >= self._effort.max_seconds * 1e9
 
     def _is_precise(self, rounds: stats.Rounds, processes: Sequence[int]) -> bool:
         units = stats.units(rounds, processes)

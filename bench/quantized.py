@@ -6,7 +6,7 @@ from bench import units
 from bench.compare import Rule, compare
 from bench.conditions import succeeded
 from bench.ratio import Ratio
-from bench.record import Record
+from bench.record import Record, load
 from bench.sequential import MARGIN
 
 
@@ -35,8 +35,14 @@ def not_faster(records: Iterable[Record]) -> Iterator[str]:
 def _place(record: Record) -> tuple[str, ...]:
     """Return what two records must share to be set side by side, so that few are."""
     manifest, s = record.manifest, record.settings
-    setting = (record.device.fingerprint, str(s.threads), str(s.batch))
-    return (manifest.network.name, manifest.format, *setting)
+    setting = (
+        record.device.fingerprint,
+        str(s.threads),
+        str(s.batch),
+        *load(s.streams, s.scenario),
+    )
+    network = (manifest.network.name, str(manifest.network.macs))
+    return (*network, manifest.format, *setting)
 
 
 def _ratio(before: Record, now: Record) -> Ratio | None:

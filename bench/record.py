@@ -14,13 +14,15 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from devices.device import DeviceInfo, Memory, Sensors, Usage
+from devices.device import DeviceInfo, Idle, Memory, Meters, Sensors, Served, Spent, Usage
 from export.artifact import Manifest, Proof
 
 SCHEMA = 1
 # What ended the sampling: the interval was tight, the question of a gate was decided, the time was
 # spent, or something failed.
 Stop = Literal["precise", "decided", "time", "failed"]
+# Those of MLPerf Inference but for its server: see `bench.scenario`.
+ScenarioName = Literal["single-stream", "multi-stream", "offline"]
 _BLOCK = 1 << 16
 
 
@@ -36,8 +38,9 @@ class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Settings(_Data, frozen=True, kw_only=True):
     """How the measurement was made. `threads` is what was asked for (None: the runtime's choice),
-    `threads_found` what the runtime reported; `timing` how an invocation was timed, None for the
-    worker's clock around it.
+    `threads_found` what the runtime reported. `streams` is how many inferences ran at once, None
+    where nobody asked for the throughput: it was one. `scenario` is the rule that was followed.
+    `timing` says how an invocation was timed, None for the worker's clock around it.
     """
 
     runtime: str
@@ -49,6 +52,8 @@ class Settings(_Data, frozen=True, kw_only=True):
     seed: int
     precision_target: float
     max_seconds: float
+    streams: int | None = None
+    scenario: ScenarioName | None = None
     timing: str | None = None
 
 
@@ -112,6 +117,43 @@ class EndToEnd(_Data, frozen=True, kw_only=True):
     rounds: tuple[tuple[int, ...], ...]
 
 
+class Throughput(_Data, frozen=True, kw_only=True):
+    """What was done in each round, by several streams together or by a scenario's queries;
+    `definition` says how.
+    """
+
+    definition: str
+    rounds: tuple[Served, ...]
+
+
+class Scenario(_Data, frozen=True, kw_only=True):
+    """A run by a scenario of MLPerf Inference: see `bench.scenario`.
+
+    Asked for were `least_seconds` and `least_queries` (offline: samples), `shortened` if that is
+    less than the rule asks. `queries` were made, of `samples` in all, in `seconds` (the time of
+    the queries alone). `latencies` counts all of them: (nanoseconds, how many), see `bench.tail`.
+    """
+
+    name: ScenarioName
+    shortened: bool
+    least_seconds: float
+    least_queries: int
+    seconds: float
+    queries: int
+    samples: int
+    latencies: tuple[tuple[int, int], ...]
+
+
+class Energy(_Data, frozen=True, kw_only=True):
+    """What the device's energy sensors counted in each round, its first invocation included, and in
+    an idle time before the first; `sensors.unreadable` names those that refused.
+    """
+
+    sensors: Meters
+    rounds: tuple[Spent, ...] = ()
+    idle: Idle | None = None
+
+
 class Accuracy(_Data, frozen=True, kw_only=True):
     """Share of images whose label is the best answer (`top1`), or among the best five (`top5`)."""
 
@@ -146,6 +188,9 @@ class Record(_Data, frozen=True, kw_only=True):
     from before there could be several: it was one process. `cold` is what each took to start, one a
     process, and `load_ns` and `first_ns` are those of the first. `warm_up` is that of all together.
 
+    Of several streams (`throughput`) a round holds what all of them made; of a `scenario` it holds
+    queries of a stretch of the run, evenly drawn where they are more than `serving.KEPT`.
+
     `rung` is set in records of a search that were cut short to compare many candidates: see
     `bench.search`. No other command takes them for a measurement.
 
@@ -172,6 +217,9 @@ class Record(_Data, frozen=True, kw_only=True):
     surroundings: Surroundings | None = None
     end_to_end: EndToEnd | None = None
     sustained: Sustained | None = None
+    throughput: Throughput | None = None
+    scenario: Scenario | None = None
+    energy: Energy | None = None
     memory: Memory | None = None
     proof: Proof
     accuracy: Accuracy | None = None
@@ -187,17 +235,30 @@ class Record(_Data, frozen=True, kw_only=True):
             raise ValueError(f"its processes made {made} rounds, and it holds {there}")
 
     @property
+    def sampled(self) -> bool:
+        """Tell whether there are samples."""
+        return bool(self.rounds)
+
+    @property
     def several(self) -> bool:
         """Tell whether its rounds are those of several processes: see `bench.stats.units`."""
         return len(self.processes) > 1
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Model, artifact variant, device, runtime, threads and batch: what a result is about."""
+        """Model, artifact variant, device, runtime, threads, batch, and how it was asked to run if
+        not alone: what a result is about.
+        """
         s = self.settings
         threads = "default" if s.threads is None else str(s.threads)
         names = (self.manifest.network.name, self.manifest.variant, self.device.name)
-        return (*names, s.runtime, threads, str(s.batch))
+        return (*names, s.runtime, threads, str(s.batch), *load(s.streams, s.scenario))
+
+
+def load(streams: int | None, scenario: str | None) -> tuple[str, ...]:
+    """Return how a measurement asks an artifact to run, as words; none of one stream alone."""
+    several = (f"{streams} streams",) if streams and streams > 1 else ()
+    return (*several, *((scenario,) if scenario else ()))
 
 
 def check_writable(path: Path) -> None:
@@ -270,7 +331,8 @@ def _unwritable(path: Path, error: OSError) -> BenchError:
 def read(path: Path) -> Iterator[Record]:
     """Yield the records of a JSONL file one at a time.
 
-    A last line without its newline, as a killed process may leave, is passed over.
+    Manifests and devices that are equal to the byte are one object in all of them. A last line
+    without its newline, as a killed process may leave, is passed over.
 
     Raises:
         BenchError: no such file, or a line that is not a record; names the line.
@@ -282,9 +344,62 @@ def read(path: Path) -> Iterator[Record]:
             f"cannot read {path}: {error.strerror}; make records with 'bench run --out {path}'"
         ) from None
     with stream:
+        decoder = _Decoder()
         for number, line in enumerate(stream, 1):
             if line.endswith(b"\n") and line.strip():
-                yield _decode(line, f"{path}:{number}")
+                yield decoder.decode(line, f"{path}:{number}")
+
+
+# What many records have in common, and what takes longest to decode.
+_COMMON: dict[str, Any] = {
+    "manifest": Manifest,
+    "device": DeviceInfo,
+    "settings": Settings,
+    "proof": Proof,
+    "environment": dict[str, str],
+}
+
+
+class _Decoder:
+    """Decodes lines; what they have in common is decoded once, and is one object in all records."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Any] = {}
+
+    def decode(self, line: bytes, where: str) -> Record:
+        """Return the record of a line.
+
+        Raises:
+            BenchError: it holds none.
+        """
+        try:
+            raw = _LINES.decode(line)
+            fields = {name: getattr(raw, name) for name in Record.__struct_fields__}
+            fields |= {name: self._common(name, fields[name]) for name in _COMMON}
+            return Record(**fields)
+        except (msgspec.MsgspecError, ValueError):
+            return _decode(line, where)  # slower, and says what is wrong, and where
+
+    def _common(self, name: str, text: msgspec.Raw) -> Any:
+        key = bytes(text)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = msgspec.json.decode(key, type=_COMMON[name])
+        return found
+
+
+def _line() -> type[msgspec.Struct]:
+    """Return a record's type in which what is common is left as text."""
+    empty = msgspec.Raw(b"{}")
+    fields: list[tuple[str, Any, Any]] = []
+    for one in msgspec.structs.fields(Record):
+        kind, default = (msgspec.Raw, empty) if one.name in _COMMON else (one.type, one.default)
+        absent = msgspec.field() if one.required else msgspec.field(default=default)
+        fields.append((one.name, kind, absent))
+    return msgspec.defstruct("_Line", fields, kw_only=True, forbid_unknown_fields=True)
+
+
+_LINES = msgspec.json.Decoder(_line())
 
 
 def _decode(line: bytes, where: str) -> Record:

@@ -3,18 +3,21 @@
 from collections.abc import Iterable
 
 import msgspec
-import numpy as np
 
-from bench import stats
-from bench.cold import ColdFigures, summed_up
+from bench.cold import ColdFigures
+from bench.energy import Joules
 from bench.evidence import uncertainty
+from bench.reading import Reading, readings
 from bench.record import Record
+from bench.scenario import Result
 from bench.throttle import Endurance, endurance
-from bench.verdict import verdict
+from bench.throughput import Rate
 from devices.device import MemorySeries
 
 # Causes of a failure that are no fault: this device cannot run the artifact under these settings.
 CANNOT_RUN = frozenset({"missing-runtime", "unsupported"})
+# What may differ between measurements of one artifact, and is named where it does.
+SETTINGS = ("device", "threads", "batch", "streams", "scenario")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +26,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     `verdict` is a word of `bench.verdict`, or ``unmeasured`` where the device cannot run the
     artifact. None: not measured. `end_to_end_ns` is the median over rounds with copies in and out.
     `uncertainty` is half the interval's width as a fraction (see `bench.evidence.uncertainty`).
-    `calibration` is where activation ranges came from.
+    `calibration` is where activation ranges came from. `streams` is None where nobody asked for the
+    throughput: it was one. `energy_unreadable` are sensors that are there and refused.
     """
 
     model: str
@@ -37,6 +41,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None
     threads_found: int | None
     batch: int
+    streams: int | None
     size_bytes: int
     parameters: int
     macs: int
@@ -46,6 +51,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     first_ns: int | None
     cold: ColdFigures | None
     sustained: Endurance | None
+    throughput: Rate | None
+    scenario: Result | None
+    energy: tuple[Joules, ...]
+    energy_unreadable: tuple[str, ...]
     p50_ns: float | None
     p50_low_ns: float | None
     p50_high_ns: float | None
@@ -73,19 +82,22 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def varying(rows: Iterable[Row]) -> list[str]:
-    """Return which of device, threads and batch are not the same in all rows, and the runtime if
-    one file ran in several.
+    """Return which of `SETTINGS` are not the same in all rows, and the runtime if one file ran in
+    several.
     """
     rows = list(rows)
-    names = ("device", "threads", "batch")
-    found = [name for name in names if len({getattr(row, name) for row in rows}) > 1]
+    words = [[setting(row, name) for name in SETTINGS] for row in rows]
+    columns = zip(SETTINGS, zip(*words, strict=True), strict=False)
+    found = [name for name, column in columns if len(set(column)) > 1]
     files = {(row.model, row.variant, row.device) for row in rows}
     runs = {(row.model, row.variant, row.device, row.runtime) for row in rows}
     return ["runtime", *found] if len(runs) > len(files) else found
 
 
 def setting(row: Row, name: str) -> str:
-    """Return the runtime, device, threads or batch of a row in words."""
+    """Return the runtime or one of `SETTINGS` of a row in words; empty of one stream alone and of
+    no scenario.
+    """
     threads = "default" if row.threads is None else row.threads
     plural = "" if threads == 1 else "s"
     words = {
@@ -93,6 +105,8 @@ def setting(row: Row, name: str) -> str:
         "device": row.device,
         "threads": f"{threads} thread{plural}",
         "batch": f"batch {row.batch}",
+        "streams": _streams(row.streams),
+        "scenario": row.scenario.name if row.scenario else "",
     }
     return words[name]
 
@@ -106,7 +120,11 @@ def independent(rows: Iterable[Row]) -> str:
 
 def label(row: Row, names: Iterable[str]) -> str:
     """Return the variant of a row and the settings named."""
-    return ", ".join((row.variant, *(setting(row, name) for name in names)))
+    return ", ".join(filter(None, (row.variant, *(setting(row, name) for name in names))))
+
+
+def _streams(count: int | None) -> str:
+    return "" if count is None else f"{count} stream{'' if count == 1 else 's'}"
 
 
 def can_run(record: Record) -> bool:
@@ -116,18 +134,17 @@ def can_run(record: Record) -> bool:
 
 def rows(records: Iterable[Record]) -> list[Row]:
     """Return a row for each record, sorted by model, device, threads, batch and variant."""
-    found = [_row(record) for record in records]
-    return sorted(found, key=_order)
+    return sorted((_row(record) for record in readings(records)), key=_order)
 
 
 def _order(row: Row) -> tuple[str | int, ...]:
-    return row.model, row.device, row.threads or 0, row.batch, row.variant, row.runtime
+    setting = (row.threads or 0, row.batch, row.streams or 0)
+    return row.model, row.device, *setting, row.variant, row.runtime
 
 
-def _row(record: Record) -> Row:
+def _row(record: Reading) -> Row:
     manifest, settings, memory = record.manifest, record.settings, record.memory
-    figures = stats.summary(record)
-    judged = verdict(record, figures)
+    figures, judged = record.figures and record.figures.summary, record.verdict
     calibration, accuracy = manifest.quantization.calibration, record.accuracy
     return Row(
         model=manifest.network.name,
@@ -141,6 +158,7 @@ def _row(record: Record) -> Row:
         threads=settings.threads,
         threads_found=settings.threads_found,
         batch=settings.batch,
+        streams=settings.streams,
         size_bytes=manifest.size_bytes,
         parameters=manifest.network.parameters,
         macs=manifest.network.macs,
@@ -148,13 +166,17 @@ def _row(record: Record) -> Row:
         calibration=calibration.source if calibration else None,
         load_ns=record.load_ns,
         first_ns=record.first_ns,
-        cold=summed_up(record.cold),
+        cold=record.cold_figures,
         sustained=endurance(record.sustained),
+        throughput=record.rate,
+        scenario=record.followed,
+        energy=record.joules,
+        energy_unreadable=record.energy.sensors.unreadable if record.energy else (),
         p50_ns=figures.p50_ns if figures else None,
         p50_low_ns=figures.low_ns if figures else None,
         p50_high_ns=figures.high_ns if figures else None,
-        uncertainty=uncertainty(record, figures) if figures else None,
-        end_to_end_ns=_end_to_end(record),
+        uncertainty=uncertainty(record, record.figures) if record.figures else None,
+        end_to_end_ns=record.end_to_end_ns,
         end_to_end_definition=record.end_to_end.definition if record.end_to_end else None,
         p90_ns=figures.p90_ns if figures else None,
         p99_ns=figures.p99_ns if figures else None,
@@ -175,8 +197,3 @@ def _row(record: Record) -> Row:
         evidence=judged.evidence,
         advice=judged.advice,
     )
-
-
-def _end_to_end(record: Record) -> float | None:
-    found = record.end_to_end
-    return float(np.median(stats.medians(found.rounds))) if found else None

@@ -15,11 +15,15 @@ from uuid import uuid4
 import msgspec
 import numpy as np
 
+from bench import sequential, stats
 from bench.accuracy import AccuracyTest
+from bench.energy import IDLE_S
 from bench.matrix import Cell, groups
 from bench.measurement import Measurement, Stage
 from bench.record import ColdStart, Failure, Record, Surroundings
 from bench.rows import can_run
+from bench.scenario import Plan
+from bench.serving import serve
 from bench.sustained import sustain
 from bench.verdict import verdict
 from devices.device import Session, WorkerError
@@ -79,15 +83,18 @@ class _Group:
 
     def __init__(self, listener: Listener, accuracy: AccuracyTest | None) -> None:
         self._listener, self._accuracy = listener, accuracy
+        self._duel: Sequence[Measurement] = ()
 
     def measure(self, measurements: Sequence[Measurement]) -> None:
         effort = measurements[0].cell.effort
+        self._duel = () if effort.max_slowdown is None else measurements
         try:
             self._begun_ns = time.monotonic_ns()
             order, active = np.random.default_rng(effort.seed), list(measurements)
             while active:
                 due = [active[index] for index in order.permutation(len(active))]
-                self._interleave([m for m in due if self._attempt(m, self._prepare)], order)
+                ready = [m for m in due if self._attempt(m, self._prepare)]
+                self._interleave([m for m in ready if m.stop is None], order)
                 active = [m for m in active if m.stop is None]
                 for m in active:
                     m.close()
@@ -135,41 +142,83 @@ class _Group:
             word = "proved (emulated)" if m.proof.verified else "unproved"
             raise WorkerError("measure", "unsupported", f"{word}, {NEVER_TIMED}")
         self._tell(m, "warm up")
+        if (m.cell.streams or 1) > 1:
+            m.opened.streams(m.cell.streams or 1)
+        self._read_meters(m)
         warm_up = m.pace.warm_up if m.is_first else m.pace.warm_up_again
         m.warmed(warm_up(m.opened, m.cold[-1].first_ns))
+        if m.cell.effort.scenario is not None:
+            self._serve(m, m.cell.effort.scenario)
+
+    def _read_meters(self, m: Measurement) -> None:
+        """Have the worker read its energy sensors; the first one also tells what idling takes."""
+        m.meters = m.opened.meters()
+        if m.meters.meters and m.is_first:
+            self._tell(m, "idle")
+            m.idle = m.opened.idle(IDLE_S)
+
+    def _serve(self, m: Measurement, plan: Plan) -> None:
+        """Run by a scenario's rule instead of in rounds between those of others."""
+
+        def tell() -> None:
+            self._tell(m, "measure")
+
+        m.surroundings = Surroundings(before=m.opened.sensors())
+        serve(m, plan, float(np.mean(m.opened.measure(1 + m.pace.runs)[1:])), tell)
+        self._settle(m)
+        self._finish(m)
 
     def _interleave(self, active: list[Measurement], order: np.random.Generator) -> None:
         """Make one round of each in turn until their processes are done; one lap is one block."""
         while active:
             for index in order.permutation(len(active)):
                 self._attempt(active[index], self._round)
+            self._decide()
             active = [m for m in active if m.stop is None and not m.pace.is_over(m.processes)]
+
+    def _decide(self) -> None:
+        """End both of two that are compared, if it is clear which is slower, or the time is up."""
+        if not self._is_duel or not all(m.pace.is_whole(m.processes) for m in self._duel):
+            return
+        before, now = (stats.units(m.rounds, m.processes) for m in self._duel)
+        limit = self._duel[0].cell.effort.max_slowdown or 0.0
+        decided = sequential.decide(before, now, limit).word != "undecided"
+        if decided or any(m.pace.is_time_up(m.rounds) for m in self._duel):
+            for m in self._duel:
+                m.stop = "decided" if decided else "time"
+                self._attempt(m, self._stop)
+
+    @property
+    def _is_duel(self) -> bool:
+        """Tell whether two are compared; where one of them failed, the other goes on by itself."""
+        return bool(self._duel) and all(m.stop is None for m in self._duel)
 
     def _round(self, m: Measurement) -> None:
         self._tell(m, "measure")
         if m.surroundings is None:
             m.surroundings = Surroundings(before=m.opened.sensors())
         start_ns = time.monotonic_ns() - self._begun_ns
-        m.rounds.append(tuple(m.opened.measure(1 + m.pace.runs)[1:]))
+        m.rounds.append(tuple(m.timed(m.pace.runs)))
         m.starts_ns.append(start_ns)
         m.processes[-1] += 1
-        if m.opened.usage is not None:
-            m.usage.append(m.opened.usage)
-        if m.opened.ready.copies:
+        if m.opened.ready.copies and (m.cell.streams or 1) == 1:
             runs = 1 + ceil(m.pace.runs * END_TO_END)
             m.end_to_end.append(tuple(m.opened.measure(runs, copies=True)[1:]))
-        m.stop = m.pace.stop(m.rounds, m.processes)
+        m.stop = None if self._is_duel else m.pace.stop(m.rounds, m.processes)
         if m.stop is not None:
-            self._settle(m)
-            if m.cell.effort.sustained_s is None:
-                self._finish(m)
+            self._stop(m)
+
+    def _stop(self, m: Measurement) -> None:
+        self._settle(m)
+        if m.cell.effort.sustained_s is None:
+            self._finish(m)
 
     def _sustain(self, m: Measurement) -> None:
         def tell() -> None:
             self._tell(m, "sustain")
 
         typical_ns = float(np.median(m.rounds[-1]))
-        seconds, threads = m.cell.effort.sustained_s or 0.0, m.cell.threads
+        seconds, threads = m.cell.effort.sustained_s or 0.0, m.cell.threads * (m.cell.streams or 1)
         m.sustained = sustain(m.opened, seconds, typical_ns, threads, tell)
         self._finish(m)
 

@@ -22,12 +22,16 @@ LEAST_ROUNDS = 10
 TIGHTEST = 30
 
 Word = Literal["faster", "slower", "same", "undecided"]
+Answer = Literal["slower", "within", "undecided"]
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rounds so far show of B against A: B/A, and where it lies with probability 99 %."""
+    """What the rounds so far show of B against A: B/A, and where it lies with probability 99 %.
 
-    word: Word
+    ``slower``: by more than the limit; ``within`` it, though B may still be a little slower.
+    """
+
+    word: Answer
     ratio: float
     low: float
     high: float
@@ -36,12 +40,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 def decide(
     before: Sequence[float] | Floats,
     now: Sequence[float] | Floats,
+    limit: float,
     *,
-    margin: float = MARGIN,
-    floor: float = 0.0,
     error: float = ERROR,
 ) -> Decision:
-    """Say what the rounds so far show; may be asked after every round, and then believed.
+    """Say whether B is slower than A by more than a limit; may be asked after every round, and then
+    believed.
 
     Round i of both must have been made next to each other, in random order: the blocks of one
     interleaved run. What drifts meets both alike, and the order's randomness makes the sign of each
@@ -51,10 +55,8 @@ def decide(
         before: one figure a round of A, in nanoseconds (its median, or its p90), or one a process
             where there are at least `LEAST_ROUNDS` of them: see `bench.stats.units`.
         now: likewise of B; of unequal numbers of rounds the common first ones count.
-        margin: the same means that the whole interval lies this close to 1.
-        floor: how far two measurements of one artifact may lie apart on this device (see
-            `bench.noise`); faster and slower must be beyond it.
-        error: the chance of ever saying faster or slower of what is equal.
+        limit: how much slower B may be, as a fraction of A.
+        error: the chance of ever being wrong, whichever of the two is said.
 
     Returns:
         ``undecided`` below `LEAST_ROUNDS` rounds, whatever they show.
@@ -65,7 +67,9 @@ def decide(
     pairs = np.asarray([before[:rounds], now[:rounds]], dtype=np.float64)
     found = series.location(np.diff(np.log(pairs), axis=0)[0])
     low, high = (float(np.exp(end)) for end in bounds(found, rounds, error))
-    word = place(low, high, margin, floor) if rounds >= LEAST_ROUNDS else "undecided"
+    word: Answer = "undecided"
+    if rounds >= LEAST_ROUNDS and (high <= 1 + limit or low > 1 + limit):
+        word = "within" if high <= 1 + limit else "slower"
     return Decision(word=word, ratio=float(np.exp(found.value)), low=low, high=high)
 
 

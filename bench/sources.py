@@ -1,9 +1,7 @@
 """Where the judging commands find artifacts and records, and what is wrong if they do not."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from msgspec.structs import replace
 
 from bench.record import BenchError, Record, read
 from export.artifact import Manifest, check_files, find, read_manifest
@@ -50,13 +48,4 @@ def records(path: Path | None) -> Iterator[Record]:
         BenchError: `path` cannot be read, or holds something else.
     """
     if path is not None or RECORDS.is_file():
-        yield from shared(read(path or RECORDS))
-
-
-def shared(records: Iterable[Record]) -> Iterator[Record]:
-    """Yield records of which equal manifests are one object: most of a record's memory is its."""
-    known: dict[tuple[str, str], Manifest] = {}
-    for record in records:
-        manifest = record.manifest
-        first = known.setdefault((manifest.key, manifest.created), manifest)
-        yield replace(record, manifest=first) if first == manifest else record
+        yield from read(path or RECORDS)

@@ -97,7 +97,10 @@ def units(
         processes: how many successive rounds each process made; empty if that is not known.
         figure: of each round, shape (rounds,).
     """
-    values = figure(rounds)
+    return _by_process(figure(rounds), processes)
+
+
+def _by_process(values: Floats, processes: Sequence[int]) -> Floats:
     if len(processes) < 2:
         return values
     each, ends = values.tolist(), accumulate(processes)
@@ -151,13 +154,41 @@ def precision(rounds: Rounds, processes: Sequence[int] = ()) -> float:
     return relative_half_width(low, float(np.median(values)), high)
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is ever asked of a record's samples: `medians` and `p90s` are of its units of inference,
+    `rounds` are the medians of all rounds.
+    """
+
+    rounds: Floats
+    medians: Floats
+    p90s: Floats
+    summary: Summary
+
+
 def summary(record: Record) -> Summary | None:
-    """Return the figures of a record, or None if it holds no samples."""
+    """Return the summary of a record, or None if it holds no samples."""
+    return found.summary if (found := figures(record)) else None
+
+
+def figures(record: Record) -> Figures | None:
+    """Return the figures of a record, None if it holds no samples; every round is sorted once."""
     if not record.rounds:
         return None
-    values = units(record.rounds, record.processes)
+    ordered = [sorted(samples) for samples in record.rounds]
+    rounds = np.array([_median(samples) for samples in ordered], dtype=np.float64)
+    tails = np.array([s[_rank(len(s), 0.9)] for s in ordered], dtype=np.float64)
+    values = _by_process(rounds, record.processes)
+    return Figures(
+        rounds=rounds,
+        medians=values,
+        p90s=_by_process(tails, record.processes),
+        summary=_summary(record, values, sorted(chain.from_iterable(ordered))),
+    )
+
+
+def _summary(record: Record, values: Floats, samples: Sequence[int]) -> Summary:
     low, high = median_interval(values)
-    samples = sorted(chain.from_iterable(record.rounds))
     return Summary(
         load_ns=record.load_ns,
         first_ns=record.first_ns,

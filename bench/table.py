@@ -9,9 +9,9 @@ from rich.table import Table
 from bench import units
 from bench.quantized import not_faster
 from bench.record import Record
-from bench.report import cold, endurance, memory
+from bench.report import cold, endurance, further, memory
 from bench.report.clocks import clocks, timings
-from bench.rows import Row, independent, label, rows, setting, varying
+from bench.rows import SETTINGS, Row, independent, label, rows, setting, varying
 from bench.stats import CONFIDENCE
 from export.artifact import doubts
 
@@ -22,8 +22,8 @@ STYLES = {"valid": "green", "wrong": "bold red", "failed": "red", "unmeasured": 
 def table(records: Sequence[Record]) -> Table:
     """Return the records as a table: a heading for each network, below it a line a measurement.
 
-    Figures are right-aligned with their units; what varies among device, threads and batch is
-    named in each line, what does not in the title.
+    Figures are right-aligned with their units; what varies among `bench.rows.SETTINGS` is
+    named in each line, what does not in the title, if there is anything to it.
     """
     figures = rows(records)
     changing = varying(figures)
@@ -93,7 +93,7 @@ def _network(row: Row) -> str:
 
 def _label(row: Row, changing: Sequence[str]) -> str:
     calibration = ", random calibration" if row.calibration == "random" else ""
-    where = "".join(f", {setting(row, name)}" for name in changing)
+    where = "".join(f", {words}" for name in changing if (words := setting(row, name)))
     return f"  {row.format} {row.variant.removeprefix(row.format + '-')}{calibration}{where}"
 
 
@@ -105,8 +105,8 @@ def _verdict(row: Row) -> str:
 def _title(figures: Sequence[Row], changing: Sequence[str]) -> str:
     if not figures:
         return "nothing was measured"
-    fixed = [name for name in ("device", "threads", "batch") if name not in changing]
-    return ", ".join(setting(figures[0], name) for name in fixed)
+    fixed = [setting(figures[0], name) for name in SETTINGS if name not in changing]
+    return ", ".join(filter(None, fixed))
 
 
 def _definitions(figures: Sequence[Row]) -> Iterator[str]:
@@ -124,6 +124,7 @@ def _definitions(figures: Sequence[Row]) -> Iterator[str]:
         yield cold.NOTE
     if any(row.sustained for row in figures):
         yield endurance.NOTE
+    yield from further.definitions(figures)
     yield from memory.definitions(figures)
     for dataset, images in sorted({(row.dataset, row.images) for row in figures if row.dataset}):
         yield f"top-1: on {images} test images of {dataset}, as run on the device"

@@ -1,11 +1,18 @@
-"""How a series moves in time: its trend, and how far neighbours resemble each other. Pure."""
+"""How a series moves in time: its trend, and how far neighbours resemble each other. Pure.
 
+Everything works on the last axis, so that many records cost one call and not as many.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
 
 import numpy as np
 
 from bench.stats import Floats
+
+# So many pairs of values are held at once.
+PAIRS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,12 @@ class Trend:
 
 
 def trend(values: Floats) -> Trend:
-    """Return the trend of a series of equally spaced values.
+    """Return the trend of a series, shape (n,): see `trends`."""
+    return trends([values])[0]
+
+
+def trends(series: Sequence[Floats]) -> list[Trend]:
+    """Return the trend of each series of equally spaced values.
 
     The slope is Theil and Sen's (the median of the slopes of all pairs). Its significance is that
     of Mann and Kendall's test, two-sided, with the variance enlarged where the values resemble
@@ -25,50 +37,78 @@ def trend(values: Floats) -> Trend:
     Effective Sample Size" (Water Resources Management 18, 2004), equation 10.
 
     Args:
-        values: shape (n,), at least 3.
+        series: shape (n,) each, at least 3; those of one length are quicker than others.
     """
-    number = len(values)
+    by_length: dict[int, list[int]] = {}
+    for index, values in enumerate(series):
+        by_length.setdefault(len(values), []).append(index)
+    found: dict[int, Trend] = {}
+    for length, indices in by_length.items():
+        step = max(1, PAIRS // length**2)
+        for start in range(0, len(indices), step):
+            some = indices[start : start + step]
+            found.update(zip(some, _trends(np.array([series[i] for i in some])), strict=True))
+    return [found[index] for index in range(len(series))]
+
+
+def _trends(values: Floats) -> list[Trend]:
+    """Return the trends of series of one length, shape (series, n)."""
+    number = values.shape[-1]
     i, j = np.triu_indices(number, 1)
-    steps = values[j] - values[i]
-    slope = float(np.median(steps / (j - i)))
-    score = abs(np.sign(steps).sum())
-    _, ties = np.unique(values, return_counts=True)
-    variance = _kendall(np.array([float(number)])) - _kendall(ties.astype(np.float64))
-    variance *= independence(values - slope * np.arange(number))
-    z = max(0.0, score - 1) / sqrt(variance) if variance > 0 else 0.0
-    median = float(np.median(values))
-    return Trend(change=slope * (number - 1) / median if median else 0.0, p=erfc(z / sqrt(2)))
+    steps = values[:, j] - values[:, i]
+    slopes = np.median(steps / (j - i), axis=-1)
+    scores = np.abs(np.sign(steps).sum(axis=-1))
+    ties = (values[:, :, None] == values[:, None, :]).sum(axis=-1)
+    variance = _kendall(np.array(float(number))) - (_kendall(ties) / ties).sum(axis=-1)
+    variance *= independence(values - slopes[:, None] * np.arange(number))
+    z = np.maximum(0.0, scores - 1) / np.sqrt(np.where(variance > 0, variance, np.inf))
+    medians = np.median(values, axis=-1)
+    changes = slopes * (number - 1) / np.where(medians != 0, medians, np.inf)
+    return [
+        Trend(change=change, p=erfc(deviate / sqrt(2)))
+        for change, deviate in zip(changes.tolist(), z.tolist(), strict=True)
+    ]
 
 
-def _kendall(groups: Floats) -> float:
-    return float((groups * (groups - 1) * (2 * groups + 5)).sum()) / 18
+def _kendall(groups: Floats) -> Floats:
+    """Return what groups of so many equal values take from the score's variance."""
+    return np.asarray(groups * (groups - 1) * (2 * groups + 5) / 18, dtype=np.float64)
 
 
-def autocorrelation(values: Floats) -> float:
+def autocorrelation(values: Floats) -> Floats:
     """Return how far each value resembles the next: the lag-1 autocorrelation, 0 if all are equal.
 
     Of the ranks, so that a single far value counts no more than any other.
+
+    Args:
+        values: shape (..., n).
     """
     ranks = _ranks(values)
-    centred = ranks - ranks.mean()
-    total = float(centred @ centred)
-    return float(centred[1:] @ centred[:-1]) / total if total else 0.0
+    centred = ranks - ranks.mean(axis=-1, keepdims=True)
+    totals = (centred**2).sum(axis=-1)
+    products = (centred[..., 1:] * centred[..., :-1]).sum(axis=-1)
+    return np.asarray(products / np.where(totals > 0, totals, np.inf), dtype=np.float64)
 
 
 def _ranks(values: Floats) -> Floats:
     """Return the rank of each value, the mean rank where several are equal."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse], dtype=np.float64)
+    one, other = values[..., :, None], values[..., None, :]
+    return np.asarray(
+        (one > other).sum(axis=-1) + ((one == other).sum(axis=-1) - 1) / 2, dtype=np.float64
+    )
 
 
-def independence(values: Floats) -> float:
+def independence(values: Floats) -> Floats:
     """Return by how much neighbours that resemble each other enlarge the variance of a mean.
 
     1 for independent values, for which the lag-1 autocorrelation r is below 2 / sqrt(n) 19 times of
     20; else 1 + 2 (1 - 1/n) r + 2 (1 - 2/n) r^2 + ..., as for an autoregressive series.
+
+    Args:
+        values: shape (..., n).
     """
-    number, r = len(values), min(autocorrelation(values), 0.99)
-    if r < 2 / sqrt(number):
-        return 1.0
+    number = values.shape[-1]
+    r = np.minimum(autocorrelation(values), 0.99)[..., None]
     lags = np.arange(1, number)
-    return 1 + 2 * float(((1 - lags / number) * r**lags).sum())
+    enlarged = 1 + 2 * ((1 - lags / number) * r**lags).sum(axis=-1)
+    return np.where(r[..., 0] < 2 / sqrt(number), 1.0, enlarged)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 _TIME = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
 _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0))
+_ENERGY = (("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6))
 _COUNT = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
 
 
@@ -20,6 +21,16 @@ def size(count: float) -> str:
 def count(number: float) -> str:
     """Return a number of parameters or MACs as ``3.50 M``."""
     return _scaled(number, _COUNT)
+
+
+def energy(joules: float) -> str:
+    """Return joules as ``4.10 mJ``."""
+    return _scaled(joules, _ENERGY)
+
+
+def power(watts: float) -> str:
+    """Return watts as ``12.3 W``."""
+    return f"{_digits(watts)} W"
 
 
 def times(ratio: float) -> str:

@@ -1,13 +1,14 @@
 """What a record is worth: one word, the evidence for it, and what would help. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench import advice, stats, units
-from bench.evidence import Evidence, Share, evidence, is_drifting
+from bench.evidence import Evidence, Share, evidences, is_drifting
 from bench.record import Record
-from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Summary
+from bench.scenario import shortfall
+from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Figures, Summary
 
 Word = Literal[
     "valid", "too short", "throttled", "contended", "drifting", "noisy",
@@ -33,26 +34,52 @@ class Verdict:
     advice: str | None = None
 
 
-def verdict(record: Record, figures: Summary | None = None) -> Verdict:
-    """Judge a record; `figures` spares computing its summary again.
+def verdict(record: Record) -> Verdict:
+    """Judge a record: see `verdicts`."""
+    return verdicts([record], [stats.figures(record)])[0]
+
+
+def verdicts(records: Sequence[Record], figures: Sequence[Figures | None]) -> list[Verdict]:
+    """Judge records, whose figures are given (see `bench.stats.figures`).
 
     A wrong answer comes before every other word, a failure next; then that the device is emulated,
     that nothing proved the answers, and only then whether the figures are sure enough: a cause
-    (throttled, contended) before what it leads to (drifting, noisy).
+    (throttled, contended) before what it leads to (drifting, noisy). Many records at once cost less
+    than one by one.
     """
+    said: list[Verdict | None] = [*map(_plain, records, figures)]
+    numbers = [n for n, found in enumerate(said) if found is None]
+    open_ = [records[n] for n in numbers]
+    of_open = [known for n in numbers if (known := figures[n])]
+    for n, record, known, found in zip(
+        numbers, open_, of_open, evidences(open_, of_open), strict=True
+    ):
+        said[n] = _sureness(record, known.summary, found)
+    return [found for found in said if found]
+
+
+def _plain(record: Record, figures: Figures | None) -> Verdict | None:
+    """Return the verdict if it does not depend on the evidence."""
     if record.proof.verified is False:
         return _wrong(record)
     if record.failure is not None:
         failure = record.failure
         return Verdict("failed", f"{failure.stage}: {failure.cause}: {failure.detail}")
-    figures = figures or stats.summary(record)
     if figures is None:
         return Verdict("failed", "the record holds no samples", "measure it again")
+    return _meaningless(record) or _shortness(record, figures.summary)
+
+
+def _meaningless(record: Record) -> Verdict | None:
     if record.device.emulated:
         return Verdict("emulated", "right answers, but the times of an emulator mean nothing")
     if record.proof.verified is None:
         return Verdict("unproved", record.proof.reason or "its answers were not compared")
-    return _sureness(record, figures)
+    return None
+
+
+def _shortness(record: Record, known: Summary) -> Verdict | None:
+    return _too_short(record, known) if _is_too_short(record, known) else None
 
 
 def _wrong(record: Record) -> Verdict:
@@ -60,10 +87,7 @@ def _wrong(record: Record) -> Verdict:
     return Verdict("wrong", reason, "its times are void; export it again or use another runtime")
 
 
-def _sureness(record: Record, figures: Summary) -> Verdict:
-    if figures.rounds < MIN_ROUNDS or 1 < figures.processes < MIN_PROCESSES:
-        return _too_short(record, figures)
-    found = evidence(record, figures)
+def _sureness(record: Record, figures: Summary, found: Evidence) -> Verdict:
     target = record.settings.precision_target
     width = f"± {found.half_width:.1%} over {_seen(figures)}"
     told = "; ".join((f"{width}, {ENDS.get(record.stop, record.stop)}", *_signs(record, found)))
@@ -84,7 +108,15 @@ def _seen(figures: Summary) -> str:
     return f"{processes}{figures.rounds} rounds, {figures.samples} samples"
 
 
+def _is_too_short(record: Record, figures: Summary) -> bool:
+    if shortfall(record.scenario):
+        return True
+    return figures.rounds < MIN_ROUNDS or 1 < figures.processes < MIN_PROCESSES
+
+
 def _too_short(record: Record, figures: Summary) -> Verdict:
+    if short := shortfall(record.scenario):
+        return Verdict("too short", short, advice.full_length(record))
     factor, needed = MIN_ROUNDS / figures.rounds, f"{MIN_ROUNDS} rounds"
     if record.several:
         factor = max(factor, MIN_PROCESSES / figures.processes)

@@ -22,7 +22,7 @@ class WorkerError(Exception):
     """A worker could not do what was asked. It ends one measurement, never the run.
 
     Attributes:
-        stage: what was being done: start, load, verify, measure, predict or memory.
+        stage: what was being done: start, load, verify, measure, streams, predict or memory.
         cause: died, hung, out-of-memory, transport, missing-runtime, unsupported, or error.
         detail: one line for a person, with what to do where that is known.
     """
@@ -117,6 +117,49 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     stolen_ns: int | None = None
 
 
+class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What streams did together while all of them were at work.
+
+    Attributes:
+        invocations: those that ended in this time, and of the others the share that lies in it.
+        wall_ns: from the first one's beginning to the end of the last that was asked for.
+    """
+
+    invocations: float
+    wall_ns: int
+
+
+class Meter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sensor of energy: `covers` says whose, `definition` how it is read."""
+
+    name: str
+    covers: str
+    definition: str
+
+
+class Meters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The energy sensors of a device, and the names of those that are there and refuse."""
+
+    meters: tuple[Meter, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The joules of each meter during one request to measure, in which so many invocations were
+    made; None where a meter could not be read.
+    """
+
+    joules: tuple[float | None, ...]
+    invocations: int
+
+
+class Idle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The joules of each meter while the worker did nothing for `wall_ns` nanoseconds."""
+
+    joules: tuple[float | None, ...]
+    wall_ns: int
+
+
 class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a device's sensors say at one moment; None where there is no such sensor.
 
@@ -196,6 +239,8 @@ class Session(Protocol):
     ready: Ready
     alarms: tuple[Alarm, ...]
     usage: Usage | None
+    served: Served | None
+    spent: Spent | None
 
     def verify(self, rows: int | None = None) -> dict[str, Any]:
         """Run all golden inputs, or the first `rows`; return the outputs by name, float32 arrays,
@@ -208,8 +253,19 @@ class Session(Protocol):
         """Run one golden input `runs` times; return each invocation's time in nanoseconds.
 
         With `copies` the inputs are handed over and the outputs fetched each time, too, as
-        `ready.copies` says. What that took is in `usage` then, where the device can tell.
+        `ready.copies` says. What that took is in `usage` then, where the device can tell, and in
+        `spent` once `meters` was asked. After `streams` the runs are those of all streams together,
+        at least five a stream, and what was done in all is in `served`.
         """
+
+    def streams(self, count: int) -> None:
+        """Load the artifact until it is there `count` times: `measure` then invokes all at once."""
+
+    def meters(self) -> Meters:
+        """Return the device's energy sensors, which `measure` reads from now on."""
+
+    def idle(self, seconds: float) -> Idle:
+        """Return what the energy sensors count while nothing is done for so long."""
 
     def sensors(self) -> Sensors:
         """Read the device's sensors; not while anything is timed."""

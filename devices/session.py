@@ -10,16 +10,21 @@ import numpy as np
 
 from devices.device import (
     Alarm,
+    Idle,
     Job,
     Memory,
+    Meters,
     OperatorTimes,
     Peak,
     Ready,
     Sensors,
+    Served,
+    Spent,
     Usage,
     WorkerError,
 )
 from devices.process import Child
+from devices.refusal import explained
 
 T = TypeVar("T")
 
@@ -51,8 +56,13 @@ class WorkerSession:
         self._timeout_s = job.timeout_s
         self.alarms: tuple[Alarm, ...] = ()
         self.usage: Usage | None = None
+        self.served: Served | None = None
+        self.spent: Spent | None = None
         settings = {"runtime": job.runtime, "threads": job.threads, "batch": job.batch}
-        answer = self._ask("load", artifact=artifact, **settings)
+        try:
+            answer = self._ask("load", artifact=artifact, **settings)
+        except WorkerError as error:
+            raise WorkerError(error.stage, error.cause, explained(error.detail)) from None
         self.ready = _typed("load", Ready, {"start_ns": self._start_ns, **answer})
 
     @property
@@ -78,7 +88,22 @@ class WorkerSession:
         """Run one golden input `runs` times; return each invocation's time in nanoseconds."""
         answer = self._ask("measure", runs=runs, copies=copies)
         self.usage = _typed("measure", Usage, answer["usage"]) if "usage" in answer else None
+        served, spent = answer.get("served"), answer.get("spent")
+        self.served = None if served is None else _typed("measure", Served, served)
+        self.spent = None if spent is None else _typed("measure", Spent, spent)
         return _typed("measure", list[int], answer.get("ns"))
+
+    def streams(self, count: int) -> None:
+        """Load the artifact until it is there `count` times: `measure` then invokes all at once."""
+        self._ask("streams", count=count)
+
+    def meters(self) -> Meters:
+        """Return the device's energy sensors, which `measure` reads from now on."""
+        return _typed("meters", Meters, self._ask("meters"))
+
+    def idle(self, seconds: float) -> Idle:
+        """Return what the energy sensors count while nothing is done for so long."""
+        return _typed("idle", Idle, self._ask("idle", seconds=seconds))
 
     def sensors(self) -> Sensors:
         """Read the device's sensors as they are now."""

@@ -10,7 +10,10 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "verify", "rows": n | null}
                                     -> {"event": "outputs", "outputs": {NAME: ARRAY}, "alarms"}
     {"op": "measure", "runs": n, "copies": false}
-                                    -> {"event": "samples", "ns": [...], "usage": {...}}
+                                    -> {"event": "samples", "ns": [...], "usage": {...}, "spent"}
+    {"op": "streams", "count": n}   -> {"event": "streams", "count"}
+    {"op": "meters"}                -> {"event": "meters", "meters": [METER, ...], "unreadable"}
+    {"op": "idle", "seconds": s}    -> {"event": "idle", "joules": [...], "wall_ns"}
     {"op": "sensors"}               -> {"event": "sensors", "frequency_mhz", "temperature_c", ...}
     {"op": "predict", "images": FILE, "top": k}  -> {"event": "classes", "classes": [[...], ...]}
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
@@ -37,6 +40,15 @@ inputs are handed over and the outputs fetched inside, where the runtime does th
 (`devices.cuda`) times an invocation by the device's own clock: "timing" says how, null for the
 above; "precision" is what it computes an fp32 file in, null for the file's own.
 
+After "streams" the file is loaded n times, and a `measure` without copies invokes all of them at
+once, a thread each, until together they did `runs` (at least `LEAST_EACH` a stream); its answer
+then also says how much was "served" ({"invocations", "wall_ns"}, see `devices.device.Served`), and
+every stream's outputs are compared.
+
+METER is {"name", "covers", "definition"}, one for each energy sensor; "unreadable" names those that
+are there and refuse. "spent" is {"joules": [... in the order of the meters], "invocations": n},
+null without any: read right before and right after everything that `measure` does.
+
 OPERATOR is {"name", "kind", "activation_bytes", "starts_ns": [...], "ns": [...]}, an entry a run:
 what the runtime's own profiler tells, of a session or interpreter beside the one that is measured,
 as profiling slows. ONNX Runtime's clock counts whole microseconds. A peak is per second.
@@ -61,12 +73,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import numpy as np
 
@@ -84,6 +97,12 @@ PAGES = {
     "private": "pages in memory that no other process has (USS: Private_* of smaps_rollup)",
     "mapped": "pages in memory of the model file, mapped: the system may drop and read them again",
 }
+ARENA = (
+    "bytes that ONNX Runtime's own arena held in a run, weights included, by its profiler: of a "
+    "session beside the measured one"
+)
+# A second session needs room, in multiples of the file: else a small board would end the worker.
+ROOM = 10
 MEMORY_SINCE = (
     " of the worker process since its start: before_load includes Python, numpy and the imported "
     "runtime, after_run is after the last verify or measure"
@@ -94,6 +113,13 @@ UNTIMED_RUNS = 3  # first runs of a profile, left out
 BLAS_THREADS = ("OPENBLAS", "OMP", "MKL", "BLIS", "VECLIB")
 LEAST_COPY = 1 << 26  # bytes
 PEAK_NS = 2_000_000_000  # how long peaks are looked for
+# What the zones of RAPL (Linux's powercap) cover; core and uncore are parts of the package.
+ZONES = {"package": "the processor's package", "dram": "its memory", "psys": "the whole platform"}
+COUNTED = "a counter, read right before and right after each round"
+SAMPLED = "the mean of the power right before and right after each round, times its time: rough"
+LEAST_EACH = 5  # invocations of a stream in a round, on average
+# Far above what the order of a sum moves, far below what another answer is.
+AGREEMENT = 1e-3
 
 
 class JobError(Exception):
@@ -240,15 +266,26 @@ class OnnxRuntime:
 
     def profile(self, arrays: list[Any], runs: int) -> list[dict[str, Any]]:
         """Return what the operators took in each of `runs`, by ONNX Runtime's profiler."""
+        return onnx_operators(self._profiled(arrays, UNTIMED_RUNS + runs))
+
+    def arena(self, arrays: list[Any]) -> int | None:
+        """Return the bytes that its arena held in a run; its profiler tells that from 1.31 on."""
+        told = [event["args"] for event in self._profiled(arrays, 1) if event["cat"] == "Node"]
+        return max((int(n["mem_arena_held"]) for n in told if "mem_arena_held" in n), default=None)
+
+    def _profiled(self, arrays: list[Any], runs: int) -> list[dict[str, Any]]:
+        """Return the events of a session of its own."""
         profiled = OnnxRuntime()
         with tempfile.TemporaryDirectory() as scratch:
             profiled._profile_prefix = str(Path(scratch) / "profile")
             profiled.load(*self._loaded)
             profiled.set(arrays)
-            for _ in range(UNTIMED_RUNS + runs):
+            for _ in range(runs):
                 profiled.invoke()
-            events = json.loads(Path(profiled._model.end_profiling()).read_bytes())
-        return onnx_operators(events)
+            events: list[dict[str, Any]] = json.loads(
+                Path(profiled._model.end_profiling()).read_bytes()
+            )
+        return events
 
 
 class OnnxReference:
@@ -501,19 +538,23 @@ def decode(stored: Any, tensor: dict[str, Any]) -> Any:
     return real
 
 
-NEED_AN_ARTIFACT = {"verify", "measure", "predict", "memory", "profile"}
+NEED_AN_ARTIFACT = {"verify", "measure", "streams", "predict", "memory", "profile"}
 
 
 class Worker:
     """One artifact at a time in one runtime; `answer` is the whole protocol."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str = "/") -> None:
+        self.root = root
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
             "start": lambda: {"event": "started"},
             "probe": self._probe,
             "load": self._load,
             "verify": self._verify,
             "measure": self._measure,
+            "streams": self._streams,
+            "meters": self._meters,
+            "idle": self._idle,
             "predict": self._predict,
             "sensors": lambda: {"event": "sensors", **sensors(), **self._of_runtime("sensors")},
             "memory": self._memory,
@@ -525,6 +566,7 @@ class Worker:
         self.loads = 0
         self.peaks: dict[str, int | None] = {}
         self.pages: dict[str, dict[str, int]] = {}
+        self.meters: list[Meter] = []
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the event for a request; whatever goes wrong is an event too."""
@@ -535,7 +577,7 @@ class Worker:
                 raise JobError("unsupported", f"no op '{op}'; there is {', '.join(self.ops)}")
             if self.runtime is None and op in NEED_AN_ARTIFACT:
                 raise JobError("error", "nothing is loaded; send op 'load' first")
-            if self.loads > 1 and op in ("measure", "memory", "profile"):
+            if self.loads > 1 and op in ("measure", "streams", "memory", "profile"):
                 detail = f"'{op}' needs a process of its own; this one has loaded another file"
                 raise JobError("unsupported", detail)
             return self.ops[op](**arguments)
@@ -576,8 +618,9 @@ class Worker:
         opened.load(self.model, threads, self.contract, batch)
         load_ns = time.perf_counter_ns() - start
         self._note_peak("after_load")
-        self.runtime = opened
+        self.runtime, self.sessions = opened, [opened]
         self.pages["after_load"] = {**pages(self.model), **self._of_runtime("held")}
+        self.another = partial(start_runtime, runtime), threads
         return {
             "event": "ready",
             "import_ns": import_ns,
@@ -609,7 +652,8 @@ class Worker:
 
     def _feed(self, batches: list[Any]) -> None:
         self.fed = [encode(b, t) for b, t in zip(batches, self.contract["inputs"])]
-        self.runtime.set(self.fed)
+        for session in self.sessions:
+            session.set(self.fed)
 
     def _run(self) -> list[Any]:
         self.runtime.invoke()
@@ -641,30 +685,68 @@ class Worker:
         outputs = dict(zip(names, map(as_data, arrays)))
         return {"event": "outputs", "outputs": outputs, "alarms": alarms}
 
+    def _streams(self, count: int) -> dict[str, Any]:
+        """Load the artifact until it is there `count` times, each with threads of its own."""
+        if hasattr(self.runtime, "time"):
+            detail = "several streams are timed by the processor's clock, and this runtime is not"
+            raise JobError("unsupported", detail)
+        make, threads = self.another
+        while len(self.sessions) < count:
+            another = make()
+            another.load(self.model, threads, self.contract, self.batch)
+            self.sessions.append(another)
+        self.pool = ThreadPoolExecutor(count)
+        return {"event": "streams", "count": count}
+
     def _measure(self, runs: int, copies: bool = False) -> dict[str, Any]:
         if getattr(self.runtime, "reference", False):
             raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
-        before = usage()
+        several = len(self.sessions) > 1 and not copies
+        invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
+        of_device = None if copies else getattr(self.runtime, "time", None)
+        joules, before = [meter.read() for meter in self.meters], usage()
         gc.disable()
         try:
-            samples = self._timed(runs, copies)
+            if several:
+                found = at_once([session.invoke for session in self.sessions], self.pool, runs)
+            elif of_device:
+                found = {"ns": [of_device() for _ in range(runs)], "invocations": runs}
+            else:
+                found = {"ns": one_by_one(invoke, runs), "invocations": runs}
         finally:
             gc.enable()
         used = {k: None if n is None else n - before[k] for k, n in usage().items()}
+        wall_ns = int(used["wall_ns"] or 0)
+        burnt = [meter.joules(since, wall_ns) for meter, since in zip(self.meters, joules)]
         self._note_peak("after_run")
-        return {"event": "samples", "ns": samples, "usage": used}
+        if several:
+            self._check_agreement()
+        spent = {"joules": burnt, "invocations": found.pop("invocations")} if burnt else None
+        return {"event": "samples", **found, "usage": used, "spent": spent}
 
-    def _timed(self, runs: int, copies: bool) -> list[int]:
-        if not copies and hasattr(self.runtime, "time"):
-            return [self.runtime.time() for _ in range(runs)]
-        invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
-        samples, clock = [0] * runs, time.perf_counter_ns
-        for number in range(runs):
-            start = clock()
-            invoke()
-            samples[number] = clock() - start
-        return samples
+    def _check_agreement(self) -> None:
+        """Refuse what streams computed if it differs: the first one's answers were proved."""
+        first, *others = [session.get() for session in self.sessions]
+        for number, outputs in enumerate(others, 2):
+            for expected, output in zip(first, outputs):
+                room = AGREEMENT * float(np.abs(expected).max(initial=0))
+                if not np.allclose(output, expected, rtol=AGREEMENT, atol=room):
+                    told = f"stream {number} of {len(self.sessions)} answers otherwise"
+                    raise JobError("wrong-answer", f"{told} than the first to the same input")
+
+    def _meters(self) -> dict[str, Any]:
+        self.meters, unreadable = meters(self.root)
+        told = [{"name": m.name, "covers": m.covers, "definition": m.how} for m in self.meters]
+        return {"event": "meters", "meters": told, "unreadable": unreadable}
+
+    def _idle(self, seconds: float) -> dict[str, Any]:
+        """Do nothing for a while, and tell what that took."""
+        before, begin = [meter.read() for meter in self.meters], time.perf_counter_ns()
+        time.sleep(seconds)
+        wall_ns = time.perf_counter_ns() - begin
+        joules = [meter.joules(since, wall_ns) for meter, since in zip(self.meters, before)]
+        return {"event": "idle", "joules": joules, "wall_ns": wall_ns}
 
     def _profile(self, runs: int) -> dict[str, Any]:
         if getattr(self.runtime, "reference", False):
@@ -702,8 +784,21 @@ class Worker:
             {"name": name, "definition": kinds[name], **{m: p[name] for m, p in self.pages.items()}}
             for name in self.pages["before_load"]
         ]
+        moments = {"before_load": None, "after_load": None, "after_run": self._arena()}
+        if moments["after_run"] is not None:
+            series.append({"name": "arena", "definition": ARENA, **moments})
         peak = {"definition": definition, "after_run": None, **self.peaks}
         return {"event": "memory", **peak, "series": series}
+
+    def _arena(self) -> int | None:
+        """Return what the runtime's own arena holds, where the runtime tells and there is room."""
+        free = kilobytes("MemAvailable", texts("proc/meminfo"))
+        if not hasattr(self.runtime, "arena") or free < ROOM * Path(self.model).stat().st_size:
+            return None
+        try:
+            return int(self.runtime.arena(self.fed))
+        except Exception:  # what is only told beside must not cost what was measured
+            return None
 
 
 def import_beside(module: str) -> Any:
@@ -855,6 +950,161 @@ def sensors(root: str = "/") -> dict[str, Any]:
         "throttle_flags": flags[0] if flags else None,
         "load": os.getloadavg()[0],
     }
+
+
+def one_by_one(invoke: Callable[[], Any], runs: int) -> list[int]:
+    """Return the nanoseconds of each of `runs` invocations."""
+    samples, clock = [0] * runs, time.perf_counter_ns
+    for number in range(runs):
+        start = clock()
+        invoke()
+        samples[number] = clock() - start
+    return samples
+
+
+def at_once(invokes: list[Callable[[], Any]], pool: Any, runs: int) -> dict[str, Any]:
+    """Invoke all over and over, a thread each, until together they did `runs`.
+
+    None stops before, so that all are at work to the end. Each begins with one that is in no
+    figure.
+    """
+    clock, wanted = time.perf_counter_ns, max(runs, LEAST_EACH * len(invokes))
+    ends: list[int] = []
+    together = threading.Barrier(len(invokes))
+
+    def stream(invoke: Callable[[], Any]) -> list[tuple[int, int]]:
+        spans: list[tuple[int, int]] = []
+        try:
+            invoke()
+            together.wait()
+            while len(ends) < wanted:
+                start = clock()
+                invoke()
+                spans.append((start, clock()))
+                ends.append(spans[-1][1])
+        except threading.BrokenBarrierError:
+            return spans
+        except BaseException:
+            ends.extend([0] * wanted)  # the others must not wait for this one
+            together.abort()
+            raise
+        return spans
+
+    spans = [span for found in list(pool.map(stream, invokes)) for span in found]
+    made = len(spans) + len(invokes)
+    return {**served(spans, sorted(ends)[wanted - 1]), "invocations": made}
+
+
+def served(spans: list[tuple[int, int]], end: int) -> dict[str, Any]:
+    """Return the times of what ended by `end`, and how much was done by then: what one of the
+    streams had begun counts by the share of its time that lies before.
+    """
+    begin = min(start for start, _ in spans)
+    done = sum(min(1.0, max(0, end - start) / max(1, stop - start)) for start, stop in spans)
+    samples = [stop - start for start, stop in sorted(spans, key=lambda s: s[1]) if stop <= end]
+    return {"ns": samples, "served": {"invocations": done, "wall_ns": end - begin}}
+
+
+class Meter:
+    """A sensor of energy. `read` tells the joules counted so far, or the watts of this moment where
+    nothing counts (`how` is `SAMPLED`); a counter starts again from 0 at `wraps` joules.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        covers: str,
+        read: Callable[[], float | None],
+        how: str = COUNTED,
+        wraps: float = 0.0,
+    ) -> None:
+        self.name, self.covers, self.read, self.how, self.wraps = name, covers, read, how, wraps
+
+    def joules(self, before: float | None, wall_ns: int) -> float | None:
+        """Return what was used since `before` was read, None if it cannot be read."""
+        now = self.read()
+        if now is None or before is None:
+            return None
+        if self.how == SAMPLED:
+            return (before + now) / 2 * wall_ns / 1e9
+        return now - before + (self.wraps if now < before else 0.0)
+
+
+def meters(root: str = "/") -> tuple[list[Meter], list[str]]:
+    """Return the energy sensors below `root`, and those that are there and cannot be read."""
+    found = [*rapl(root), *rails(root), *batteries(root), *gpus()]
+    refused = [meter for meter in found if meter.read() is None]
+    return [m for m in found if m not in refused], [meter.name for meter in refused]
+
+
+def rapl(root: str) -> Iterator[Meter]:
+    """Yield Linux's powercap zones, Intel's and AMD's: see `ZONES`."""
+    for zone in sorted(Path(root).glob("sys/class/powercap/intel-rapl:*")):
+        name = "".join(texts("name", str(zone))).strip()
+        covers = ZONES.get(name.split("-")[0])
+        if covers:
+            read = partial(product, [zone / "energy_uj"], 1e-6)
+            wraps = product([zone / "max_energy_range_uj"], 1e-6) or 0.0
+            yield Meter(f"RAPL {name}", covers, read, wraps=wraps)
+
+
+def rails(root: str) -> Iterator[Meter]:
+    """Yield the supply rails of a Jetson, by its INA3221 monitors."""
+    for label in sorted(Path(root).glob("sys/class/hwmon/hwmon*/in[1-3]_label")):
+        monitor, number = label.parent, label.name[2]
+        if "".join(texts("name", str(monitor))).strip() == "ina3221":
+            parts = [monitor / f"in{number}_input", monitor / f"curr{number}_input"]
+            rail = label.read_text(encoding="ascii").strip()
+            yield Meter(f"INA3221 {rail}", f"rail {rail}", partial(product, parts, 1e-6), SAMPLED)
+    pattern = "sys/bus/i2c/drivers/ina3221x/*/iio:device*/rail_name_[0-2]"
+    for label in sorted(Path(root).glob(pattern)):
+        rail = label.read_text(encoding="ascii").strip()
+        part = label.with_name(f"in_power{label.name[-1]}_input")
+        yield Meter(f"INA3221 {rail}", f"rail {rail}", partial(product, [part], 1e-3), SAMPLED)
+
+
+def batteries(root: str) -> Iterator[Meter]:
+    """Yield the batteries that the device runs on now."""
+    for supply in sorted(Path(root).glob("sys/class/power_supply/*")):
+        state = "".join(texts("type", str(supply)) + texts("status", str(supply))).split()
+        if state == ["Battery", "Discharging"]:
+            parts, unit = [supply / "current_now", supply / "voltage_now"], 1e-12
+            if (supply / "power_now").exists():
+                parts, unit = [supply / "power_now"], 1e-6
+            read = partial(product, parts, unit)
+            yield Meter(f"battery {supply.name}", "the whole device", read, SAMPLED)
+
+
+def gpus() -> Iterator[Meter]:
+    """Yield the energy counters of NVIDIA's GPUs (Volta and later), if nvidia-ml-py is there."""
+    try:
+        nvml: Any = importlib.import_module("pynvml")
+        nvml.nvmlInit()
+        handles = [nvml.nvmlDeviceGetHandleByIndex(n) for n in range(nvml.nvmlDeviceGetCount())]
+    except Exception:  # an optional library may fail in any way of its own
+        return
+    for number, handle in enumerate(handles):
+        name = nvml.nvmlDeviceGetName(handle)
+        name = name.decode() if isinstance(name, bytes) else name  # nvidia-ml-py before 12
+
+        def read(handle: Any = handle) -> float | None:
+            try:
+                return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
+            except nvml.NVMLError:
+                return None
+
+        yield Meter(f"NVML GPU {number}", f"the board of GPU {number} ({name})", read)
+
+
+def product(paths: list[Path], unit: float) -> float | None:
+    """Return the product of the whole numbers in some files, without sign, in units of `unit`."""
+    value = unit
+    for path in paths:
+        try:
+            value *= abs(int(path.read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            return None
+    return value
 
 
 def peak_apart(threads: int) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
     python docs/bench_scale.py --artifacts-dir artifacts --records results/records.jsonl
 
-Multiplies the first record that succeeded: other devices, threads and batches, so that every one
-has a key of its own and counts; each with a level of its own. `compare` holds half of them against
-the other half, `check` all of them against a baseline of as many, `report` shows them all.
+Multiplies the first record of ten processes, cut to `--rounds` rounds of each and `--samples` of
+those: other devices, threads and batches, so that every one has a key of its own and counts; each
+process with a level of its own. `compare` holds half of them against the other half, `check` all of
+them against a baseline of as many, `report` shows them all.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ import msgspec
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET = '[[budget]]\nmax-latency-growth = "10%"\n'
-THREADS, BOARDS = 10, 100
+THREADS, BOARDS, PROCESSES = 10, 100, 10
+# How far records, and processes of one of them, lie apart.
+BETWEEN, WITHIN = 0.01, 0.004
 
 
 def variants(record: dict[str, Any], count: int, seed: int) -> Iterator[bytes]:
@@ -32,14 +36,41 @@ def variants(record: dict[str, Any], count: int, seed: int) -> Iterator[bytes]:
         rest, threads = divmod(number, THREADS)
         batch, board = divmod(rest, BOARDS)
         name = f"board{board:02}"
-        factor = rng.lognormvariate(0, 0.01)
         yield msgspec.json.encode({
             **record,
             "run": f"{record['run']}-{seed}",
             "device": {**record["device"], "name": name, "fingerprint": name},
             "settings": {**record["settings"], "threads": threads + 1, "batch": batch + 1},
-            "rounds": [[int(ns * factor) for ns in samples] for samples in record["rounds"]],
+            "rounds": list(levelled(record, rng)),
         })  # fmt: skip
+
+
+def levelled(record: dict[str, Any], rng: random.Random) -> Iterator[list[int]]:
+    """Yield a record's rounds, the record and each of its processes at a level of its own."""
+    level, rounds = rng.lognormvariate(0, BETWEEN), iter(record["rounds"])
+    for count in record["processes"]:
+        factor = level * rng.lognormvariate(0, WITHIN)
+        yield from ([int(ns * factor) for ns in samples] for samples in islice(rounds, count))
+
+
+def cut(record: dict[str, Any], rounds: int, samples: int) -> dict[str, Any]:
+    """Return a record of ten processes of so many rounds, each of so many equal samples."""
+    ends = accumulate(record["processes"][:PROCESSES], initial=0)
+    kept = [start + number for start in list(ends)[:-1] for number in range(rounds)]
+    typical = record["rounds"][0][0]
+    copies = record["end_to_end"] and {
+        **record["end_to_end"],
+        "rounds": [record["end_to_end"]["rounds"][n][: -(-samples // 5)] for n in kept],
+    }
+    return {
+        **record,
+        "processes": [rounds] * PROCESSES,
+        "rounds": [[typical + n for n in range(samples)] for _ in kept],
+        **{name: [record[name][n] for n in kept] for name in ("starts_ns", "usage")},
+        "cold": record["cold"][:PROCESSES],
+        "end_to_end": copies,
+        "proof": {**record["proof"], "verified": True},
+    }
 
 
 def write(path: Path, record: dict[str, Any], count: int, seed: int) -> None:
@@ -65,14 +96,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--artifacts-dir", type=Path, required=True)
     parser.add_argument("--records", type=Path, required=True)
-    parser.add_argument("--counts", default="10000,50000,100000")
-    parser.add_argument("--samples", type=int, default=15, help="at most, of each round")
+    parser.add_argument("--counts", default="25000,50000,100000")
+    parser.add_argument("--rounds", type=int, default=1, help="of each process, up to 5")
+    parser.add_argument("--samples", type=int, default=15, help="of each round")
     given = parser.parse_args()
     lines = map(msgspec.json.decode, given.records.read_bytes().splitlines())
-    record = next(line for line in lines if line["rounds"])
-    record["rounds"] = [one[: given.samples] for one in record["rounds"]]
-    samples = sum(map(len, record["rounds"]))
-    print(f"each record: {len(record['rounds'])} rounds, {samples} samples")
+    whole = next(line for line in lines if len(line["processes"]) >= PROCESSES)
+    record = cut(whole, given.rounds, given.samples)
+    size = len(msgspec.json.encode(record))
+    print(f"each record: {PROCESSES} processes, {len(record['rounds'])} rounds, {size:,} bytes")
+    print(f"cores: {os.cpu_count()}, load before: {os.getloadavg()[0]:.1f}")
     print("| records | command | seconds | of processor | peak memory | exit code |")
     print("| --: | --- | --: | --: | --: | --: |")
     for count in map(int, given.counts.split(",")):

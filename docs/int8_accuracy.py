@@ -1,11 +1,12 @@
 """Print what int8 costs in every format, as a Markdown table.
 
-    python docs/int8_accuracy.py --drop 0.1 --images 2000 'resnet20@fashion-mnist.safetensors' ...
+    python docs/int8_accuracy.py --drop 0.1 --images 1000 'resnet20@fashion-mnist.safetensors' ...
 
-FILES are weights that `edgeworthy models train` wrote; each row is top-1 on the same test images of
-Fashion-MNIST, run by the format's own runtime (Core ML by the reference interpreter, emulated). A
-cell is post-training int8; where that loses more than `--drop` points, what `--auto` makes of it
-follows, with the number of layers that it left in float.
+FILES are weights that `edgeworthy models train` wrote, from scratch, or by `--from` with and
+without `--quantize-aware`; each row is top-1 on the same test images of Fashion-MNIST, run by the
+format's own runtime (Core ML by the reference interpreter, emulated). A cell is the int8 file that
+these weights give; where it loses more than `--drop` points, what `--auto` makes of it follows,
+with the number of layers that it left in float.
 """
 
 import argparse
@@ -43,7 +44,18 @@ def row(path: Path, images: int, drop: float) -> str:
     mended = export(path, images, ",".join(lost), *budget) if lost else {}
     cells = [cell(plain.get(form), mended.get(form)) for form in FORMATS]
     given = next(m.retained for m in plain.values() if m.retained)
-    return f"| `{path.stem}` | {given.float_top1:.2%} | {' | '.join(cells)} |"
+    return f"| {label(path)} | {given.float_top1:.2%} | {' | '.join(cells)} |"
+
+
+def label(path: Path) -> str:
+    """Return whose weights these are, and how they came about beyond training from scratch."""
+    found = read_metadata(path)
+    said = f"`{found.model}@{found.dataset}`"
+    if "weights" not in found.settings:
+        return said
+    how = "quantization-aware" if found.settings["quantize_aware"] else "fine-tuned (control)"
+    epochs = found.settings["epochs"]
+    return f"{said}, {how}, {epochs} epoch{'s' if epochs > 1 else ''}"
 
 
 def cell(plain: Manifest | None, mended: Manifest | None) -> str:
@@ -60,7 +72,7 @@ def main() -> None:
     """Print the table of the files named on the command line."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("files", nargs="+", type=Path)
-    options.add_argument("--images", type=int, default=2000)
+    options.add_argument("--images", type=int, default=1000)
     options.add_argument("--drop", type=float, default=0.1)
     given = options.parse_args()
     print(f"| weights | float | {' | '.join(FORMATS)} |\n|---|--:|{'--:|' * len(FORMATS)}")

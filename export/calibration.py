@@ -23,6 +23,7 @@ NOISE_ROWS = (
     GoldenRow(kind="noise", amplitude=2.0),
     GoldenRow(kind="zeros", amplitude=1.0),
 )
+FAINT = (0.1, 0.5)
 GOLDEN_BYTES = 4_000_000
 
 
@@ -136,7 +137,8 @@ def golden(
         rows = [GoldenRow(kind="image", amplitude=1.0)] * len(pictures)
         rows.append(GoldenRow(kind="image", amplitude=0.5))
         return [np.concatenate([pictures, 0.5 * pictures[:1], *arrays])], (*rows, *NOISE_ROWS)
-    more = tuple(GoldenRow(kind="noise", amplitude=a) for a in np.linspace(0.1, 1.0, room).tolist())
+    amplitudes = (*FAINT, *(1.0,) * (room - len(FAINT)))
+    more = tuple(GoldenRow(kind="noise", amplitude=a) for a in amplitudes)
     extra = [_noise_rows(shape[1:], more, seed + 2000 + i) for i, shape in enumerate(shapes)]
     joined = [np.concatenate(pair) for pair in zip(arrays, extra, strict=True)]
     return joined, (*NOISE_ROWS, *more)

@@ -16,7 +16,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TypeVar
+from types import TracebackType
+from typing import IO, Self, TypeVar
 
 import msgspec
 
@@ -76,6 +77,17 @@ class Children:
         self._prepared: dict[Path, Step] = {}
         self._lock = threading.Lock()
         self.stopped = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def start(
         self, arguments: list[str], log: Path, stdin: int = subprocess.DEVNULL

@@ -13,6 +13,7 @@ from export.cli_diagnose import diagnose
 from export.cli_inspect import inspect
 
 if TYPE_CHECKING:
+    from export.cli_auto import Exporter
     from export.pipeline import Outcome, Request, Update
     from models.preprocess import Preprocessing
 
@@ -204,14 +205,28 @@ def command(context: click.Context, /, **options: Any) -> None:
     from devices.local import LocalDevice
     from devices.workers import Workers
     from export import pipeline
-    from export.cli_prove import prove
+    from export.child import Children
+    from export.cli_prove import decide, prove
 
     request = _request(options)
     keys = [f"{s.name}/{v.name}" for s in request.sources for v in request.variants]
     try:
-        with _progress(keys) as report, Workers(LocalDevice()) as workers:
-            outcomes = pipeline.export_all(request, partial(prove, workers=workers), report)
-            outcomes = _budgeted(request, options, outcomes, report)
+        with (
+            _progress(keys) as report,
+            Workers(LocalDevice()) as workers,
+            Children() as children,
+        ):
+            outcomes = pipeline.export_all(
+                request, partial(prove, workers=workers), report, children=children
+            )
+            if options["drop"] is not None or options["auto"]:
+                again = partial(
+                    pipeline.export_all,
+                    prove=partial(decide, workers=workers),
+                    report=lambda _: None,
+                    children=children,
+                )
+                outcomes = _budgeted(request, options, outcomes, report, again)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what was finished is in {request.out}", err=True)
         sys.exit(130)
@@ -220,16 +235,18 @@ def command(context: click.Context, /, **options: Any) -> None:
 
 
 def _budgeted(
-    request: "Request", options: dict[str, Any], outcomes: "list[Outcome]", report: Reporter
+    request: "Request",
+    options: dict[str, Any],
+    outcomes: "list[Outcome]",
+    report: Reporter,
+    again: "Exporter",
 ) -> "list[Outcome]":
-    """Hold the files to the accuracy budget, if there is one."""
-    if options["drop"] is None and not options["auto"]:
-        return outcomes
+    """Hold the files to the accuracy budget; `again` exports one anew."""
     from export.cli_auto import Budget, budgeting
 
     drop = AUTO_DROP if options["drop"] is None else options["drop"]
     budget = Budget(drop, options["test_images"], options["auto"])
-    with budgeting(request, budget, report) as held:
+    with budgeting(request, budget, report, again) as held:
         return [held.hold(outcome) for outcome in outcomes]
 
 

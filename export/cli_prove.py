@@ -1,5 +1,6 @@
 """The proof that ``edgeworthy export`` makes: golden inputs through each runtime that is here."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -27,7 +28,7 @@ def prove(
     if workers is None:
         with Workers(LocalDevice()) as own:
             return prove(directory, manifest, own)
-    proof, outputs = _decide(workers, directory, manifest)
+    proof, outputs = decide(directory, manifest, workers)
     also = _elsewhere(workers, directory, manifest)
     return msgspec.structs.replace(proof, also=also), outputs
 
@@ -38,13 +39,8 @@ def prove_elsewhere(directory: Path, manifest: Manifest) -> tuple[OtherProof, ..
         return _elsewhere(workers, directory, manifest)
 
 
-def prove_once(directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
+def decide(directory: Path, manifest: Manifest, workers: Workers) -> tuple[Proof, Outputs | None]:
     """Run an artifact in the one runtime that decides, as `prove` does."""
-    with Workers(LocalDevice()) as workers:
-        return _decide(workers, directory, manifest)
-
-
-def _decide(workers: Workers, directory: Path, manifest: Manifest) -> tuple[Proof, Outputs | None]:
     runtimes = workers.device.runtimes(manifest.format)
     if not runtimes:
         return Proof(verified=None, reason=_unproved(manifest.format)), None
@@ -52,9 +48,23 @@ def _decide(workers: Workers, directory: Path, manifest: Manifest) -> tuple[Proo
 
 
 def _elsewhere(workers: Workers, directory: Path, manifest: Manifest) -> tuple[OtherProof, ...]:
+    return tuple(_by(workers, _runtimes(workers, manifest)[1:], directory, manifest))
+
+
+def prove_by_all(workers: Workers, directory: Path, manifest: Manifest) -> Iterator[OtherProof]:
+    """Run an artifact in every runtime of the workers' device, one after the other."""
+    return _by(workers, _runtimes(workers, manifest), directory, manifest)
+
+
+def _runtimes(workers: Workers, manifest: Manifest) -> list[str]:
     device = workers.device
-    others = [*device.runtimes(manifest.format), *device.references(manifest.format)][1:]
-    return tuple(_other(workers, name, directory, manifest) for name in others)
+    return [*device.runtimes(manifest.format), *device.references(manifest.format)]
+
+
+def _by(
+    workers: Workers, runtimes: list[str], directory: Path, manifest: Manifest
+) -> Iterator[OtherProof]:
+    return (_other(workers, name, directory, manifest) for name in runtimes)
 
 
 def run(

@@ -104,7 +104,7 @@ class _Run:
     prove: Prover
     report: Callable[[Update | Outcome], None]
     runner: Runner
-    children: Children = field(default_factory=Children)
+    children: Children
 
     def __post_init__(self) -> None:
         # One more than there are cores: a step waits for its proofs at times.
@@ -123,25 +123,29 @@ def export_all(
     prove: Prover,
     report: Callable[[Update | Outcome], None],
     runner: Runner = child.run,
+    children: Children | None = None,
 ) -> list[Outcome]:
     """Export everything asked for; `report` is called from several threads as things happen.
+
+    The steps are started by `children`, which stay open for more; None for some of its own.
 
     Raises:
         ArtifactError: the output directory cannot be written.
         KeyboardInterrupt: after all processes have ended; what was finished stays.
     """
+    if children is None:
+        with Children() as own:
+            return export_all(request, prove, report, runner, own)
     with artifact.staging(request.out) as scratch:
-        run = _Run(request, scratch, prove, report, runner)
+        run = _Run(request, scratch, prove, report, runner, children)
         count = len(request.sources)
         with ThreadPoolExecutor(count) as networks, ThreadPoolExecutor(4 * count) as formats:
             futures = [networks.submit(_network, run, s, formats) for s in request.sources]
             try:
                 return [outcome for future in futures for outcome in future.result()]
             except BaseException:
-                run.children.stop()
+                children.stop()
                 raise
-            finally:
-                run.children.close()
 
 
 @dataclass

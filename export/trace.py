@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.artifact import MODEL_FILES, ArtifactError, Manifest
-from export.inspection import plain
+from export.artifact import MODEL_FILES, Manifest
+from export.inspection import plain, readable
 
 Array = npt.NDArray[Any]
 # The file's inputs, in order, at its batch; the tensors wanted. Returns those tensors by name.
@@ -165,15 +165,9 @@ def load(directory: Path, manifest: Manifest) -> Trace:
     """
     path = directory / MODEL_FILES[manifest.format]
     contract = manifest.contract
-    try:
+    with readable(path, manifest.format):
         reader = importlib.import_module(f"export.trace_{manifest.format}")
         found: Trace = reader.read(
             path, [t.name for t in contract.inputs], [t.name for t in contract.outputs]
         )
-    except ImportError as error:
-        raise ArtifactError(
-            f"reading {path} needs {error.name}: pip install 'edgeworthy[{manifest.format}]'"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot diagnose {path}: {error}") from None
     return found

@@ -60,12 +60,13 @@ def calibrated_rows(golden: Sequence[GoldenRow], calibration: Calibration | None
     """Return the golden inputs that a file is right for; without calibration, all of them.
 
     Integer activations are only defined inside the range that calibration saw, so there the inputs
-    are those of the calibration's own kind, at no more than its amplitude.
+    are those of the calibration's own kind and amplitude. A fainter one is no smaller behind a norm
+    over its own values, and may be larger.
     """
     if calibration is None:
         return list(range(len(golden)))
     kind = "noise" if calibration.source == "random" else "image"
-    return [i for i, row in enumerate(golden) if row.kind == kind and row.amplitude <= 1]
+    return [i for i, row in enumerate(golden) if row.kind == kind and row.amplitude == 1]
 
 
 def prove(

@@ -16,6 +16,9 @@ SAMPLE = ROOT / "tests" / "data" / "fashion-mnist-sample"
 # A shell that starts the tests in the background leaves Ctrl-C ignored, in all that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The suite has a process a core already: more threads in each would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 Result = subprocess.CompletedProcess[str]
 Cli = Callable[..., Result]
 

@@ -1,10 +1,11 @@
 """The table of cold starts: what a fresh process takes until its first answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bench import units
-from bench.report.document import Cell, Column, Table, figure, word
-from bench.rows import Row, label, varying
+from bench.report.document import Cell, Column, Table, figure
+from bench.report.lines import lines
+from bench.rows import Row
 
 TITLES = ("start", "import", "load", "first", "together", "range")
 NOTE = (
@@ -15,23 +16,13 @@ NOTE = (
 
 
 def cold_starts(rows: Sequence[Row]) -> Table | None:
-    """Return a row for each measurement that has cold starts, None if none has."""
-    found = [row for row in rows if row.cold]
-    if not found:
-        return None
-    columns = (Column("network", right=False), Column("artifact", right=False))
-    names = varying(found)
-    return Table(
-        title="Cold start (warm file cache)",
-        columns=(*columns, *map(Column, TITLES)),
-        rows=tuple((word(row.model), word(label(row, names)), *_figures(row)) for row in found),
-        nested=True,
-    )
+    """Return a line for each measurement that has cold starts, None if none has."""
+    return lines("Cold start (warm file cache)", tuple(map(Column, TITLES)), rows, _figures)
 
 
-def _figures(row: Row) -> tuple[Cell, ...]:
+def _figures(row: Row) -> Iterator[tuple[Cell, ...]]:
     cold = row.cold
-    assert cold is not None
-    steps = (cold.start_ns, cold.import_ns, cold.load_ns, cold.first_ns, cold.total_ns)
-    span = f"{units.duration(cold.least_ns)} to {units.duration(cold.most_ns)}"
-    return (*(figure(step, units.duration) for step in steps), Cell(f"{span} ({cold.processes})"))
+    if cold is not None:
+        steps = (cold.start_ns, cold.import_ns, cold.load_ns, cold.first_ns, cold.total_ns)
+        span = f"{units.duration(cold.least_ns)} to {units.duration(cold.most_ns)}"
+        yield (*(figure(s, units.duration) for s in steps), Cell(f"{span} ({cold.processes})"))

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from bench import units
-from bench.baseline import Baseline, closest, measurement
+from bench.baseline import Baseline, measurement
 from bench.record import Record
 from bench.report import notes, readings
 from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
@@ -177,7 +177,7 @@ def _against(line: Line, baseline: Baseline) -> Cell:
     known = baseline.of(line.key)
     if not known or line.time is None:
         return word("not in it")
-    before, differences = closest(measurement(line.record), known)
+    before, differences = known.closest(measurement(line.record))
     if differences or not before.units_ns:
         return word("incomparable")
     change = line.time / statistics.median(before.units_ns) - 1

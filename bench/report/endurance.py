@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench import units
-from bench.report.document import Cell, Column, Table, figure, word
-from bench.rows import Row, label, varying
+from bench.report.document import Cell, Column, Table, figure
+from bench.report.lines import lines
+from bench.rows import Row
 from bench.throttle import Endurance
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -23,20 +24,11 @@ NOTE = (
 
 
 def sustained_runs(rows: Sequence[Row]) -> Table | None:
-    """Return a row for each sustained run, None if there is none."""
-    found = [(row, row.sustained) for row in rows if row.sustained]
-    if not found:
-        return None
-    names = varying(row for row, _ in found)
-    left = (Column("network", right=False), Column("artifact", right=False))
+    """Return a line for each sustained run, None if there is none."""
     titles = ("for", "burst", "steady", "throttled")
-    return Table(
-        title="Sustained",
-        columns=(*left, *map(Column, titles), Column("curve", right=False)),
-        rows=tuple(
-            (word(row.model), word(label(row, names)), *_figures(run)) for row, run in found
-        ),
-        nested=True,
+    columns = (*map(Column, titles), Column("curve", right=False))
+    return lines(
+        "Sustained", columns, rows, lambda row: map(_figures, filter(None, [row.sustained]))
     )
 
 

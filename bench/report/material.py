@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from bench.baseline import Baseline, model_sha256
 from bench.conditions import conditions
-from bench.record import Record
+from bench.reading import readings
+from bench.record import Record, load
 from bench.rows import Row, rows
 from bench.verdict import DOUBTFUL
 from export.artifact import Manifest, Tensor
@@ -36,6 +37,9 @@ class Line:
     def verdict(self) -> str:
         """Return the word for what the figures are worth."""
         return "outdated" if self.outdated else self.row.verdict
+
+
+Place = tuple[bool, str, str, int, int, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,8 @@ def gather(
     """
     here = {manifest.key: manifest for manifest in manifests}
     known = {record.manifest.key: record.manifest for record in records} | here
-    groups: dict[tuple[bool, str, str, int, int], list[Record]] = {}
-    for record in records:
+    groups: dict[Place, list[Record]] = {}
+    for record in readings(records):
         groups.setdefault(_place(record), []).append(record)
     return Material(
         manifests=dict(
@@ -126,7 +130,8 @@ def _group(records: Sequence[Record], known: dict[str, Manifest]) -> Group:
         first.threads, f"{first.threads} threads"
     )
     emulated = ", emulated" if first.emulated else ""
-    return Group(f"{first.device}{emulated}, {threads}, batch {first.batch}", tuple(lines))
+    several = "".join(f", {words}" for words in load(first.streams, first.scenario))
+    return Group(f"{first.device}{emulated}, {threads}, batch {first.batch}{several}", tuple(lines))
 
 
 def _line(record: Record, manifest: Manifest) -> Line:
@@ -134,10 +139,12 @@ def _line(record: Record, manifest: Manifest) -> Line:
     return Line(record, rows([record])[0], outdated)
 
 
-def _place(record: Record) -> tuple[bool, str, str, int, int]:
+def _place(record: Record) -> Place:
     """Return what a group has in common, so that emulated devices come last."""
     device, settings = record.device, record.settings
-    return device.emulated, device.name, device.fingerprint, settings.threads or 0, settings.batch
+    where = (device.emulated, device.name, device.fingerprint)
+    asked = load(settings.streams, settings.scenario)
+    return *where, settings.threads or 0, settings.batch, asked
 
 
 def _rank(manifest: Manifest) -> tuple[int, int, str]:

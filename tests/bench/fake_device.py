@@ -8,7 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from devices.device import Alarm, DeviceInfo, Job, Memory, Ready, Sensors, Usage
+from devices.device import (
+    Alarm,
+    DeviceInfo,
+    Idle,
+    Job,
+    Memory,
+    Meter,
+    Meters,
+    Ready,
+    Sensors,
+    Served,
+    Spent,
+    Usage,
+)
 from export.artifact import load
 from export.verify import golden
 
@@ -50,6 +63,9 @@ class FakeSession:
         self._closed = False
         self.alarms: tuple[Alarm, ...] = ()
         self.usage: Usage | None = None
+        self.served: Served | None = None
+        self.spent: Spent | None = None
+        self._streams, self._metered = 1, False
         self._request("load")
         self.ready = Ready(
             start_ns=50_000_000,
@@ -85,11 +101,33 @@ class FakeSession:
         numbers = self._invocations + np.arange(runs)
         self._invocations += runs
         found = [int(t) for t in np.where(numbers < s.slow_runs, 3 * times, times)]
+        if self._streams > 1 and not copies:
+            self.served = Served(invocations=self._streams * runs, wall_ns=sum(found))
+            found = found * self._streams
+        if self._metered:
+            joules = self._device.watts * sum(found) / 1e9 / self._streams
+            self.spent = Spent(joules=(joules,), invocations=runs * self._streams)
         wall, waited = int(sum(found)), int(s.waits * sum(found))
         self.usage = Usage(
             wall_ns=wall, cpu_ns=wall - waited, waited_ns=waited, involuntary=waited // 4_000_000
         )
         return found
+
+    def streams(self, count: int) -> None:
+        """So many take no longer than one, and each does the same."""
+        self._request("streams")
+        self._streams = count
+
+    def meters(self) -> Meters:
+        self._request("meters")
+        self._metered = self._device.watts is not None
+        meter = Meter(name="scripted", covers="the script", definition="a counter")
+        return Meters(meters=(meter,) if self._metered else ())
+
+    def idle(self, seconds: float) -> Idle:
+        """A quarter of the power at work."""
+        self._request("idle")
+        return Idle(joules=(self._device.watts / 4 * seconds,), wall_ns=int(seconds * 1e9))
 
     def sensors(self) -> Sensors:
         self._request("sensors")
@@ -125,8 +163,10 @@ class FakeDevice:
         emulated: bool = False,
         seed: int = 0,
         copies: str | None = None,
+        watts: float | None = None,
     ) -> None:
         self.name, self.emulated, self.seed, self.copies = name, emulated, seed, copies
+        self.watts = watts
         self.scripts = dict(scripts or {})
         self.log: list[tuple[str, str]] = []
         self.images: list[Path] = []

@@ -3,7 +3,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench import baseline
-from bench.baseline import ROUNDS, build, closest, measurement, read, unfit, update, write
+from bench.baseline import ROUNDS, Past, build, measurement, read, unfit, update, write
 from bench.record import BenchError
 from export.artifact import File
 from tests.bench.factory import manifest, record, unproved
@@ -94,15 +94,15 @@ def test_an_update_drops_what_is_gone():
 
 def test_the_closest_measurement_has_the_fewest_differences():
     known = [measurement(record(SMALL, threads=n, batch=n)) for n in (1, 2)]
-    by_name = {m.name: m for m in known}
-    found, differences = closest(measurement(record(SMALL, threads=2, batch=1)), by_name)
+    now = measurement(record(SMALL, threads=2, batch=1))
+    found, differences = Past(known).closest(now)
     assert found == known[0]
     assert differences == ("threads: 1 and 2",)
 
 
 def test_another_name_of_the_same_machine_is_comparable():
     known = measurement(record(SMALL, device="laptop"))
-    assert closest(measurement(record(SMALL)), {known.name: known}) == (known, ())
+    assert Past([known]).closest(measurement(record(SMALL))) == (known, ())
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,13 @@ def test_accuracy_is_measured_where_the_data_fits(here):
     assert first.images == 20
 
 
+def test_a_model_file_given_twice_is_measured_once(here):
+    bare = shutil.copy(here / "artifacts" / "tiny" / "onnx-fp32" / "model.onnx", here / "net.onnx")
+    twice = [part for path in ("net.onnx", bare, "*.onnx") for part in ("--artifact", path)]
+    _, _, err = bench_run(here, *twice, *QUICK)
+    assert len(records(here)) == 1, err
+
+
 class TestBadInput:
     def refused(self, where, *arguments, code=2):
         found, out, err = bench_run(where, *arguments)

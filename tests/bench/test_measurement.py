@@ -9,7 +9,7 @@ from bench.compare import compare
 from bench.evidence import uncertainty
 from bench.matrix import Choice, Effort, resume
 from bench.run import exit_code, run_matrix
-from bench.stats import MIN_ROUNDS, summary
+from bench.stats import MIN_ROUNDS, figures, summary
 from bench.verdict import verdict
 from devices.device import WorkerError
 from tests.bench.fake_device import FakeDevice, Script
@@ -119,9 +119,9 @@ class TestProcesses:
             measure(root, FakeDevice(scripts), effort=effort, patterns=["a"])["a"]
             for effort in (Effort(), SIX)
         )
-        assert uncertainty(one, summary(one)) < 0.001
+        assert uncertainty(one, figures(one)) < 0.001
         assert len(six.processes) > 6
-        assert 0.01 < uncertainty(six, summary(six)) <= 0.02
+        assert 0.01 < uncertainty(six, figures(six)) <= 0.02
         assert verdict(six).word == "valid"
         assert f"over {len(six.processes)} processes" in verdict(six).evidence
 

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from bench.evidence import evidence
+from bench.evidence import evidences
 from bench.matrix import Choice, Effort, describe, plan, select
 from bench.run import run_matrix
-from bench.stats import summary
+from bench.stats import figures
 from bench.verdict import verdict
 from devices.local import LocalDevice
 from tests.tiny import tiny_onnx
@@ -53,7 +53,8 @@ def measured(tmp_path, device):
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the scheduler's word")
 def test_busy_neighbours_on_every_core_are_seen_and_named(tmp_path, neighbours):
     record = measured(tmp_path, LocalDevice())
-    found = evidence(record, summary(record)).share
+    (found,) = evidences([record], [figures(record)])
+    found = found.share
     assert found.disturbed > 0.1
     assert found.others > 0.4
     assert found.lost > 0.2

@@ -41,6 +41,7 @@ def test_the_cause_is_added_where_it_is_known():
 def test_another_network_format_or_number_of_threads_is_no_counterpart():
     slow = record(INT8, 9.0)
     others = [record(manifest("other")), record(manifest(format="onnx")), record(threads=4)]
+    others.append(record(manifest(macs=1 + WHOLE.network.macs)))
     assert list(not_faster([slow, *others])) == []
 
 

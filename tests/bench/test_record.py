@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.record import SCHEMA, BenchError, append, check_writable, read
-from tests.bench.records import make_record
+from tests.bench.records import make_manifest, make_record
 
 RECORDS = st.builds(
     make_record,
@@ -168,3 +168,18 @@ def test_a_record_of_before_the_evidence_was_kept_is_still_read(tmp_path):
     assert record.group is None
     assert record.usage == record.starts_ns == record.cold == ()
     assert record.rounds == make_record().rounds
+
+
+def test_what_records_have_in_common_is_one_object(tmp_path):
+    path = tmp_path / "r.jsonl"
+    given = [
+        make_record(threads=1),
+        make_record(threads=2),
+        make_record(manifest=make_manifest("b")),
+    ]
+    for record in given:
+        append(path, record)
+    first, again, other = read(path)
+    assert [first, again, other] == given
+    assert (again.manifest is first.manifest, again.device is first.device) == (True, True)
+    assert other.manifest.network.name == "b"

@@ -47,7 +47,7 @@ def test_the_proof_comes_before_the_first_timed_round(root):
     measure(root, device)
     for name in NAMES:
         ops = [op for op, who in device.log if who == name]
-        assert ops[:4] == ["load", "measure", "verify", "measure"]
+        assert ops[:5] == ["load", "measure", "verify", "meters", "measure"]
         assert ops[-2:] == ["memory", "close"]
 
 

@@ -36,36 +36,89 @@ def drawn(name, series, rounds, seed=0):
 
 
 class TestDecide:
-    def test_a_clear_slowdown_and_a_clear_gain_are_told_after_the_fewest_rounds(self):
+    def test_a_clear_slowdown_and_a_clear_pass_are_told_after_the_fewest_rounds(self):
         a = 1e6 * np.exp(np.random.default_rng(0).normal(0, 0.005, (2, LEAST_ROUNDS)))
-        assert decide(a[0], 1.1 * a[1]).word == "slower"
-        assert decide(a[0], a[1] / 1.1).word == "faster"
-        assert decide(a[0][:-1], 1.1 * a[1]).word == "undecided"
+        assert decide(a[0], 1.1 * a[1], 0.03).word == "slower"
+        assert decide(a[0], a[1] / 1.1, 0.03).word == "within"
+        assert decide(a[0][:-1], 1.1 * a[1], 0.03).word == "undecided"
 
-    def test_equal_artifacts_are_the_same_once_that_is_sure(self):
+    def test_equal_artifacts_pass_once_that_is_sure(self):
         a = 1e6 * np.exp(np.random.default_rng(1).normal(0, 0.02, (2, 200)))
-        assert decide(a[0][:12], a[1]).word == "undecided"
-        assert decide(*a).word == "same"
+        assert decide(a[0][:12], a[1], 0.02).word == "undecided"
+        assert decide(*a, 0.02).word == "within"
+
+    def test_a_slowdown_that_is_allowed_passes(self):
+        a = 1e6 * np.exp(np.random.default_rng(4).normal(0, 0.003, (2, 60)))
+        assert decide(a[0], 1.03 * a[1], 0.01).word == "slower"
+        assert decide(a[0], 1.03 * a[1], 0.05).word == "within"
 
     def test_the_interval_is_around_the_ratio(self):
         a = 1e6 * np.exp(np.random.default_rng(2).normal(0, 0.01, (2, 30)))
-        found = decide(a[0], 1.03 * a[1])
+        found = decide(a[0], 1.03 * a[1], 0.03)
         assert found.low < found.ratio < found.high
         assert found.ratio == pytest.approx(1.03, abs=0.01)
 
     def test_the_ratio_the_other_way_is_its_inverse(self):
         a = 1e6 * np.exp(np.random.default_rng(3).normal(0, 0.01, (2, 30)))
-        there, back = decide(*a), decide(*a[::-1])
+        there, back = decide(*a, 0.0), decide(*a[::-1], 0.0)
         assert (1 / back.ratio, 1 / back.high) == pytest.approx((there.ratio, there.low))
 
-    def test_slower_must_be_beyond_the_floor_and_the_same_may_reach_to_it(self):
-        a = 1e6 * np.exp(np.random.default_rng(4).normal(0, 0.003, (2, 60)))
-        assert decide(a[0], 1.03 * a[1]).word == "slower"
-        assert decide(a[0], 1.03 * a[1], floor=0.05).word == "same"
-
     def test_no_rounds_show_nothing(self):
-        word, ratio, low, high = astuple(decide([], []))
+        word, ratio, low, high = astuple(decide([], [], 0.0))
         assert (word, math.isnan(ratio), low, high) == ("undecided", True, 0.0, math.inf)
+
+
+def asked(a, b, limit):
+    """Return what is decided first of each series of processes, and after how many of them."""
+    differences = np.log(b) - np.log(a)
+    series, most = differences.shape
+    said, after = np.full(series, "undecided"), np.full(series, most)
+    for count in range(LEAST_ROUNDS, most + 1):
+        low, high = np.exp(_bounds(differences[:, :count]))
+        for word, true in (("within", high <= 1 + limit), ("slower", low > 1 + limit)):
+            fresh = true & (said == "undecided")
+            said[fresh], after[fresh] = word, count
+    return said, after
+
+
+class TestDecidedByProcesses:
+    """What `bench decide` does: asked after every process of each, up to forty."""
+
+    LIMIT = 0.03
+
+    def test_the_words_are_those_of_the_interval(self):
+        a, b = np.exp(processes(NOISES["white"], np.random.default_rng(7), 50, 12, 5))
+        said, _ = asked(a[:, :LEAST_ROUNDS], b[:, :LEAST_ROUNDS], self.LIMIT)
+        assert [
+            decide(x, y, self.LIMIT).word for x, y in zip(a[:, :10], b[:, :10], strict=True)
+        ] == said.tolist()
+
+    def ask(self, name, ratio, series):
+        a, b = np.exp(processes(NOISES[name], np.random.default_rng(6), series, 40, 5))
+        return asked(a, ratio * b, self.LIMIT)
+
+    @pytest.mark.parametrize("name", ["white", "own memory", "two clock states", "all of these"])
+    def test_a_slowdown_of_the_limit_is_hardly_ever_called_one(self, name):
+        """The worst case that is still allowed: anything less is called slower less often."""
+        said, _ = self.ask(name, 1 + self.LIMIT, 150)
+        assert (said == "slower").sum() <= 5  # 1 % of 150, and 3 sigma
+
+    @pytest.mark.parametrize("name", ["white", "own memory", "heavy tails"])
+    def test_a_clear_slowdown_and_a_clear_pass_end_it_early(self, name):
+        slower, until_slower = self.ask(name, 1.05, 60)
+        equal, until_equal = self.ask(name, 1.0, 60)
+        assert np.mean(slower == "slower") >= 0.95
+        assert np.mean(equal == "within") >= 0.95
+        assert until_slower.mean() < 30
+        assert until_equal.mean() < 20
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", NOISES)
+    def test_in_earnest(self, name):
+        said, _ = self.ask(name, 1 + self.LIMIT, 2000)
+        assert np.mean(said == "slower") <= 0.01
+        equal, _ = self.ask(name, 1.0, 2000)
+        assert np.mean(equal == "slower") <= 0.001
 
 
 class TestPromisedRates:

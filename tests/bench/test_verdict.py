@@ -1,9 +1,11 @@
+import dataclasses
+
 import msgspec
 import numpy as np
 import pytest
 
-from bench.stats import MIN_ROUNDS, Summary, summary
-from bench.verdict import verdict
+from bench.stats import MIN_ROUNDS, Summary, figures, summary
+from bench.verdict import verdict, verdicts
 from devices.device import Sensors
 from tests.bench.records import make_record
 from tests.bench.series import around, autoregressive, rounds, usage
@@ -238,8 +240,9 @@ class TestOrder:
 
     def test_given_figures_are_used(self):
         record = make_record(rounds=rounds(12))
-        figures = Summary(None, None, 100.0, 50.0, 150.0, 1, 1, 180, 12)
-        assert verdict(record, figures).word == "noisy"
+        wide = Summary(None, None, 100.0, 50.0, 150.0, 1, 1, 180, 12)
+        given = dataclasses.replace(figures(record), summary=wide)
+        assert verdicts([record], [given])[0].word == "noisy"
 
 
 @pytest.mark.parametrize("target", [0.02, 0.5])

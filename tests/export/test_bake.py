@@ -191,6 +191,18 @@ def test_every_format_takes_pixels_and_gives_probabilities(exported: Path, file:
 
 
 @pytest.mark.slow
+def test_integers_at_both_ends_are_the_pixels_and_a_fraction_of_256(export) -> None:
+    """Images from 0 to 255 give an application's uint8 less 128; the end is TFLite's own rule."""
+    made = export("--precision", "int8", "--bake", "preprocess,softmax", "--io", "int8")
+    ends = artifact.load(made / f"tflite-int8-io-int8{BAKED}").contract
+    kinds = [(t.dtype, t.scale, t.zero_point) for t in (*ends.inputs, *ends.outputs)]
+    assert kinds == [("int8", 1.0, -128), ("int8", 1 / 256, -128)]
+    for other in ("onnx", "coreml"):
+        others = artifact.load(made / f"{other}-int8{BAKED}").contract
+        assert {t.dtype for t in (*others.inputs, *others.outputs)} == {"float32"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "tflite", "coreml"])
 def test_integers_lose_nothing_by_a_range_of_pixels(
     normalising: Path, trained: Path, format: str

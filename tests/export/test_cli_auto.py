@@ -38,7 +38,8 @@ def weights(tmp_path_factory) -> Path:
 
 def export(weights: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = ["--model", NAME, "--weights", str(weights), "--name", "broken", "--out", str(out)]
-    more = ["--precision", "int8", "--data", "fashion-mnist", "--json", *options]
+    data = ["--data", "fashion-mnist", "--images", "32", "--test-images", "200"]
+    more = ["--precision", "int8", *data, "--json", *options]
     return subprocess.run(
         [sys.executable, "-m", "export", *command, *more],
         capture_output=True, text=True, check=False,

@@ -1,0 +1,92 @@
+"""Readings: records without their samples, but with all that is ever asked of those. Pure.
+
+A record is mostly samples, and what they say is computed once, for many records together: so a
+hundred thousand of them fit in memory and are judged in seconds.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+
+from bench import stats
+from bench.cold import ColdFigures, summed_up
+from bench.energy import Joules, energy
+from bench.record import Record
+from bench.scenario import Result, result
+from bench.stats import Figures
+from bench.throughput import Rate, throughput
+from bench.verdict import Verdict, verdicts
+
+# So many records are held with their samples at once.
+CHUNK = 256
+_GONE: dict[str, Any] = {
+    "rounds": (),
+    "starts_ns": (),
+    "usage": (),
+    "cold": (),
+    "warm_up": None,
+    "throughput": None,
+    "surroundings": None,
+}
+
+
+class Reading(Record, frozen=True, kw_only=True):
+    """A record whose samples, and what else went into its verdict, were left out.
+
+    `figures` and `rate` are None where there were no samples; `end_to_end_ns` is the median over
+    rounds with copies in and out; `followed` is what a scenario's run shows.
+    """
+
+    figures: Figures | None
+    verdict: Verdict
+    cold_figures: ColdFigures | None
+    end_to_end_ns: float | None
+    rate: Rate | None
+    followed: Result | None
+    joules: tuple[Joules, ...]
+
+    def __post_init__(self) -> None:
+        """Check nothing: the record was."""
+
+    @property
+    def sampled(self) -> bool:
+        """Tell whether there were samples."""
+        return self.figures is not None
+
+
+def reading(record: Record) -> Reading:
+    """Return the reading of one record: see `readings`."""
+    return next(readings([record]))
+
+
+def readings(records: Iterable[Record]) -> Iterator[Reading]:
+    """Yield the readings of records, in their order; what is one already is passed on."""
+    stream = iter(records)
+    while some := list(islice(stream, CHUNK)):
+        made = _readings([record for record in some if not isinstance(record, Reading)])
+        yield from (r if isinstance(r, Reading) else next(made) for r in some)
+
+
+def _readings(records: Sequence[Record]) -> Iterator[Reading]:
+    figures = [stats.figures(record) for record in records]
+    for record, known, found in zip(records, figures, verdicts(records, figures), strict=True):
+        fields = {name: getattr(record, name) for name in Record.__struct_fields__} | _GONE
+        copies, spent, asked = record.end_to_end, record.energy, record.scenario
+        yield Reading(
+            **{
+                **fields,
+                "end_to_end": copies and replace(copies, rounds=()),
+                "energy": spent and replace(spent, rounds=()),
+                "scenario": asked and replace(asked, latencies=()),
+            },
+            figures=known,
+            verdict=found,
+            cold_figures=summed_up(record.cold),
+            end_to_end_ns=float(np.median(stats.medians(copies.rounds))) if copies else None,
+            rate=throughput(record),
+            followed=result(asked),
+            joules=energy(record),
+        )
