@@ -1,7 +1,7 @@
 """``bench run --best``: the command line of a search."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -54,8 +54,13 @@ def best_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def patterns(wish: Wish, given: Sequence[str], *, resume: bool, sustained: bool) -> tuple[str, ...]:
+def patterns(wish: Wish, given: Sequence[str], other: Mapping[str, object]) -> tuple[str, ...]:
     """Return which artifacts are meant, once the options are found to go together.
+
+    Args:
+        wish: the options of a search.
+        given: the patterns of ``--artifact``.
+        other: options by name that a search has no use for, empty where they are not given.
 
     Raises:
         UsageError: they do not.
@@ -65,8 +70,7 @@ def patterns(wish: Wish, given: Sequence[str], *, resume: bool, sustained: bool)
         if own:
             raise click.UsageError(f"--{own[0].replace('_', '-')} belongs to --best; add --best")
         return tuple(given)
-    if resume or sustained:
-        option = "--resume" if resume else "--sustained"
+    if option := next((name for name, value in other.items() if value), None):
         raise click.UsageError(f"{option} and --best do not go together; leave one out")
     if (wish["model"] is None) == (not given):
         raise click.UsageError("--best needs the network: --model NAME, or --artifact GLOB")

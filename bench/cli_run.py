@@ -149,7 +149,10 @@ def run_command(
     from bench.record import check_writable
     from bench.run import exit_code
 
-    patterns = cli_best.patterns(wish, patterns, resume=resume, sustained=sustained is not None)
+    other = {"--resume": resume, "--sustained": sustained}
+    patterns = cli_best.patterns(
+        wish, patterns, {**other, "--streams": streams, "--scenario": scenario}
+    )
     if math.isnan(max_seconds):
         raise click.BadParameter("a number of seconds is expected", param_hint="--max-seconds")
     rule = cli_load.plan(scenario, scenario_seconds, scenario_queries)

@@ -687,6 +687,9 @@ class Worker:
 
     def _streams(self, count: int) -> dict[str, Any]:
         """Load the artifact until it is there `count` times, each with threads of its own."""
+        if hasattr(self.runtime, "time"):
+            detail = "several streams are timed by the processor's clock, and this runtime is not"
+            raise JobError("unsupported", detail)
         make, threads = self.another
         while len(self.sessions) < count:
             another = make()
@@ -705,6 +708,8 @@ class Worker:
         try:
             if several:
                 found = at_once([session.invoke for session in self.sessions], self.pool, runs)
+            elif of_device:
+                found = {"ns": [of_device() for _ in range(runs)], "invocations": runs}
             else:
                 found = {"ns": self._timed(runs, copies), "invocations": runs}
         finally:

@@ -7,8 +7,7 @@ from bench.report.document import Cell, Column, Table, figure
 from bench.report.lines import lines
 from bench.rows import Row
 
-# Beside those of every process: a device's own, where it tells.
-PROCESS_KINDS = ("resident", "private", "mapped")
+# Of every process; a runtime's and a device's own kinds follow, where they are told.
 TITLES = ("before load", "after load", "after runs", "peak", "private", "mapped")
 
 

@@ -108,6 +108,7 @@ class TestRefused:
             (("--best",), "--best needs the network: --model NAME"),
             (("--best", "--model", "tiny", "--resume"), "--resume and --best do not go together"),
             (("--best", "--model", "tiny", "--sustained", "5s"), "--sustained and --best"),
+            (("--best", "--model", "tiny", "--streams", "2"), "--streams and --best"),
             (("--best", "--model", "tiny", "--batch", "1,2"), "one batch size"),
             (("--best", "--model", "tiny", "--min-accuracy", "92%"), "add --data DIR"),
             (("--best", "--model", "tiny", "--max-memory", "5"), "--max-memory '5' has no unit"),

@@ -202,6 +202,12 @@ class TestTheAdaptersOnTheCpu:
         assert (refused["cause"], refused["event"]) == ("unsupported", "error")
         assert "export it with --batch 8" in refused["detail"]
 
+    def test_several_streams_are_refused_where_the_device_keeps_the_time(
+        self, torch_program: Path
+    ) -> None:
+        _, refused = answers(torch_program, "torch-cpu", 1, {"op": "streams", "count": 2})
+        assert (refused["event"], refused["cause"]) == ("error", "unsupported")
+
     def test_an_onnx_file_runs_with_its_tensors_bound(
         self, onnx: Path, open_session: Callable
     ) -> None:
