@@ -51,7 +51,8 @@ def run_matrix(
 ) -> None:
     """Measure every cell; a worker's failure becomes a record and the others go on.
 
-    An interrupt closes the workers and passes on; what was being measured then is not recorded.
+    An interrupt closes the workers and passes on. What was being measured then is not recorded;
+    what only waits for its sustained run, or is in it, is, without a curve.
     """
     run = uuid4().hex
     for number, group in enumerate(groups(cells)):
@@ -75,6 +76,7 @@ class _Group:
     def __init__(self, listener: Listener, accuracy: AccuracyTest | None) -> None:
         self._listener, self._accuracy = listener, accuracy
         self._duel: Sequence[Measurement] = ()
+        self._waiting: list[Measurement] = []
 
     def measure(self, measurements: Sequence[Measurement]) -> None:
         effort = measurements[0].cell.effort
@@ -92,8 +94,16 @@ class _Group:
                 if m.stop != "failed" and effort.sustained_s is not None:
                     self._attempt(m, self._sustain)
         finally:
-            for measurement in measurements:
-                measurement.close()
+            self._end(measurements)
+
+    def _end(self, measurements: Sequence[Measurement]) -> None:
+        """Record what only waits for its sustained run, and close every worker."""
+        try:
+            for m in [*self._waiting]:
+                self._finish(m)
+        finally:
+            for m in measurements:
+                m.close()
 
     def _attempt(self, m: Measurement, step: Callable[[Measurement], None]) -> bool:
         """Take one step; what goes wrong in it ends this measurement with a record."""
@@ -110,6 +120,7 @@ class _Group:
         else:
             return True
         m.stop = "failed"
+        self._waiting = [other for other in self._waiting if other is not m]
         m.close()
         self._listener.record(m.cell, m.record(failure))
         return False
@@ -179,6 +190,7 @@ class _Group:
 
     def _stop(self, m: Measurement) -> None:
         self._settle(m)
+        self._waiting.append(m)
         if m.cell.effort.sustained_s is None:
             self._finish(m)
 
@@ -200,6 +212,7 @@ class _Group:
         self._judge(m)
 
     def _finish(self, m: Measurement) -> None:
+        self._waiting = [other for other in self._waiting if other is not m]
         m.close()
         self._listener.record(m.cell, m.record())
 
