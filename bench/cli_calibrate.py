@@ -36,7 +36,7 @@ Exit codes:
 @click.option(
     "--processes",
     type=click.IntRange(min=1, max=100),
-    default=10,
+    default=options.PROCESSES,
     show_default=True,
     help="Fresh processes of each measurement, as of 'bench run': the profile is for such records.",
 )

@@ -50,7 +50,7 @@ Exit codes:
 @click.option(
     "--processes",
     type=click.IntRange(min=1, max=100),
-    default=10,
+    default=options.PROCESSES,
     show_default=True,
     help="Fresh processes of each: at least so many, or just 1, which sees no further than that.",
 )

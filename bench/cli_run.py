@@ -93,7 +93,7 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
 @click.option(
     "--processes",
     type=click.IntRange(min=1, max=100),
-    default=10,
+    default=options.PROCESSES,
     show_default=True,
     help="Fresh processes that share the rounds of each: at least so many, from 6 up, or just 1. "
     "Each shows what a cold start takes, too.",

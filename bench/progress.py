@@ -1,6 +1,7 @@
 """Following a run: records to the file as they come, and to the screen how far it is."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -30,6 +31,8 @@ class Follower:
         self.records: list[Record] = []
         self._out, self._total = out, total
         self._tasks: dict[tuple[str, ...], TaskID] = {}
+        # How many rounds there were when each process began.
+        self._begun: dict[tuple[str, ...], list[int]] = {}
         self._screen = Console(stderr=True)
         self._live = Progress(
             TextColumn("{task.description}"),
@@ -58,10 +61,15 @@ class Follower:
         """Show what is about to be done."""
         if self._live.disable:
             return
+        begun = self._begun.setdefault(cell.key, [])
+        if stage == "load":
+            begun.append(len(rounds))
         if cell.key not in self._tasks:
             name = escape(cell.name)
             self._tasks[cell.key] = self._live.add_task(name, total=None, stage="", figures="")
-        figures = _so_far(rounds)
+        figures = _so_far(
+            rounds, [b - a for a, b in pairwise((*begun, len(rounds))) if b > a], cell
+        )
         self._live.update(self._tasks[cell.key], stage=stage, figures=figures, refresh=True)
 
     def record(self, cell: Cell, measured: Record) -> None:
@@ -70,6 +78,7 @@ class Follower:
         self.records.append(measured)
         if cell.key in self._tasks:
             self._live.remove_task(self._tasks.pop(cell.key))
+            self._begun.pop(cell.key)
             self._live.refresh()
         line = f"[{len(self.records)}/{self._total}] {cell.name}: {_outcome(measured)}"
         if self._live.disable:
@@ -78,11 +87,18 @@ class Follower:
             self._screen.print(line, markup=False, highlight=False)
 
 
-def _so_far(rounds: Sequence[Sequence[int]]) -> str:
+def _so_far(rounds: Sequence[Sequence[int]], processes: Sequence[int], cell: Cell) -> str:
+    """Return the median, and its interval as soon as there is one that means something."""
     if len(rounds) < 2:
         return ""
+    several = cell.effort.processes > 1
+    made, least = (
+        (len(processes), stats.MIN_PROCESSES) if several else (len(rounds), stats.MIN_ROUNDS)
+    )
     typical = units.duration(median(stats.medians(rounds)))
-    return f"{typical}, {len(rounds)} rounds"
+    interval = f" ± {stats.precision(rounds, processes):.1%}" if made >= least else ""
+    counted = f"{len(processes)} processes, " if several else ""
+    return f"{typical}{interval}, {counted}{len(rounds)} rounds"
 
 
 def _outcome(measured: Record) -> str:

@@ -60,7 +60,8 @@ def run_matrix(
 
     With `mixed` numbers of threads take turns, too: see `bench.matrix.groups`.
 
-    An interrupt closes the workers and passes on; what was being measured then is not recorded.
+    An interrupt closes the workers and passes on. What was being measured then is not recorded;
+    what only waits for its sustained run, or is in it, is, without a curve.
     """
     run = uuid4().hex
     for number, group in enumerate(groups(cells, mixed=mixed)):
@@ -84,6 +85,7 @@ class _Group:
     def __init__(self, listener: Listener, accuracy: AccuracyTest | None) -> None:
         self._listener, self._accuracy = listener, accuracy
         self._duel: Sequence[Measurement] = ()
+        self._waiting: list[Measurement] = []
 
     def measure(self, measurements: Sequence[Measurement]) -> None:
         effort = measurements[0].cell.effort
@@ -102,8 +104,16 @@ class _Group:
                 if m.stop != "failed" and effort.sustained_s is not None:
                     self._attempt(m, self._sustain)
         finally:
-            for measurement in measurements:
-                measurement.close()
+            self._end(measurements)
+
+    def _end(self, measurements: Sequence[Measurement]) -> None:
+        """Record what only waits for its sustained run, and close every worker."""
+        try:
+            for m in [*self._waiting]:
+                self._finish(m)
+        finally:
+            for m in measurements:
+                m.close()
 
     def _attempt(self, m: Measurement, step: Callable[[Measurement], None]) -> bool:
         """Take one step; what goes wrong in it ends this measurement with a record."""
@@ -120,6 +130,7 @@ class _Group:
         else:
             return True
         m.stop = "failed"
+        self._waiting = [other for other in self._waiting if other is not m]
         m.close()
         self._listener.record(m.cell, m.record(failure))
         return False
@@ -210,6 +221,7 @@ class _Group:
 
     def _stop(self, m: Measurement) -> None:
         self._settle(m)
+        self._waiting.append(m)
         if m.cell.effort.sustained_s is None:
             self._finish(m)
 
@@ -231,6 +243,7 @@ class _Group:
         self._judge(m)
 
     def _finish(self, m: Measurement) -> None:
+        self._waiting = [other for other in self._waiting if other is not m]
         m.close()
         self._listener.record(m.cell, m.record())
 

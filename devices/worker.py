@@ -703,6 +703,8 @@ class Worker:
             raise JobError("unsupported", "a reference interpreter is never timed")
         self._set(0)
         several = len(self.sessions) > 1 and not copies
+        invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
+        of_device = None if copies else getattr(self.runtime, "time", None)
         joules, before = [meter.read() for meter in self.meters], usage()
         gc.disable()
         try:
@@ -711,7 +713,7 @@ class Worker:
             elif of_device:
                 found = {"ns": [of_device() for _ in range(runs)], "invocations": runs}
             else:
-                found = {"ns": self._timed(runs, copies), "invocations": runs}
+                found = {"ns": one_by_one(invoke, runs), "invocations": runs}
         finally:
             gc.enable()
         used = {k: None if n is None else n - before[k] for k, n in usage().items()}
@@ -745,12 +747,6 @@ class Worker:
         wall_ns = time.perf_counter_ns() - begin
         joules = [meter.joules(since, wall_ns) for meter, since in zip(self.meters, before)]
         return {"event": "idle", "joules": joules, "wall_ns": wall_ns}
-
-    def _timed(self, runs: int, copies: bool) -> list[int]:
-        if not copies and hasattr(self.runtime, "time"):
-            return [self.runtime.time() for _ in range(runs)]
-        invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
-        return one_by_one(invoke, runs)
 
     def _profile(self, runs: int) -> dict[str, Any]:
         if getattr(self.runtime, "reference", False):

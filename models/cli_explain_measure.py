@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bench.record import Record
     from models.explain import Block
 
-SECONDS = 4.0
+SECONDS = 8.0
 Say = Callable[[str], None]
 
 
@@ -39,11 +39,14 @@ class _Listener:
 
     say: Say
     records: "dict[str, Record]"
+    said: set[str] = field(default_factory=set)
 
     def progress(self, cell: "Cell", stage: str, rounds: Sequence[Sequence[int]]) -> None:
-        """Say which form is at which step, when it is not one round among many."""
-        if stage in {"load", "warm up"}:
-            self.say(f"{cell.artifact.manifest.network.name}: {stage}")
+        """Say which form is at which step when it is there first: it is one process of many."""
+        line = f"{cell.artifact.manifest.network.name}: {stage}"
+        if line not in self.said:
+            self.said.add(line)
+            self.say(line)
 
     def record(self, cell: "Cell", record: "Record") -> None:
         """Keep a finished record."""
@@ -118,12 +121,12 @@ def _export(block: "Block", format: str, directory: Path, say: Say) -> None:
 
 
 def _run(artifacts: Path, say: Say) -> "dict[str, Record]":
-    from bench import matrix
+    from bench import matrix, options
     from bench.run import run_matrix
     from devices.local import LocalDevice
 
     targets = matrix.describe([LocalDevice()])
-    effort = matrix.Effort(max_seconds=SECONDS)
+    effort = matrix.Effort(max_seconds=SECONDS, processes=options.PROCESSES)
     cells = matrix.plan(matrix.select(artifacts, []), targets, matrix.Choice(), effort)
     listener = _Listener(say, {})
     run_matrix(cells, listener)

@@ -13,23 +13,24 @@ TITLES = ("before load", "after load", "after runs", "peak", "private", "mapped"
 
 def memory_kinds(rows: Sequence[Row]) -> Table | None:
     """Return a line for each measurement, None where only the peak is known."""
-    found = dict.fromkeys(kind.name for row in rows for kind in row.memory_series)
-    further = [name for name in found if name not in PROCESS_KINDS]
+    kinds = dict.fromkeys(kind.name for row in rows for kind in row.memory_series)
+    further = [name for name in kinds if name not in ("resident", *TITLES)]
+    titles = (*TITLES, *further)
     title = "Memory: resident before load, after load and after the runs; kinds after the runs"
 
     def figures(row: Row) -> Iterator[tuple[Cell, ...]]:
         if row.memory_series:
-            yield tuple(_kinds(row, further))
+            yield tuple(_kinds(row, titles))
 
-    return lines(title, tuple(map(Column, (*TITLES, *further))), rows, figures)
+    return lines(title, tuple(map(Column, titles)), rows, figures)
 
 
-def _kinds(row: Row, further: Sequence[str]) -> Iterator[Cell]:
+def _kinds(row: Row, titles: Sequence[str]) -> Iterator[Cell]:
     kinds = {kind.name: kind for kind in row.memory_series}
     moments = ("before_load", "after_load", "after_run")
     known = [getattr(kinds.get("resident"), moment, None) for moment in moments]
     known.append(row.memory_after_run)
-    known += [getattr(kinds.get(n), "after_run", None) for n in ("private", "mapped", *further)]
+    known += [getattr(kinds.get(name), "after_run", None) for name in titles[len(known) :]]
     yield from (figure(size, units.size) for size in known)
 
 

@@ -204,6 +204,19 @@ class TestSustained:
             assert set(curve.lost) == {0.0}
             assert np.median(curve.medians_ns) == pytest.approx(1e6, rel=0.01)
 
+    def test_an_interrupt_keeps_the_rounds_of_all_that_wait_for_it(self, root):
+        fails = {("sensors", 5): KeyboardInterrupt()}
+        device = FakeDevice({"b": Script(fails=fails)})
+        collector = Collector()
+        with pytest.raises(KeyboardInterrupt):
+            run_matrix(cells(root, device, effort=self.EFFORT), collector)
+        assert {n: len(r.rounds) for n, r in collector.records.items()} == dict.fromkeys(
+            NAMES, MIN_ROUNDS
+        )
+        curves = {name: record.sustained is not None for name, record in collector.records.items()}
+        assert curves == {"a": True, "b": False, "c": False}
+        assert not device.open_now
+
     def test_a_worker_that_does_not_last_is_a_failure_with_the_rounds_it_made(self, root):
         fails = {("sensors", 5): WorkerError("sensors", "died", "killed by SIGKILL")}
         device = FakeDevice({"a": Script(fails=fails)})
