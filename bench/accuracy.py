@@ -60,8 +60,14 @@ class AccuracyTest:
         outputs = contract.outputs[0].shape
         if len(outputs) != 2 or outputs[1] != count:
             return f"it gives {outputs[-1]} figures, {name} has {count} classes"
-        if contract.classes not in (None, self.images.classes):
-            return f"its classes are not those of {name}"
+        # Images by number, as in IDX files, have no names to compare.
+        unnamed = tuple(map(str, range(count)))
+        if contract.classes not in (None, unnamed) and self.images.classes not in (
+            unnamed,
+            contract.classes,
+        ):
+            ours, theirs = (", ".join(c[:3]) for c in (contract.classes or (), self.images.classes))
+            return f"its classes ({ours}, ...) are not those of {name} ({theirs}, ...), in order"
         return None
 
     def measure(self, session: Session, manifest: Manifest) -> Accuracy:

@@ -6,9 +6,9 @@ hundred thousand of them fit in memory and are judged in seconds.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from statistics import median
 from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
 
 from bench import stats
@@ -85,7 +85,7 @@ def _readings(records: Sequence[Record]) -> Iterator[Reading]:
             figures=known,
             verdict=found,
             cold_figures=summed_up(record.cold),
-            end_to_end_ns=float(np.median(stats.medians(copies.rounds))) if copies else None,
+            end_to_end_ns=median(stats.medians(copies.rounds).tolist()) if copies else None,
             rate=throughput(record),
             followed=result(asked),
             joules=energy(record),

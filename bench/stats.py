@@ -101,7 +101,7 @@ def units(
 
 
 def _by_process(values: Floats, processes: Sequence[int]) -> Floats:
-    if len(processes) < 2:
+    if max(processes, default=1) == 1 or len(processes) == 1:
         return values
     each, ends = values.tolist(), accumulate(processes)
     parts = (each[end - count : end] for count, end in zip(processes, ends, strict=True))

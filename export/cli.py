@@ -246,8 +246,16 @@ def _budgeted(
 
     drop = AUTO_DROP if options["drop"] is None else options["drop"]
     budget = Budget(drop, options["test_images"], options["auto"])
-    with budgeting(request, budget, report, again) as held:
-        return [held.hold(outcome) for outcome in outcomes]
+    held: list[Outcome] = []
+    with budgeting(request, budget, report, again) as budgeted:
+        try:
+            for outcome in outcomes:
+                held.append(budgeted.hold(outcome))
+        except KeyboardInterrupt:
+            left = [o.key for o in outcomes[len(held) :] if not o.error]
+            click.echo(f"not held to the accuracy budget: {', '.join(left)}", err=True)
+            raise
+    return held
 
 
 def _refuse_options(context: click.Context) -> None:

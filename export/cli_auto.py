@@ -93,7 +93,8 @@ class Budgeting:
             if mendable and (outcome.error or retained.drop > self.budget.drop):
                 return self._mended(outcome, made, path, retained)
         except (WorkerError, ExportError) as error:
-            return replace(outcome, error=f"its accuracy was not measured: {error}", exit_code=1)
+            before = f"{outcome.error}; " if outcome.error else ""
+            return _refused(outcome, path, f"{before}its accuracy was not measured: {error}")
         return self._kept(outcome, made, path, retained)
 
     def _retained(self, directory: Path, manifest: Manifest) -> Retained:
@@ -177,14 +178,11 @@ class Budgeting:
         """Write the accuracy into the manifest, and say if the budget was missed."""
         manifest = msgspec.structs.replace(made, retained=retained)
         artifact.write_manifest(path, manifest)
-        error, code = outcome.error, outcome.exit_code if outcome.error else 0
-        if not error and retained.drop > self.budget.drop:
-            error = (
-                f"it loses {retained.drop:.2f} points of top-1, at most {self.budget.drop:g} "
-                "were allowed; " + self._advice(made)
-            )
-            code = 1
-        return replace(outcome, manifest=manifest, error=error, exit_code=code)
+        kept = replace(outcome, manifest=manifest)
+        if outcome.error or retained.drop <= self.budget.drop:
+            return kept if outcome.error else replace(kept, exit_code=0)
+        lost = f"it loses {retained.drop:.2f} points of top-1, at most {self.budget.drop:g} were"
+        return _refused(kept, path, f"{lost} allowed; {self._advice(made)}")
 
     def _advice(self, made: Manifest) -> str:
         if self.budget.mend and made.precision == "int8":
@@ -211,3 +209,13 @@ class Budgeting:
     def _place(self) -> Path:
         self._made += 1
         return self.scratch / str(self._made)
+
+
+def _refused(outcome: Outcome, path: Path, error: str) -> Outcome:
+    """Put a file aside as evidence, as one whose proof failed, and say why."""
+    if not path.name.endswith(artifact.FAILED):
+        aside = path.with_name(path.name + artifact.FAILED)
+        artifact.publish(path, aside)
+        path = aside
+    told = error if str(path) in error else f"{error}; the evidence is in {path}"
+    return replace(outcome, path=path, error=told, exit_code=1)

@@ -21,6 +21,8 @@ FEW = 16
 # and 0.46, left in [0, 1] 0.30 and 0.12, left in [0, 255] 76 and 7,600.
 FAR_MEAN, FAR_VARIANCE = 0.35, 1.8
 NORMAL_DEVIATION = (0.1, 10.0)
+# Of 255: that no image has a pixel beyond is no chance among as many as set ranges.
+DARK, LIGHT = 64, 191
 REMEDY = "check the preprocessing (--mean, --std) and that --data holds the network's own images"
 
 
@@ -43,7 +45,13 @@ class Drift:
 
 
 def check(
-    images: Array, labels: Array, source: str, classes: int | None, drift: Drift | None
+    images: Array,
+    labels: Array,
+    source: str,
+    *,
+    classes: int | None = None,
+    drift: Drift | None = None,
+    pixels: Array | None = None,
 ) -> tuple[str, ...]:
     """Return what the user should know of the calibration images.
 
@@ -53,6 +61,7 @@ def check(
         source: the data set's name.
         classes: how many classes the network tells; None if it is not known to tell any.
         drift: what the first batch norm says of them; None if there is none that was trained.
+        pixels: the images as pixels from 0 to 255; None if it is not known how they were prepared.
 
     Raises:
         ExportError: the images are all the same, so that no range can come from them.
@@ -62,7 +71,19 @@ def check(
         raise ExportError(
             f"all {len(images)} calibration images of {source} are {kind}; give real images"
         )
-    return tuple(_doubts(images, labels, classes, drift))
+    shades = () if pixels is None else _shades(pixels)
+    return (*_doubts(images, labels, classes, drift), *shades)
+
+
+def _shades(pixels: Array) -> Iterator[str]:
+    """Doubt images that leave out a quarter of the scale or more: a file clips what lies there."""
+    darkest, brightest = float(pixels.min()), float(pixels.max())
+    word, bound = ("brighter", brightest) if brightest < LIGHT else ("darker", darkest)
+    if brightest < LIGHT or darkest > DARK:
+        yield (
+            f"no pixel of the images is {word} than {bound:.0f} of 255: the int8 file clips "
+            f"{word} ones; give images as bright and as dark as the network will see"
+        )
 
 
 def _doubts(

@@ -224,7 +224,7 @@ def prepare(job: ProgramJob, send: Callable[[Event], None]) -> ProgramInfo:
             job,
             preprocessing,
             inputs,
-            _guard(made.program, None if dynamic else job.batch, told, inside),
+            _guard(made.program, None if dynamic else job.batch, told, preprocessing, inside),
             inside,
         ),
         layers=layers,
@@ -257,13 +257,18 @@ def _calibrate(
 
 
 def _guard(
-    program: ExportedProgram, batch: int | None, classes: int | None, inside: Preprocessing | None
+    program: ExportedProgram,
+    batch: int | None,
+    classes: int | None,
+    given: Preprocessing | None,
+    inside: Preprocessing | None,
 ) -> calibration.Guard:
-    """Return the guard of prepared images; `inside` is the preprocessing within the program."""
+    """Return the guard of images prepared as `given`; `inside` is what the program does itself."""
 
     def check(images: Array, labels: Array, source: str) -> tuple[str, ...]:
         drift = first_norm(program, bake.pixels(images, inside), batch)
-        return guard.check(images, labels, source, classes, drift)
+        pixels = bake.pixels(images, given) if given else None
+        return guard.check(images, labels, source, classes=classes, drift=drift, pixels=pixels)
 
     return check
 

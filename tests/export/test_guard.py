@@ -11,8 +11,11 @@ LABELS = np.arange(128) % 10
 GOOD = RNG.standard_normal((128, 3, 8, 8)).astype(np.float32)
 
 
-def doubts(images=GOOD, labels=LABELS, classes=10, drift=None) -> str:
-    return "; ".join(check(images, labels[: len(images)], "pets (train)", classes, drift))
+def doubts(images=GOOD, labels=LABELS, classes=10, drift=None, pixels=None) -> str:
+    told = check(
+        images, labels[: len(images)], "pets (train)", classes=classes, drift=drift, pixels=pixels
+    )
+    return "; ".join(told)
 
 
 def test_good_images_raise_no_doubt() -> None:
@@ -60,3 +63,13 @@ def test_images_unlike_those_of_training_are_told_by_the_first_batch_norm(drift)
 @pytest.mark.parametrize("images", [GOOD * 100 + 128, GOOD / 255])
 def test_without_a_batch_norm_the_images_own_scale_is_looked_at(images) -> None:
     assert "normalised ones about 0 and 1" in doubts(images)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [(0, 255, ""), (20, 200, ""), (0, 76, "brighter than 76 of 255"), (90, 255, "darker than 90")],
+)
+def test_images_that_leave_out_a_part_of_the_scale_are_doubted(low, high, told: str) -> None:
+    pixels = np.linspace(low, high, GOOD.size, dtype=np.float32).reshape(GOOD.shape)
+    assert told in doubts(pixels=pixels)
+    assert bool(doubts(pixels=pixels)) is bool(told)
