@@ -250,7 +250,7 @@ def _budgeted(
     with budgeting(request, budget, report, again) as budgeted:
         try:
             for outcome in outcomes:
-                held.append(budgeted.hold(outcome))
+                held.append(budgeted.hold(outcome))  # noqa: PERF401  an interrupt keeps these
         except KeyboardInterrupt:
             left = [o.key for o in outcomes[len(held) :] if not o.error]
             click.echo(f"not held to the accuracy budget: {', '.join(left)}", err=True)
