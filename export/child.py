@@ -16,8 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self, TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -77,17 +76,6 @@ class Children:
         self._prepared: dict[Path, Step] = {}
         self._lock = threading.Lock()
         self.stopped = threading.Event()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def start(
         self, arguments: list[str], log: Path, stdin: int = subprocess.DEVNULL

@@ -3,6 +3,7 @@
 import difflib
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -214,7 +215,7 @@ def command(context: click.Context, /, **options: Any) -> None:
         with (
             _progress(keys) as report,
             Workers(LocalDevice()) as workers,
-            Children() as children,
+            closing(Children()) as children,
         ):
             outcomes = pipeline.export_all(
                 request, partial(prove, workers=workers), report, children=children

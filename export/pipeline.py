@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,7 +134,7 @@ def export_all(
         KeyboardInterrupt: after all processes have ended; what was finished stays.
     """
     if children is None:
-        with Children() as own:
+        with closing(Children()) as own:
             return export_all(request, prove, report, runner, own)
     with artifact.staging(request.out) as scratch:
         run = _Run(request, scratch, prove, report, runner, children)
