@@ -3,10 +3,10 @@
     python docs/demonstrate.py [--place results/demonstration] [--checks 20]
 
 Exports a network of twenty equal layers, finds the device's noise with it by `bench calibrate`
-(kept in `--place`, not where yours is), measures it, and keeps that as the baseline of a budget of 3 %.
+(kept in `--place`, not where yours is), measures it, and keeps that as baseline of a 3 % budget.
 Then it is measured and checked again and again, unchanged: every failure is a false alarm. At last
 it is exported with a twenty-first layer, 5 % more work, and checked once more; `bench decide`
-measures both files side by side. About ten minutes on a quiet machine. What was done is kept in
+measures both side by side. About ten minutes on a quiet machine. What was done is kept in
 `--place`, and the same command goes on where it was interrupted.
 """
 
