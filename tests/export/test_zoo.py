@@ -81,7 +81,7 @@ def export(tmp_path: Path, workers: Workers) -> Callable[[str, list[Variant]], d
             variants=tuple(variants),
             out=tmp_path,
             calibration="random",
-            images=8,
+            images=16,
             jobs=1,
         )
         with warnings.catch_warnings():
