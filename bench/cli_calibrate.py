@@ -33,12 +33,8 @@ Exit codes:
 @options.device
 @options.runtime
 @options.threads
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1, max=100),
-    default=options.PROCESSES,
-    show_default=True,
-    help="Fresh processes of each measurement, as of 'bench run': the profile is for such records.",
+@options.processes(
+    "Fresh processes of each measurement, as of 'bench run': the profile is for such records."
 )
 @click.option(
     "--minutes",

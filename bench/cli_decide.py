@@ -40,28 +40,12 @@ Exit codes:
     metavar="SHARE",
     help="How much longer NOW may take; no less than the device's noise, where that is known.",
 )
-@click.option(
-    "--max-seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    help="Give up after this many seconds of samples of either.",
+@options.max_seconds(60.0, "Give up after this many seconds of samples of either.")
+@options.processes(
+    "Fresh processes of each: at least so many, or just 1, which sees no further than that."
 )
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1, max=100),
-    default=options.PROCESSES,
-    show_default=True,
-    help="Fresh processes of each: at least so many, or just 1, which sees no further than that.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--out",
-    default=Path("results/records.jsonl"),
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="File that both records are appended to, that of NOW last.",
-)
+@options.seed
+@options.records_out("File that both records are appended to, that of NOW last.")
 @click.option("--json", "as_json", is_flag=True, help="Print the decision as JSON.")
 def decide_command(
     *,

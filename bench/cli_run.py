@@ -83,20 +83,10 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     show_default=True,
     help="Stop when half the 95% interval of the median is within this share of it.",
 )
-@click.option(
-    "--max-seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    help="Stop after this many seconds of samples of an artifact.",
-)
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1, max=100),
-    default=options.PROCESSES,
-    show_default=True,
-    help="Fresh processes that share the rounds of each: at least so many, from 6 up, or just 1. "
-    "Each shows what a cold start takes, too.",
+@options.max_seconds(10.0, "Stop after this many seconds of samples of an artifact.")
+@options.processes(
+    "Fresh processes that share the rounds of each: at least so many, from 6 up, or just 1. "
+    "Each shows what a cold start takes, too."
 )
 @click.option(
     "--sustained",
@@ -105,14 +95,8 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     "when it throttled.",
 )
 @cli_load.options
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--out",
-    default=Path("results/records.jsonl"),
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="File that the records are appended to as they come.",
-)
+@options.seed
+@options.records_out("File that the records are appended to as they come.")
 @click.option("--resume", is_flag=True, help="Skip what is recorded in --out already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @cli_best.best_options

@@ -1,8 +1,12 @@
 """Options that several commands of ``bench`` have, defined once."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Unless told otherwise, an artifact is measured in so many fresh processes.
 PROCESSES = 10
@@ -26,7 +30,31 @@ runtime_or_all = click.option(
     metavar="NAME|all",
     help="Runtime (default: the first that is there); all: every one that is.",
 )
+seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 threads = click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+
+
+def processes(told: str) -> Callable[[Command], Command]:
+    """Return the option of how many fresh processes there are of each, as `told`."""
+    number = click.IntRange(min=1, max=100)
+    return click.option("--processes", type=number, default=PROCESSES, show_default=True, help=told)
+
+
+def max_seconds(default: float, told: str) -> Callable[[Command], Command]:
+    """Return the option of when to stop, as `told`."""
+    number = click.FloatRange(min=0, min_open=True)
+    return click.option("--max-seconds", type=number, default=default, show_default=True, help=told)
+
+
+def records_out(told: str) -> Callable[[Command], Command]:
+    """Return the option of the file that records are appended to, as `told`."""
+    return click.option(
+        "--out",
+        default=Path("results/records.jsonl"),
+        type=click.Path(path_type=Path),
+        show_default=True,
+        help=told,
+    )
 
 
 def share(option: str, text: str) -> float:

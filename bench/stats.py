@@ -97,10 +97,17 @@ def units(
         processes: how many successive rounds each process made; empty if that is not known.
         figure: of each round, shape (rounds,).
     """
-    return _by_process(figure(rounds), processes)
+    return by_process(figure(rounds), processes)
 
 
-def _by_process(values: Floats, processes: Sequence[int]) -> Floats:
+def by_process(values: Floats, processes: Sequence[int]) -> Floats:
+    """Return the median, in each process, of what its rounds gave, shape (processes,).
+
+    Args:
+        values: one a round, shape (rounds,); returned as they are where there is one process, or
+            each made one round.
+        processes: how many successive rounds each process made; empty if that is not known.
+    """
     if max(processes, default=1) == 1 or len(processes) == 1:
         return values
     each, ends = values.tolist(), accumulate(processes)
@@ -178,11 +185,11 @@ def figures(record: Record) -> Figures | None:
     ordered = [sorted(samples) for samples in record.rounds]
     rounds = np.array([_median(samples) for samples in ordered], dtype=np.float64)
     tails = np.array([s[_rank(len(s), 0.9)] for s in ordered], dtype=np.float64)
-    values = _by_process(rounds, record.processes)
+    values = by_process(rounds, record.processes)
     return Figures(
         rounds=rounds,
         medians=values,
-        p90s=_by_process(tails, record.processes),
+        p90s=by_process(tails, record.processes),
         summary=_summary(record, values, sorted(chain.from_iterable(ordered))),
     )
 

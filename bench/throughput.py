@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from bench import stats
-from bench.record import Record
+from bench.record import Record, Throughput
 from bench.stats import Floats
 
 
@@ -24,18 +24,17 @@ def throughput(record: Record) -> Rate | None:
     counted = record.throughput
     if counted is None or not counted.rounds:
         return None
-    each = stats.units(record.rounds, record.processes, lambda _: rates(record))
+    each = stats.by_process(_rates(counted, record.settings.batch), record.processes)
     low, high = stats.median_interval(each)
     streams = record.settings.streams or 1
     return Rate(streams=streams, per_s=float(np.median(each)), low=low, high=high)
 
 
-def rates(record: Record) -> Floats:
+def _rates(counted: Throughput, batch: int) -> Floats:
     """Return samples per second of each round, shape (rounds,).
 
     Batch x completed invocations / time: of several streams the time that they were all at work, of
     one the sum of its invocations, so that nothing between two of them counts.
     """
-    batch, counted = record.settings.batch, record.throughput
-    done = [(s.invocations, s.wall_ns) for s in counted.rounds] if counted else []
+    done = [(s.invocations, s.wall_ns) for s in counted.rounds]
     return np.array([1e9 * batch * number / max(1, ns) for number, ns in done], dtype=np.float64)

@@ -473,6 +473,11 @@ def _lock(directory: Path) -> int:
     return descriptor
 
 
+def failed(final: Path) -> Path:
+    """Return where the evidence of an artifact that failed lies, beside its place."""
+    return final.with_name(final.name + FAILED)
+
+
 def publish(whole: Path, final: Path) -> None:
     """Move a finished directory to its final name, replacing what was there in one step.
 

@@ -153,7 +153,7 @@ class Budgeting:
         also = prove_elsewhere(final, again.manifest)
         proof = msgspec.structs.replace(again.manifest.proof, also=also)
         manifest = msgspec.structs.replace(again.manifest, proof=proof)
-        mended = replace(outcome, manifest=manifest, path=final, error=None)
+        mended = replace(outcome, manifest=manifest, path=final, error=None, exit_code=0)
         return self._kept(mended, manifest, final, retained)
 
     def _tell(self, key: str, kept: tuple[str, ...], again: Outcome, retained: Retained) -> None:
@@ -180,7 +180,7 @@ class Budgeting:
         artifact.write_manifest(path, manifest)
         kept = replace(outcome, manifest=manifest)
         if outcome.error or retained.drop <= self.budget.drop:
-            return kept if outcome.error else replace(kept, exit_code=0)
+            return kept
         lost = f"it loses {retained.drop:.2f} points of top-1, at most {self.budget.drop:g} were"
         return _refused(kept, path, f"{lost} allowed; {self._advice(made)}")
 
@@ -213,9 +213,9 @@ class Budgeting:
 
 def _refused(outcome: Outcome, path: Path, error: str) -> Outcome:
     """Put a file aside as evidence, as one whose proof failed, and say why."""
-    if not path.name.endswith(artifact.FAILED):
-        aside = path.with_name(path.name + artifact.FAILED)
-        artifact.publish(path, aside)
-        path = aside
-    told = error if str(path) in error else f"{error}; the evidence is in {path}"
-    return replace(outcome, path=path, error=told, exit_code=1)
+    if path.name.endswith(artifact.FAILED):
+        return replace(outcome, error=error, exit_code=1)
+    aside = artifact.failed(path)
+    artifact.publish(path, aside)
+    told = f"{error}; the evidence is in {aside}"
+    return replace(outcome, path=aside, error=told, exit_code=1)

@@ -91,11 +91,11 @@ def _existing(directory: Path) -> Path:
     Raises:
         ArtifactError: only the one that failed is there.
     """
-    from export.artifact import FAILED, MANIFEST, ArtifactError
+    from export.artifact import MANIFEST, ArtifactError, failed
 
-    failed = directory.with_name(directory.name + FAILED)
-    if not directory.exists() and (failed / MANIFEST).is_file():
-        raise ArtifactError(f"{directory} was not made: its proof failed; diagnose {failed}")
+    aside = failed(directory)
+    if not directory.exists() and (aside / MANIFEST).is_file():
+        raise ArtifactError(f"{directory} was not made: its proof failed; diagnose {aside}")
     return directory
 
 

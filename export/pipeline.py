@@ -377,7 +377,7 @@ def _prove(run: _Run, manifest: Manifest, event: Event, directory: Path) -> Mani
 def _place(out: Path, manifest: Manifest, directory: Path) -> Path:
     """Move an artifact to its place, or beside it if its proof failed; return where it is."""
     final = out / manifest.key
-    failed = final.with_name(final.name + artifact.FAILED)
+    failed = artifact.failed(final)
     if manifest.proof.verified is False:
         artifact.publish(directory, failed)
         return failed
