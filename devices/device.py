@@ -1,21 +1,38 @@
 """What a device is: the protocol every kind follows, and the errors that may come of it."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
 
 
 class DeviceError(Exception):
-    """A device is unknown or unavailable; the message says what there is and what to do."""
+    """A device is unknown or unavailable; the message says what there is and what to do.
+
+    Attributes:
+        state: what `devices list` calls a device that answers so.
+    """
 
     exit_code: ClassVar[int] = 3
+    state: ClassVar[str] = "unavailable"
 
 
 class ConfigError(DeviceError):
     """A devices.toml, or what was asked for, is wrong; the message names the file and the key."""
 
     exit_code: ClassVar[int] = 2
+
+
+class TransportError(DeviceError):
+    """The way to a device failed, and not the device itself: it may be tried again."""
+
+    state: ClassVar[str] = "offline"
+
+
+class UnauthorisedError(DeviceError):
+    """A device is there and does not let this host in; the message says what to do on it."""
+
+    state: ClassVar[str] = "unauthorised"
 
 
 class WorkerError(Exception):
@@ -44,6 +61,14 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     fingerprint: str
     emulated: bool
     facts: dict[str, str]
+
+
+class Step(NamedTuple):
+    """One step of a device's check: `ok` None where it could not be made."""
+
+    ok: bool | None
+    what: str
+    detail: str
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
