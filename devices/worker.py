@@ -133,7 +133,6 @@ COUNTED = "a counter, read right before and right after each round"
 SAMPLED = "the mean of the power right before and right after each round, times its time: rough"
 LEAST_EACH = 5  # invocations of a stream in a round, on average
 END_S = 1.0  # that a worker has to end by itself once its host is gone
-LOCK_TRIES = 20
 # Far above what the order of a sum moves, far below what another answer is.
 AGREEMENT = 1e-3
 
@@ -1284,23 +1283,16 @@ def hold(lock: str, owner: str) -> int:
     except FileNotFoundError:
         held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         os.fchmod(held, 0o666)  # other users of this device come, too
-    for _ in range(LOCK_TRIES):
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.truncate(held, 0)
-            os.pwrite(held, owner.encode(), 0)
-        except BlockingIOError:
-            pass
-        try:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.05)  # another one is just writing who it is
-            continue
-        break
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(held, 0)
+        os.pwrite(held, owner.encode(), 0)
+    fcntl.flock(held, fcntl.LOCK_SH)  # whoever else has all of it is just writing who it is
     holder = os.pread(held, 1000, 0).decode(errors="replace")
-    if holder == owner:
-        return held
-    raise JobError("busy", f"{holder or 'another host'} is measuring on it; wait for its end")
+    if holder != owner:
+        os.close(held)
+        raise JobError("busy", f"{holder} is measuring on it; try again after that")
+    return held
 
 
 def age_ns() -> int | None:
