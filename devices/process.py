@@ -110,18 +110,23 @@ class Child:
     def _death(self, op: str) -> WorkerError:
         self._lines.put(b"")  # whoever asks again is told again
         self.close()
-        code = self._process.returncode
-        tail = self._tail.decode(errors="replace")
-        last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "")
+        return self._died(op, self._process.returncode, _oom_kills() > self._oom_kills)
+
+    def _died(self, op: str, code: int, oom_kill: bool) -> WorkerError:
+        """Return what to say of an exit code (of a signal's number below 0)."""
         end = f"was killed by {_signal(-code)}" if code < 0 else f"ended with exit code {code}"
         detail = f"the worker {end}"
-        killed_for_memory = code == -signal.SIGKILL and _oom_kills() > self._oom_kills
+        killed_for_memory = code == -signal.SIGKILL and oom_kill
         if killed_for_memory:
             detail += "; the kernel counts an out-of-memory kill"
-        if last:
-            detail += f"; its last words: {last[:300]}"
+        tail = self._tail.decode(errors="replace")
         short = killed_for_memory or OUT_OF_MEMORY.search(tail)
-        return WorkerError(op, "out-of-memory" if short else "died", detail)
+        return WorkerError(op, "out-of-memory" if short else "died", detail + self._last_words())
+
+    def _last_words(self) -> str:
+        lines = self._tail.decode(errors="replace").splitlines()
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"; its last words: {last[:300]}" if last else ""
 
     def close(self, *, kill: bool = False) -> None:
         """End and reap the worker and what it started: by asking, or else by force."""
