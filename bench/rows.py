@@ -25,7 +25,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     `verdict` is a word of `bench.verdict`, or ``unmeasured`` where the device cannot run the
     artifact. None: not measured. `end_to_end_ns` is the median over rounds with copies in and out.
     `uncertainty` is half the interval's width as a fraction (see `bench.evidence.uncertainty`).
-    `calibration` is where activation ranges came from. `streams` is None where nobody asked for the
+    `beside` is true of a predecessor in turns with which the next was measured. `calibration` is
+    where activation ranges came from. `streams` is None where nobody asked for the
     throughput: it was one. `energy_unreadable` are sensors that are there and refused.
     """
 
@@ -41,6 +42,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     threads_found: int | None
     batch: int
     streams: int | None
+    beside: bool
     size_bytes: int
     parameters: int
     macs: int
@@ -162,6 +164,7 @@ def _row(record: Reading) -> Row:
         threads_found=settings.threads_found,
         batch=settings.batch,
         streams=settings.streams,
+        beside=record.beside,
         size_bytes=manifest.size_bytes,
         parameters=manifest.network.parameters,
         macs=manifest.network.macs,
