@@ -114,10 +114,11 @@ def _pasts(rule: Rule, subjects: Sequence[Subject], yardstick: Yardstick) -> dic
     known, group = yardstick.known, rule.limit.group
     if known and group == "accuracy":
         known = Past(one for one in known.by_name.values() if one.accuracy)
-    found = {
-        subject.record.key: Before(*known.closest(subject.now), of(subject.record, yardstick.noise))
-        for subject in (subjects if known and known.by_name else ())
-    }
+    found: dict[Key, Before] = {}
+    if known and known.by_name:
+        for s in subjects:
+            closest, differences = known.closest(s.now)
+            found[s.record.key] = Before(closest, differences, of(s.record, yardstick.noise))
     if group != "latency":
         return found
     return _with_ratios(found, subjects) | _side_by_side(subjects, yardstick)

@@ -30,9 +30,9 @@ class Follower:
     def __init__(self, out: Path, total: int) -> None:
         self.records: list[Record] = []
         self._out, self._total = out, total
-        self._tasks: dict[tuple[str, ...], TaskID] = {}
+        self._tasks: dict[int, TaskID] = {}
         # How many rounds there were when each process began.
-        self._begun: dict[tuple[str, ...], list[int]] = {}
+        self._begun: dict[int, list[int]] = {}
         self._screen = Console(stderr=True)
         self._live = Progress(
             TextColumn("{task.description}"),
