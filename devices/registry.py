@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 import platformdirs
 
-from devices import gpu, local
+from devices import gpu, local, ssh
 from devices.device import ConfigError, Device, DeviceError
 
 FILE = "devices.toml"
@@ -32,6 +32,7 @@ class Kind(NamedTuple):
 KINDS = {
     "local": Kind(local.Settings, local.make),
     "gpu": Kind(gpu.Settings, gpu.make),
+    "ssh": Kind(ssh.Settings, ssh.make),
 }
 
 

@@ -28,7 +28,7 @@ from devices.store import Store
 BEGIN, END = "::edgeworthy::begin", "::edgeworthy::end"
 LEASE_S = 60.0
 START_TIMEOUT_S = 120.0
-LOCK = "/tmp/edgeworthy.lock"  # noqa: S108 -- the users of a board share it
+LOCK = "edgeworthy.lock"
 WORKER = {f"devices/{name}.py": Path(__file__).with_name(f"{name}.py") for name in ("facts", "worker")}
 OOM_KILLS = "$(sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null)"
 # Refuses an old Python before anything is compiled that it does not know.
@@ -231,7 +231,8 @@ class RemoteDevice:
             provisioner: where Python and the runtimes come from.
             cpus: the cores that workers are bound to; None for all.
             emulated: whether its times are those of no real device; None to find out.
-            lock: the file there that all hosts lock.
+            lock: the file there that all hosts lock, in its directory for temporary files if the
+                path is not absolute.
             lease_s: how long a worker there outlives a way that is cut.
         """
         self.name, self.kind, self.transport, self.lock = name, kind, transport, lock

@@ -4,8 +4,6 @@ Needs Python 3.9, numpy and one runtime. JSON lines on standard input and output
 chatter goes to standard error, whatever descriptor it writes to.
 
     {"op": "start"}                 -> {"event": "started", "age_ns"}
-    {"op": "lock", "file": FILE, "owner": TEXT}  -> {"event": "locked"}
-    {"op": "facts"}                 -> {"event": "facts", "facts": {NAME: TEXT}}
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
                                     -> {"event": "ready", "import_ns", "load_ns", "threads", ...}
@@ -21,6 +19,8 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
     {"op": "profile", "runs": n}    -> {"event": "profile", "operators": [OPERATOR, ...]}
     {"op": "peak", "threads": n}    -> {"event": "peak", "flops", "bytes", "method"}
+    {"op": "facts"}                 -> {"event": "facts", "facts": {NAME: TEXT}}
+    {"op": "lock", "file": FILE, "owner": TEXT}  -> {"event": "locked"}
     {"op": "close"}                 -> {"event": "closed"}
     whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
 
@@ -563,8 +563,6 @@ class Worker:
         self.root = root
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
             "start": lambda: {"event": "started", "age_ns": age_ns()},
-            "lock": self._lock,
-            "facts": lambda: {"event": "facts", "facts": import_beside("devices.facts").facts()},
             "probe": self._probe,
             "load": self._load,
             "verify": self._verify,
@@ -577,6 +575,8 @@ class Worker:
             "memory": self._memory,
             "profile": self._profile,
             "peak": lambda threads: {"event": "peak", **peak_apart(threads)},
+            "facts": lambda: {"event": "facts", "facts": import_beside("devices.facts").facts()},
+            "lock": self._lock,
             "close": lambda: {"event": "closed"},
         }
         self.runtime: Any = None
@@ -1274,10 +1274,12 @@ def leased(requests: Any, lease_s: float) -> Iterator[str]:
 def hold(lock: str, owner: str) -> int:
     """Take a lock that the workers of one owner share; return its open file.
 
-    The system gives it back when the last of them ends, however that comes.
+    It lies among temporary files, if its path is not absolute. The system gives it back when the
+    last of them ends, however that comes.
     """
     import fcntl
 
+    lock = os.path.join(tempfile.gettempdir(), lock)
     try:
         held = os.open(lock, os.O_RDWR)
     except FileNotFoundError:
