@@ -963,14 +963,26 @@ def sensors(root: str = "/") -> dict[str, Any]:
     zones = numbers("sys/class/thermal/thermal_zone*/temp", root)
     zones += numbers("sys/class/hwmon/hwmon*/temp*_input", root)
     events = numbers(f"{cpus}[0-9]*/thermal_throttle/*_throttle_count", root)
-    flags = numbers("sys/devices/platform/soc/soc:firmware/get_throttled", root, 16)
+    flags = numbers("sys/devices/platform/soc*/soc*:firmware/get_throttled", root, 16)
+    cooled = [n for place in coolers(root) for n in numbers("cur_state", place)]
+    currents = numbers("sys/class/hwmon/hwmon*/oc[0-9]_event_cnt", root)
     return {
         "frequency_mhz": max(clocks) / 1e3 if clocks else None,
         "temperature_c": max(zones) / 1e3 if zones else None,
         "throttle_events": sum(events) if events else None,
         "throttle_flags": flags[0] if flags else None,
+        "cooling": max(cooled, default=None),
+        "current_events": sum(currents) if currents else None,
         "load": os.getloadavg()[0],
     }
+
+
+def coolers(root: str) -> list[str]:
+    """Return where Linux lowers the clocks of cores for heat: ``cpufreq-cpu0``, in its older
+    versions ``thermal-cpufreq-0``.
+    """
+    found = Path(root).glob("sys/class/thermal/cooling_device*")
+    return [str(place) for place in found if "cpufreq" in "".join(texts("type", str(place)))]
 
 
 def one_by_one(invoke: Callable[[], Any], runs: int) -> list[int]:
