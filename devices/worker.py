@@ -1291,11 +1291,11 @@ def hold(lock: str, owner: str) -> int:
     """
     import fcntl
 
-    lock = os.path.join(tempfile.gettempdir(), lock)
+    file = Path(tempfile.gettempdir(), lock)
     try:
-        held = os.open(lock, os.O_RDWR)
+        held = os.open(file, os.O_RDWR)
     except FileNotFoundError:
-        held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        held = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         os.fchmod(held, 0o666)  # other users of this device come, too
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,24 +17,23 @@ from tests import tiny
 
 
 @contextmanager
-def started(*options, tmp=None, sleep=False):
+def started(*options, tmp=None):
     """A worker's process, and a function that asks it and returns the answer."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-u", str(WORKER), *options],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=sleep,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=os.environ | ({} if tmp is None else {"TMPDIR": str(tmp)}),
-    )  # fmt: skip
+    ) as process:  # fmt: skip
 
-    def ask(**request):
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        def ask(**request):
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
 
-    try:
-        yield process, ask
-    finally:
-        process.kill()
-        process.communicate()
+        try:
+            yield process, ask
+        finally:
+            process.kill()
 
 
 def test_a_worker_tells_its_age_and_where_it_runs():

@@ -134,7 +134,9 @@ def test_an_unknown_host_key_is_not_accepted(board):
     config = board.write_config("unknown", UserKnownHostsFile="/dev/null")
     error = trouble(SshTransport("board", config=str(config)))
     assert isinstance(error, UnauthorisedError)
-    assert "its host key is not known here: connect once with 'ssh board', and compare" in str(error)
+    assert "its host key is not known here: connect once with 'ssh board', and compare" in str(
+        error
+    )
 
 
 def test_a_changed_host_key_is_named(board):
@@ -320,7 +322,7 @@ def test_a_full_disk_there_costs_one_line_and_leaves_no_half_file(board, cache, 
                 device.open(Job(artifact=onnx, runtime="onnxruntime"))
             assert "No space left on device; make room" in caught.value.detail
             assert "\n" not in caught.value.detail
-            assert [path for path in cache.rglob("*.part*")] == []
+            assert list(cache.rglob("*.part*")) == []
             (cache / "fill").unlink()
     finally:
         subprocess.run(["umount", cache], check=True)

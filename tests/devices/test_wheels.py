@@ -71,7 +71,7 @@ def test_a_wheel_that_was_changed_here_is_refused(tmp_path, monkeypatch):
     (kept / "six-1.17.0-py3-none-any.whl").write_bytes(b"something else")
     lock = tmp_path / "six-cp311-x86_64.txt"
     lock.write_text(f"six==1.17.0 --hash=sha256:{digest}\n")
-    with pytest.raises(DeviceError, match="does not hold what six-cp311-x86_64.txt asks for"):
+    with pytest.raises(DeviceError, match=r"does not hold what six-cp311-x86_64.txt asks for"):
         downloaded(lock, Target("cp311", "x86_64"))
 
 
@@ -81,5 +81,5 @@ def test_a_host_without_pip_is_told(tmp_path, monkeypatch):
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
     bare.chmod(0o755)
     monkeypatch.setattr(wheels.sys, "executable", str(bare))
-    with pytest.raises(DeviceError, match="there is no pip for .*ensurepip"):
+    with pytest.raises(DeviceError, match=r"there is no pip for .*ensurepip"):
         downloaded(LOCKS / "litert-cp311-x86_64.txt", Target("cp311", "x86_64"))
