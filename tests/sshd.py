@@ -67,7 +67,7 @@ class Board:
 
     def _wait(self) -> None:
         end = time.monotonic() + 10
-        while socket.socket().connect_ex(("127.0.0.1", self.port)):
+        while not answers(self.port):
             assert self.process.poll() is None, (self.place / "log").read_text()
             assert time.monotonic() < end
             time.sleep(0.02)
@@ -119,6 +119,11 @@ def make_key(path: Path) -> None:
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", path], check=True
     )
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:
