@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import platformdirs
 
-from devices import gpu, local, survey
+from devices import gpu, local, ssh, survey
 from devices.device import ConfigError, Device, DeviceError, Step
 from devices.discovery import Found
 from devices.survey import Seen
@@ -48,6 +48,7 @@ class Kind(NamedTuple):
 KINDS = {
     "local": Kind(local.Settings, local.make),
     "gpu": Kind(gpu.Settings, gpu.make),
+    "ssh": Kind(ssh.Settings, ssh.make, steps=ssh.steps),
 }
 
 
@@ -151,13 +152,15 @@ def _unknown(name: str, seen: Sequence[Seen]) -> str:
     known = [text for s in seen for text in _known_by(s)]
     there = ", ".join(s.name if s.state == "ready" else f"{s.name} ({s.state})" for s in seen)
     absences = [kind.absence() for kind in KINDS.values() if kind.absence]
-    return "; ".join([
-        f"no device named '{name}'{near(name, known)}, nor with such a label, model or serial",
-        f"there is: {there}",
-        *absences,
-        "see 'edgeworthy devices list', or add one with "
-        "'edgeworthy devices add NAME --kind local --cpus 0-1'",
-    ])
+    return "; ".join(
+        [
+            f"no device named '{name}'{near(name, known)}, nor with such a label, model or serial",
+            f"there is: {there}",
+            *absences,
+            "see 'edgeworthy devices list', or add one with "
+            "'edgeworthy devices add NAME --kind local --cpus 0-1'",
+        ]
+    )
 
 
 def parse(text: str, source: str) -> dict[str, Entry]:
