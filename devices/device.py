@@ -5,6 +5,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
 
+# What `Device.runtimes` is asked for: see `export.artifact`.
+FORMATS = ("tflite", "onnx", "coreml", "torch")
+
 
 class DeviceError(Exception):
     """A device is unknown or unavailable; the message says what there is and what to do.
@@ -33,6 +36,10 @@ class UnauthorisedError(DeviceError):
     """A device is there and does not let this host in; the message says what to do on it."""
 
     state: ClassVar[str] = "unauthorised"
+
+
+# The cause of a `WorkerError` that is the link's fault, and not the worker's.
+TRANSPORT = "transport"
 
 
 class WorkerError(Exception):

@@ -12,12 +12,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakSet
 
 from devices.device import WorkerError
 
 OUT_OF_MEMORY = re.compile(r"bad_alloc|MemoryError|allocate memory|out of memory", re.IGNORECASE)
 TAIL_BYTES = 8192
 CLOSE_S = 2.0
+# A line that no worker sends, as it has no newline.
+_INTERRUPT = b"interrupt"
+_children: "WeakSet[Child]" = WeakSet()
+_children_change = threading.Lock()
+
+
+def interrupt() -> None:
+    """Have every thread that waits for a worker, or asks one next, raise `KeyboardInterrupt`."""
+    with _children_change:
+        for child in _children:
+            child.interrupt()
 
 
 class Child:
@@ -51,6 +63,12 @@ class Child:
         assert stderr
         self._stdin = stdin
         self._readers = [_reader(self._read, stdout), _reader(self._drain, stderr)]
+        with _children_change:
+            _children.add(self)
+
+    def interrupt(self) -> None:
+        """Have the thread that waits for an answer, or asks next, raise `KeyboardInterrupt`."""
+        self._lines.put(_INTERRUPT)
 
     def _read(self, stdout: IO[bytes]) -> None:
         for line in stdout:
@@ -68,6 +86,7 @@ class Child:
         Raises:
             WorkerError: the worker answered with an error, died, or did not answer in `timeout_s`
                 seconds (it is killed then).
+            KeyboardInterrupt: see `interrupt`.
         """
         self._send({"op": op, **arguments})
         try:
@@ -76,6 +95,8 @@ class Child:
             self.close(kill=True)
             detail = f"no answer within {timeout_s:g} s; the worker was killed"
             raise WorkerError(op, "hung", detail) from None
+        if line == _INTERRUPT:
+            raise KeyboardInterrupt
         if not line:
             raise self._death(op)
         return _event(op, line)

@@ -13,7 +13,6 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from getpass import getuser
 from pathlib import Path
 from socket import gethostname
@@ -21,6 +20,7 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from devices import facts
 from devices.device import DeviceError, DeviceInfo, Job, TransportError, WorkerError
+from devices.local import FIND, RUNTIMES
 from devices.process import Child
 from devices.session import WorkerSession
 from devices.store import Store
@@ -88,6 +88,32 @@ class Provisioner(Protocol):
         Raises:
             DeviceError: it cannot be had, or not be put there.
         """
+
+
+class OwnRuntimes:
+    """The runtimes that a Python on the device has itself: a `Provisioner` that sends nothing."""
+
+    def __init__(self, python: Sequence[str]) -> None:
+        """Take the words that start that Python."""
+        self._python = tuple(python)
+
+    def python(self, store: Store) -> Sequence[str]:
+        """Return the words that start it."""
+        return self._python
+
+    def runtimes(self, format: str, found: Mapping[str, str], store: Store) -> list[str]:
+        """Return the runtimes for `format` that are installed there."""
+        known = RUNTIMES.get(format, {})
+        packages = {package for names in known.values() for package in names}
+        ran = store.transport.run(shlex.join([*self._python, "-c", FIND, *sorted(packages)]))
+        there = set(ran.out.split())
+        return [name for name, names in known.items() if there & {*names}]
+
+    def environment(
+        self, runtime: str, found: Mapping[str, str], store: Store
+    ) -> Mapping[str, str]:
+        """Return nothing: Python finds them."""
+        return {}
 
 
 def enclosed(command: str) -> str:
@@ -214,6 +240,7 @@ class RemoteDevice:
         self._provisioner, self._emulated, self._lease_s = provisioner, emulated, lease_s
         self.cpus = None if cpus is None else tuple(sorted(set(cpus)))
         self._keeper: RemoteChild | None = None
+        self._facts: dict[str, str] | None = None
 
     def info(self) -> DeviceInfo:
         """Describe the device as it is now.
@@ -222,8 +249,7 @@ class RemoteDevice:
             TransportError: it cannot be reached.
             DeviceError: it does not let this host in, or has no Python that will do.
         """
-        found = self._survey()
-        self.__dict__["facts"] = found
+        self._facts = found = self._survey()
         guessed = "emulator" in found
         return DeviceInfo(
             name=self.name,
@@ -233,10 +259,12 @@ class RemoteDevice:
             facts=found,
         )
 
-    @cached_property
+    @property
     def facts(self) -> dict[str, str]:
-        """What the device said of itself, as `devices.facts`."""
-        return self._survey()
+        """What the device last said of itself, as `devices.facts`."""
+        if self._facts is None:
+            self._facts = self._survey()
+        return self._facts
 
     def _survey(self) -> dict[str, str]:
         source = Path(facts.__file__).read_text(encoding="utf-8")
