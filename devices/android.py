@@ -5,7 +5,6 @@ The phone needs nothing but USB debugging: a bundle with a Python of its own and
 `shell`, outside any application's sandbox.
 """
 
-import re
 import shlex
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from devices import bundle
+from devices import bundle, phone_facts
 from devices.adb import READY, AdbTransport, Listed, listed, remedy
 from devices.device import DeviceError, Step
 from devices.discovery import Found
@@ -27,16 +26,6 @@ from devices.store import UNPACKING_S, Store, cannot_write
 CACHE = "/data/local/tmp/edgeworthy"
 LOCK = f"{CACHE}.lock"
 FORMATS = ("tflite", "onnx")  # whose runtimes the bundle has
-SPLIT = "::edgeworthy::next"
-PROPERTIES = (
-    "ro.product.manufacturer", "ro.product.model", "ro.soc.model", "ro.product.cpu.abi",
-    "ro.build.version.release",
-)  # fmt: skip
-# dumpsys thermalservice: ThrottlingSeverity of Android's IThermal.
-THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
-# What cores differ in, the better told first: the kernel's own capacity, or the highest clock.
-SPEEDS = ("cpu_capacity", "cpufreq/cpuinfo_max_freq")
-
 Cores = Literal["big", "little"] | Annotated[tuple[int, ...], msgspec.Meta(min_length=1)]
 Word = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -106,74 +95,10 @@ class AndroidDevice(RemoteDevice):
         )  # fmt: skip
 
     def _survey(self) -> dict[str, str]:
-        """Return what the bundle's Python finds, and what only Android knows of itself."""
+        """Return what its shell tells: to look at a phone, no Python need be sent there."""
         if isinstance(self._cores, str):
-            self.cpus = cores(self._cores, self.transport)
-        told = _told(self.transport)
-        return merged(super()._survey(), *told)
-
-
-def cores(wanted: Literal["big", "little"], transport: Transport) -> tuple[int, ...]:
-    """Return the fastest cores of a device, or the slowest; all of them where they are alike.
-
-    Raises:
-        DeviceError: it does not tell how fast they are.
-    """
-    for file in SPEEDS:
-        look = f"grep -H . /sys/devices/system/cpu/cpu[0-9]*/{file}"
-        lines = re.findall(r"/cpu(\d+)/\S+:(\d+)$", transport.run(look).out, re.MULTILINE)
-        speeds = {int(core): int(speed) for core, speed in lines}
-        if speeds:
-            bound = max(speeds.values()) if wanted == "big" else min(speeds.values())
-            return tuple(sorted(core for core, speed in speeds.items() if speed == bound))
-    raise DeviceError(
-        f"this device does not tell its {wanted} cores: give their numbers in devices.toml, as "
-        "cores = [4, 5, 6, 7]"
-    )
-
-
-def _told(transport: Transport) -> list[str]:
-    """Return what Android's own commands print, each empty where it is not there."""
-    commands = ["getprop", *(f"dumpsys {part}" for part in ("battery", "thermalservice", "power"))]
-    script = f"; echo {SPLIT}; ".join(f"{command} 2>/dev/null" for command in commands)
-    return transport.run(script).out.split(SPLIT)
-
-
-def merged(
-    found: dict[str, str], properties: str, battery: str, thermal: str, power: str
-) -> dict[str, str]:
-    """Add what Android tells of itself to a worker's facts; what it does not tell is left out.
-
-    Args:
-        found: see `devices.facts`.
-        properties: what `getprop` prints.
-        battery: of `dumpsys battery`; empty where there is none, as all that follow.
-        thermal: of `dumpsys thermalservice`.
-        power: of `dumpsys power`.
-    """
-    own = dict(re.findall(r"^\[(.+?)\]: \[(.*)\]\r?$", properties, re.MULTILINE))
-    maker, model, chip, abi, release = (own.get(name, "") for name in PROPERTIES)
-    status = _field(r"Thermal Status: (\d+)", thermal)
-    awake = _field(r"mWakefulness=(\w+)", power)
-    added = {
-        "processor": ", ".join(filter(None, (f"{maker} {model}", chip, found.get("processor")))),
-        "android": f"{release} ({abi})" if release else "",
-        "power": _supply(battery),
-        "battery": f"{level} %" if (level := _field(r"^\s*level: (\d+)", battery)) else "",
-        "thermal": THERMAL[min(int(status), len(THERMAL) - 1)] if status else "",
-        "screen": {"": "", "Awake": "on"}.get(awake, "off"),
-    }
-    return found | {name: text for name, text in added.items() if text}
-
-
-def _supply(battery: str) -> str:
-    plugged = re.search(r"^\s*(?:AC|USB|Wireless|Dock) powered: true", battery, re.MULTILINE)
-    return ("mains" if plugged else "battery") if battery.strip() else ""
-
-
-def _field(pattern: str, text: str) -> str:
-    found = re.search(pattern, text, re.MULTILINE)
-    return found[1] if found else ""
+            self.cpus = phone_facts.cores(self._cores, self.transport)
+        return phone_facts.survey(self.transport, self.cpus)
 
 
 def _silent(step: str) -> None:
@@ -203,11 +128,18 @@ def _found(one: Listed) -> Found:
 
 
 def steps(device: AndroidDevice) -> Iterator[Step]:
-    """Yield the steps of a check from adb's program to a Python that runs on the phone."""
-    try:
-        version = subprocess.run(["adb", "version"], capture_output=True, text=True, check=True)
-        yield Step(True, "adb", version.stdout.splitlines()[0])
-        yield Step(True, "phone", f"{device.transport.serial} accepts this computer")
-        yield Step(True, "bundle", " ".join(device.python()))
-    except (OSError, DeviceError) as error:
-        yield Step(False, "adb", str(error))
+    """Yield what can be told of a phone besides its runtimes.
+
+    Raises:
+        DeviceError: it cannot be used.
+    """
+    version = subprocess.run(["adb", "version"], capture_output=True, text=True, check=False)
+    yield Step(True, "adb", version.stdout.partition("\n")[0])
+    serial, store = device.transport.serial, device.store
+    device.transport.run("true")
+    yield Step(True, "phone", f"{serial} accepts this computer")
+    device.place_python()
+    room = store.room()
+    clear = f"clear it with: adb -s {shlex.quote(serial)} shell rm -r {store.root}"
+    held = f"{store.root} holds {room.used / 1e6:.0f} MB, {room.free / 1e6:.0f} MB free; {clear}"
+    yield Step(True, "bundle", held)

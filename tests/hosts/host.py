@@ -175,13 +175,24 @@ class Host:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             try:
-                socket.create_connection((self.address, self.port), timeout=1).close()
+                self.answer_s(timeout=1)
             except OSError:
                 time.sleep(0.02)
             else:
                 return
         self.stop()
         raise BuildError(f"the {self.name} does not answer:\n{self.log()}")
+
+    def answer_s(self, timeout: float = START_S) -> float:
+        """Return the seconds that it takes to be connected to it.
+
+        Raises:
+            TimeoutError: longer than `timeout`.
+            OSError: nobody answers.
+        """
+        begin = time.monotonic()
+        socket.create_connection((self.address, self.port), timeout=timeout).close()
+        return time.monotonic() - begin
 
     def log(self) -> str:
         """Return what its programs said on standard error."""
