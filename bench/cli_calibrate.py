@@ -31,6 +31,7 @@ Exit codes:
 )
 @options.artifacts_dir
 @options.device
+@options.wait
 @options.runtime
 @options.threads
 @options.processes(
@@ -49,6 +50,7 @@ def calibrate_command(
     patterns: tuple[str, ...],
     root: Path,
     device: str,
+    wait_s: float,
     runtime: str | None,
     threads: int,
     processes: int,
@@ -69,7 +71,8 @@ def calibrate_command(
     chosen = select(root, patterns)
     effort = Effort(processes=enough(processes))
     cell = _only(plan(chosen, describe([find(device)]), choice, effort))
-    found = calibrate(cell, 60 * minutes, _tell)
+    with options.held(cell.target.device, wait_s):
+        found = calibrate(cell, 60 * minutes, _tell)
     place = noise.write(found)
     _print(found, as_json)
     click.echo(f"wrote {place}; 'bench check' holds growth of latency against it", err=True)

@@ -10,7 +10,8 @@ from bench.accuracy import AccuracyTest
 from bench.record import BenchError, Record, Settings, load
 from bench.scenario import Plan, covers
 from bench.verdict import verdict
-from devices.device import Device, DeviceInfo, Ready
+from devices import quarantine
+from devices.device import Device, DeviceError, DeviceInfo, Ready
 from export import artifact as artifacts
 from export.artifact import Manifest
 
@@ -177,9 +178,31 @@ def describe(devices: Sequence[Device]) -> list[Target]:
     """Ask every device what it is, before anything is measured.
 
     Raises:
-        DeviceError: one of them is unavailable.
+        DeviceError: one of them is unavailable, or set aside.
     """
-    return [Target(device, device.info()) for device in devices]
+    return [_target(device) for device in devices]
+
+
+def _target(device: Device) -> Target:
+    quarantine.check(device)
+    return Target(device, device.info())
+
+
+def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[DeviceError]]:
+    """Ask every device what it is; return those that answered, and why the others did not.
+
+    Raises:
+        DeviceError: none did.
+    """
+    targets, absent = list[Target](), list[DeviceError]()
+    for device in devices:
+        try:
+            targets.append(_target(device))
+        except DeviceError as error:
+            absent.append(error)
+    if not targets:
+        raise absent[0]
+    return targets, absent
 
 
 def plan(

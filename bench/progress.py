@@ -72,6 +72,10 @@ class Follower:
         )
         self._live.update(self._tasks[cell.key], stage=stage, figures=figures, refresh=True)
 
+    def note(self, text: str) -> None:
+        """Tell something about the run itself."""
+        self._say(text)
+
     def record(self, cell: Cell, measured: Record) -> None:
         """Keep a record, on the disk first."""
         record.append(self._out, measured)
@@ -80,7 +84,9 @@ class Follower:
             self._live.remove_task(self._tasks.pop(cell.key))
             self._begun.pop(cell.key)
             self._live.refresh()
-        line = f"[{len(self.records)}/{self._total}] {cell.name}: {_outcome(measured)}"
+        self._say(f"[{len(self.records)}/{self._total}] {cell.name}: {_outcome(measured)}")
+
+    def _say(self, line: str) -> None:
         if self._live.disable:
             click.echo(line, err=True)
         else:

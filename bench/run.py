@@ -26,7 +26,7 @@ from bench.scenario import Plan
 from bench.serving import serve
 from bench.sustained import sustain
 from bench.verdict import verdict
-from devices.device import Session, WorkerError
+from devices.device import TRANSPORT, Session, TransportError, WorkerError
 from export import verify
 from export.artifact import ArtifactError, Manifest, Proof
 
@@ -65,7 +65,17 @@ def run_matrix(
     """
     run = uuid4().hex
     for number, group in enumerate(groups(cells, mixed=mixed)):
-        _Group(listener, accuracy).measure([Measurement(cell, run, number) for cell in group])
+        measure_group([Measurement(cell, run, number) for cell in group], listener, accuracy)
+
+
+def measure_group(
+    measurements: Sequence[Measurement], listener: Listener, accuracy: AccuracyTest | None
+) -> None:
+    """Measure cells side by side: of one device, and few enough to be open at once.
+
+    An interrupt closes the workers and passes on; see `run_matrix` for what is recorded then.
+    """
+    _Group(listener, accuracy).measure(measurements)
 
 
 def exit_code(records: Iterable[Record]) -> int:
@@ -125,6 +135,8 @@ class _Group:
         except WorkerError as error:
             detail = _told(m, error.detail)
             failure = Failure(stage=error.stage, cause=error.cause, detail=detail)
+        except TransportError as error:
+            failure = Failure(stage="start", cause=TRANSPORT, detail=_told(m, str(error)))
         except ArtifactError as error:
             failure = Failure(stage="verify", cause="error", detail=str(error))
         else:

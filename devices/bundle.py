@@ -8,18 +8,16 @@ It needs nothing there but Linux: it brings its own loader and C library, and is
     bundle.json   name, version and sha256 of all that it was made from
 
 Debian's packages come through apt, with a state of its own and checked by Debian's signatures; the
-wheels through pip, checked by the hashes of `bundle.txt`. The directory is named by the hash of
+wheels through pip, checked by the hashes of `devices/locks`. The directory is named by the hash of
 `bundle.json`, and is made whole or not at all.
 """
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
-import sys
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,12 +27,12 @@ import msgspec
 import platformdirs
 
 from devices.device import DeviceError
+from devices.wheels import Target, downloaded
 
 Tell = Callable[[str], None]
 
 SCHEMA = 1
 MANIFEST = "bundle.json"
-LOCK = Path(__file__).with_name("bundle.txt")
 PYTHON = "python3.11"
 SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -48,7 +46,9 @@ LIBRARIES = (
     "libgcc_s.so.1", "liblzma.so.5", "libm.so.6", "libpthread.so.0", "librt.so.1",
     "libstdc++.so.6", "libutil.so.1", "libz.so.1",
 )  # fmt: skip
-PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64")
+TARGET = Target("cp311", "aarch64")
+# What it runs, by format.
+RUNTIMES = {"tflite": ["litert"], "onnx": ["onnxruntime"]}
 # What no worker imports, below the standard library and below `site`.
 UNUSED = (
     "lib/python3.11/config-*", "lib/python3.11/ensurepip", "lib/python3.11/idlelib",
@@ -99,7 +99,8 @@ def environment(root: str) -> dict[str, str]:
 
 def recipe() -> str:
     """Return the hash of what a bundle of this version is made of and what is left out."""
-    asked = [LOCK.read_text(encoding="utf-8"), SUITE, *PACKAGES, *LIBRARIES, *UNUSED]
+    locked = [lock.read_text(encoding="utf-8") for lock in _locks()]
+    asked = [*locked, SUITE, *PACKAGES, *LIBRARIES, *UNUSED]
     return hashlib.sha256("\n".join(asked).encode()).hexdigest()
 
 
@@ -267,16 +268,22 @@ def _described(deb: Path) -> Part:
 
 
 def _wheels(tree: Path, tell: Tell) -> list[Part]:
-    """Install the locked wheels without their dependencies; return what they are."""
+    """Unpack numpy and the runtimes; return what they are."""
     tell("fetching numpy and the runtimes for arm64")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--target", str(tree / "site"), "--require-hashes", "--requirement", str(LOCK)]
-    command += ["--no-deps", "--no-compile", "--only-binary", ":all:", "--python-version", "3.11"]
-    command += ["--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
-    command += [word for platform in PLATFORMS for word in ("--platform", platform)]
-    _run(command, "install the runtimes")
-    locked = re.findall(r"^(\S+)==(\S+).*sha256:([0-9a-f]{64})", LOCK.read_text("utf-8"), re.M)
-    return [Part(*fields) for fields in sorted(locked)]
+    found: dict[str, Path] = {}
+    for lock in _locks():
+        found |= downloaded(lock, TARGET)
+    for path in found.values():
+        with zipfile.ZipFile(path) as wheel:
+            wheel.extractall(tree / "site")
+    return sorted(
+        (Part(*path.name.split("-")[:2], digest) for digest, path in found.items()),
+        key=lambda part: part.name,
+    )
+
+
+def _locks() -> list[Path]:
+    return [TARGET.lock(runtime) for names in RUNTIMES.values() for runtime in names]
 
 
 def _run(command: Sequence[str], what: str, **settings: Any) -> str:
@@ -302,7 +309,7 @@ def _run(command: Sequence[str], what: str, **settings: Any) -> str:
 
 
 def _trim(tree: Path) -> None:
-    """Leave out what no worker imports, and modules whose libraries are not in the bundle."""
+    """Leave out what no worker imports."""
     for pattern in UNUSED:
         for path in [*tree.glob(pattern)]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

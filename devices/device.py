@@ -1,15 +1,23 @@
 """What a device is: the protocol every kind follows, and the errors that may come of it."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 
+# What `Device.runtimes` is asked for: see `export.artifact`.
+FORMATS = ("tflite", "onnx", "coreml", "torch")
+
 
 class DeviceError(Exception):
-    """A device is unknown or unavailable; the message says what there is and what to do."""
+    """A device is unknown or unavailable; the message says what there is and what to do.
+
+    Attributes:
+        state: what `devices list` calls a device that answers so.
+    """
 
     exit_code: ClassVar[int] = 3
+    state: ClassVar[str] = "unavailable"
 
 
 class ConfigError(DeviceError):
@@ -18,12 +26,28 @@ class ConfigError(DeviceError):
     exit_code: ClassVar[int] = 2
 
 
+class TransportError(DeviceError):
+    """The way to a device failed, and not the device itself: it may be tried again."""
+
+    state: ClassVar[str] = "offline"
+
+
+class UnauthorisedError(DeviceError):
+    """A device is there and does not let this host in; the message says what to do on it."""
+
+    state: ClassVar[str] = "unauthorised"
+
+
+# The cause of a `WorkerError` that is the link's fault, and not the worker's.
+TRANSPORT = "transport"
+
+
 class WorkerError(Exception):
     """A worker could not do what was asked. It ends one measurement, never the run.
 
     Attributes:
         stage: what was being done: start, load, verify, measure, streams, predict or memory.
-        cause: died, hung, out-of-memory, transport, missing-runtime, unsupported, or error.
+        cause: died, hung, out-of-memory, transport, busy, missing-runtime, unsupported, or error.
         detail: one line for a person, with what to do where that is known.
     """
 
@@ -46,6 +70,14 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     emulated: bool
     facts: dict[str, str]
     counts: Literal["instructions"] | None = None
+
+
+class Step(NamedTuple):
+    """One step of a device's check: `ok` None where it could not be made."""
+
+    ok: bool | None
+    what: str
+    detail: str
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

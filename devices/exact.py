@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from devices import bundle, counter
-from devices.bundle import Bundle, Tell
+from devices.bundle import RUNTIMES, Bundle, Tell
 from devices.counter import Emulator
 from devices.device import (
     DeviceError,
@@ -36,7 +36,6 @@ from devices.session import WorkerSession
 
 KIND = "arm64-exact"
 WORKER = Path(__file__).with_name("worker.py")
-RUNTIMES = {"tflite": ["litert"], "onnx": ["onnxruntime"]}
 PROBE_TIMEOUT_S = 300.0
 # An invocation takes so many times as long as on the machine itself, and more.
 SLOWER = 50

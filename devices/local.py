@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class LocalDevice:
     """The machine that this runs on."""
 
+    # What devices share that must not be at work at the same time: see `devices.lock`.
+    machine = "this machine"
+
     def __init__(
         self,
         name: str = "cpu",

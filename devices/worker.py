@@ -1,9 +1,11 @@
-"""The worker: runs ON the device, a process an artifact; this file is all that is sent there.
+"""The worker: runs ON the device, a process an artifact; facts.py is all that is sent with it.
 
 Needs Python 3.9, numpy and one runtime. JSON lines on standard input and output; a runtime's own
 chatter goes to standard error, whatever descriptor it writes to.
 
-    {"op": "start"}                 -> {"event": "started"}
+    {"op": "start"}                 -> {"event": "started", "age_ns"}
+    {"op": "lock", "file": FILE, "owner": TEXT}  -> {"event": "locked"}
+    {"op": "facts"}                 -> {"event": "facts", "facts": {NAME: TEXT}}
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
                                     -> {"event": "ready", "import_ns", "load_ns", "threads", ...}
@@ -53,6 +55,15 @@ OPERATOR is {"name", "kind", "activation_bytes", "starts_ns": [...], "ns": [...]
 what the runtime's own profiler tells, of a session or interpreter beside the one that is measured,
 as profiling slows. ONNX Runtime's clock counts whole microseconds. A peak is per second.
 
+`age_ns` is this process's age by the system's own clock, which counts hundredths of a second, null
+where it does not tell. Facts are those of `devices.facts`.
+
+A lock on a device is shared by the workers of one owner, and refused to others with cause "busy".
+
+With --lease an empty line is no request, but a sign that the host is alive: without a line for so
+long, and at the end of input even in the middle of an invocation, the worker ends itself and what
+it started.
+
 Threads are as found: torch is asked; for the others, the operating system's threads that loading
 added, and the one that calls (Linux; null elsewhere).
 """
@@ -62,13 +73,16 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import gc
 import hashlib
 import importlib
 import json
 import os
 import platform
+import queue
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -118,6 +132,7 @@ ZONES = {"package": "the processor's package", "dram": "its memory", "psys": "th
 COUNTED = "a counter, read right before and right after each round"
 SAMPLED = "the mean of the power right before and right after each round, times its time: rough"
 LEAST_EACH = 5  # invocations of a stream in a round, on average
+END_S = 1.0  # that a worker has to end by itself once its host is gone
 # Far above what the order of a sum moves, far below what another answer is.
 AGREEMENT = 1e-3
 
@@ -549,7 +564,9 @@ class Worker:
     ) -> None:
         self.root, self.clock = root, clock
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
-            "start": lambda: {"event": "started"},
+            "start": lambda: {"event": "started", "age_ns": age_ns()},
+            "lock": self._lock,
+            "facts": lambda: {"event": "facts", "facts": import_beside("devices.facts").facts()},
             "probe": self._probe,
             "load": self._load,
             "verify": self._verify,
@@ -591,6 +608,10 @@ class Worker:
             cause = getattr(error, "cause", "out-of-memory" if short else "error")
             detail = one_line(error)
         return {"event": "error", "stage": op, "cause": cause, "detail": detail}
+
+    def _lock(self, file: str, owner: str) -> dict[str, Any]:
+        self.held = hold(file, owner)
+        return {"event": "locked"}
 
     def _probe(self, runtime: str) -> dict[str, Any]:
         version = start_runtime(runtime).version
@@ -807,8 +828,8 @@ class Worker:
 
 
 def import_beside(module: str) -> Any:
-    """Import a module of ours: it lies beside this file where it was installed; on a device this
-    file is all there is.
+    """Import a module of ours: it lies beside this file where it was installed; on a device only
+    facts.py does.
     """
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     try:
@@ -1239,6 +1260,65 @@ def serve(requests: Any, answers: Any, clock: Callable[[], int] = time.perf_coun
             return
 
 
+def leased(requests: Any, lease_s: float) -> Iterator[str]:
+    """Yield the lines that hold something; end this process where the host is gone (see above).
+
+    A thread waits for the lines, without looking in between: nothing that is timed notices it.
+    """
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        rest = b""
+        while select.select([requests], [], [], lease_s)[0]:
+            block = os.read(requests.fileno(), 1 << 16)
+            if not block:
+                break
+            *whole, rest = (rest + block).split(b"\n")
+            for line in filter(None, map(bytes.strip, whole)):
+                lines.put(line.decode(errors="replace"))
+        lines.put(None)
+        time.sleep(END_S)
+        os.killpg(0, signal.SIGKILL)
+
+    with contextlib.suppress(PermissionError):  # who leads a session leads its group
+        os.setpgid(0, 0)
+    threading.Thread(target=read, daemon=True).start()
+    return iter(lines.get, None)
+
+
+def hold(lock: str, owner: str) -> int:
+    """Take a lock that the workers of one owner share; return its open file.
+
+    The system gives it back when the last of them ends, however that comes.
+    """
+    import fcntl
+
+    try:
+        held = os.open(lock, os.O_RDWR)
+    except FileNotFoundError:
+        held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        os.fchmod(held, 0o666)  # other users of this device come, too
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(held, 0)
+        os.pwrite(held, owner.encode(), 0)
+    fcntl.flock(held, fcntl.LOCK_SH)  # whoever else has all of it is just writing who it is
+    holder = os.pread(held, 1000, 0).decode(errors="replace")
+    if holder != owner:
+        os.close(held)
+        raise JobError("busy", f"{holder} is measuring on it; try again after that")
+    return held
+
+
+def age_ns() -> int | None:
+    """Return how long ago the system started this process, None where it does not tell."""
+    told = texts("proc/self/stat")
+    if not told or not hasattr(time, "CLOCK_BOOTTIME"):
+        return None
+    started = int(told[0].rpartition(")")[2].split()[19]) * 10**9 // os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - started
+
+
 def take_pipes() -> tuple[Any, Any]:
     """Take the protocol's pipes aside: nothing else may read from them or write to them."""
     requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
@@ -1276,14 +1356,17 @@ def main() -> None:
     parser.add_argument("--parent", type=int, help="the process to end with (Linux)")
     parser.add_argument("--instructions", type=int, help="descriptor of an emulator's count")
     parser.add_argument("--peak", type=int, help="print the peaks with so many threads, and end")
-    pipes, given = take_pipes(), vars(parser.parse_args())
-    threads, counted = given.pop("peak"), given.pop("instructions")
+    parser.add_argument("--lease", type=float, help="seconds to live without a line from the host")
+    (requests, answers), given = take_pipes(), vars(parser.parse_args())
+    threads, lease_s = given.pop("peak"), given.pop("lease")
+    counted = given.pop("instructions")
     confine(**given)
     if threads:
-        pipes[1].write(json.dumps(peak(threads)) + "\n")
-        pipes[1].flush()
+        answers.write(json.dumps(peak(threads)) + "\n")
+        answers.flush()
         return
-    serve(*pipes, *([] if counted is None else [instructions(counted)]))
+    clock = time.perf_counter_ns if counted is None else instructions(counted)
+    serve(leased(requests, lease_s) if lease_s else requests, answers, clock)
 
 
 if __name__ == "__main__":
