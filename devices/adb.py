@@ -46,7 +46,7 @@ class Remedy(NamedTuple):
     text: str
 
 
-READY = "device"
+READY, ABSENT = "device", "absent"
 TAP = (
     "unlock the phone and tap 'Allow' below 'Allow USB debugging?'; if it does not ask, plug it in "
     "again, or revoke the USB debugging authorisations in its developer options"
@@ -64,7 +64,7 @@ REMEDIES = {
         "this user may not open it: install the udev rules with 'apt install "
         "android-sdk-platform-tools-common', join the group plugdev, and plug it in again",
     ),
-    "absent": Remedy(
+    ABSENT: Remedy(
         TransportError,
         "adb does not see it: plug it in, and enable USB debugging in its developer options",
     ),
@@ -148,7 +148,7 @@ class AdbTransport:
         if len(found) == 1:
             return found[0]
         if not found:
-            raise TransportError(f"no phone: {REMEDIES['absent'].text}")
+            raise TransportError(f"no phone: {REMEDIES[ABSENT].text}")
         several = f"adb sees {', '.join(found)}: give one as serial = '...' in devices.toml"
         raise ConfigError(several)
 
@@ -187,9 +187,9 @@ class AdbTransport:
         return TransportError(f"{self.serial} went away during a command{last and f': {last}'}")
 
     def state(self) -> str:
-        """Return adb's word for the device, "absent" if it does not see it."""
+        """Return adb's word for the device, `ABSENT` if it does not see it."""
         states = {one.serial: one.state for one in listed(self._program)}
-        return states.get(self.serial, "absent")
+        return states.get(self.serial, ABSENT)
 
     def _refusal(self, state: str) -> DeviceError:
         why = remedy(self.serial, state)
@@ -202,7 +202,7 @@ class AdbTransport:
             DeviceError: it cannot, and why.
         """
         state = self.state()
-        if state in ("absent", "offline") and self._network:
+        if state in (ABSENT, "offline") and self._network:
             state = self._reconnect(self._network)
         if state != READY:
             raise self._refusal(state)
@@ -215,7 +215,7 @@ class AdbTransport:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
-        if state == "absent":
+        if state == ABSENT:
             reason = said.strip() or "no answer"
             raise TransportError(
                 f"adb cannot connect to {address} ({reason}): is it awake, in this network, with "

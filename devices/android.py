@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from devices import bundle, phone_facts
-from devices.adb import READY, AdbTransport, Listed, listed, remedy
+from devices.adb import ABSENT, NO_ADB, READY, AdbTransport, Listed, listed, remedy
 from devices.device import DeviceError, Step
 from devices.discovery import Found
 from devices.local import RUNTIMES
@@ -42,6 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class BundleProvisioner:
     """A `devices.remote.Provisioner`: the bundle, from which everything on the device comes."""
 
+    def __init__(self) -> None:
+        self._placed: set[str] = set()
+
     def python(self, store: Store) -> Sequence[str]:
         """Return the words that start the bundle's Python; it is sent if need be, and made first.
 
@@ -50,23 +53,11 @@ class BundleProvisioner:
         """
         made = bundle.make(_silent)
         root = f"{store.root}/bundles/{made.digest[:16]}"
-        self._place(made.path, root, store.transport)
+        if root not in self._placed:
+            _place(made.path, root, store.transport)
+            self._placed.add(root)
         variables = [f"{name}={value}" for name, value in bundle.environment(root).items()]
         return ["env", *variables, *bundle.command(root)]
-
-    def _place(self, source: Path, root: str, transport: Transport) -> None:
-        if transport.run(f"cd {shlex.quote(root)} && touch .").code == 0:
-            return
-        with tempfile.TemporaryDirectory() as scratch:
-            name = Path(scratch) / "bundle"
-            archive = Path(shutil.make_archive(str(name), "tar", source))
-            transport.put({f"{root}.tar": archive})
-        where, part, packed = (shlex.quote(root + suffix) for suffix in ("", ".part", ".tar"))
-        unpack = f"rm -rf {part} && mkdir {part} && tar -xf {packed} -C {part} && sync"
-        ran = transport.run(f"{unpack} && mv {part} {where}", UNPACKING_S)
-        transport.run(f"rm -rf {packed} {part}")
-        if ran.code:
-            raise DeviceError(cannot_write(root, " ".join(ran.err.split())[-200:]))
 
     def runtimes(self, format: str, found: Mapping[str, str], store: Store) -> list[str]:
         """Return the bundle's runtimes for a format."""
@@ -77,6 +68,21 @@ class BundleProvisioner:
     ) -> Mapping[str, str]:
         """Return nothing: the bundle's Python finds all that is in it."""
         return {}
+
+
+def _place(source: Path, root: str, transport: Transport) -> None:
+    """Put a bundle there, whole or not at all, if it is not there yet."""
+    where, part, packed = (shlex.quote(root + suffix) for suffix in ("", ".part", ".tar"))
+    if transport.run(f"cd {where} && touch .").code == 0:
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = shutil.make_archive(f"{scratch}/bundle", "tar", source)
+        transport.put({f"{root}.tar": Path(archive)})
+    unpack = f"rm -rf {part} && mkdir {part} && tar -xf {packed} -C {part} && sync"
+    ran = transport.run(f"{unpack} && mv {part} {where}", UNPACKING_S)
+    transport.run(f"rm -rf {packed} {part}")
+    if ran.code:
+        raise DeviceError(cannot_write(root, " ".join(ran.err.split())[-200:]))
 
 
 class AndroidDevice(RemoteDevice):
@@ -100,6 +106,14 @@ class AndroidDevice(RemoteDevice):
             self.cpus = phone_facts.cores(self._cores, self.transport)
         return phone_facts.survey(self.transport, self.cpus)
 
+    def place_python(self) -> None:
+        """Send the bundle, if it is not there.
+
+        Raises:
+            DeviceError: it cannot be made here, or not be put there.
+        """
+        self._provisioner.python(self.store)
+
 
 def _silent(step: str) -> None:
     """Take a step's name and do nothing with it."""
@@ -116,6 +130,13 @@ def discover() -> Iterable[Found]:
         return
     for one in listed():
         yield _found(one)
+
+
+def absence() -> str:
+    """Say why there is no phone and what to do."""
+    if shutil.which("adb") is None:
+        return f"no phone: {NO_ADB}"
+    return f"no phone: {remedy('', ABSENT).text}"
 
 
 def _found(one: Listed) -> Found:

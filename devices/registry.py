@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import platformdirs
 
-from devices import gpu, local, survey
+from devices import android, gpu, local, survey
 from devices.device import ConfigError, Device, DeviceError, Step
 from devices.discovery import Found
 from devices.survey import Seen
@@ -48,6 +48,9 @@ class Kind(NamedTuple):
 KINDS = {
     "local": Kind(local.Settings, local.make),
     "gpu": Kind(gpu.Settings, gpu.make),
+    "android": Kind(
+        android.Settings, android.make, android.discover, android.steps, android.absence
+    ),
 }
 
 
