@@ -150,8 +150,9 @@ def _jobs(objects: Path) -> Iterator[tuple[str, Path]]:
 
 def _libraries() -> list[str]:
     system = userland() / "usr/lib/aarch64-linux-gnu"
+    first = userland() / "lib/aarch64-linux-gnu"
     libraries = ["base.so.0", "cutils.so.0", "log.so.0", "crypto.so.0"]
     return [
         f"-L{system}/android", *(f"-l:lib{name}" for name in libraries),
-        f"-L{system}", "-l:libcap.so.2", "-lresolv", "-lpthread", "-Wl,--allow-shlib-undefined",
+        f"-L{first}", "-l:libcap.so.2", "-lresolv", "-lpthread", "-Wl,--allow-shlib-undefined",
     ]  # fmt: skip

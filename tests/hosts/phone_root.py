@@ -67,8 +67,7 @@ def _program(root: Path, name: str) -> Path:
 
 def _install(source: Path, root: Path, programs: dict[str, Path]) -> None:
     """Copy programs with their loader and all libraries that they need, directly or not."""
-    loader = source / "usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1"
-    shutil.copy(loader, root / LOADER.lstrip("/"))
+    shutil.copy(_library(source, "ld-linux-aarch64.so.1"), root / LOADER.lstrip("/"))
     for name, program in programs.items():
         copy = root / "system/bin" / name
         shutil.copy(program, copy)
