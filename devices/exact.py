@@ -22,15 +22,8 @@ from msgspec.structs import replace
 from devices import bundle, counter
 from devices.bundle import RUNTIMES, Bundle, Tell
 from devices.counter import Emulator
-from devices.device import (
-    DeviceError,
-    DeviceInfo,
-    Job,
-    Memory,
-    Meters,
-    Sensors,
-    WorkerError,
-)
+from devices.device import DeviceError, DeviceInfo, Job, Memory, Meters, Sensors, WorkerError
+from devices.local import LocalDevice
 from devices.process import Child
 from devices.session import WorkerSession
 
@@ -76,7 +69,12 @@ class Parts(NamedTuple):
 
 
 class ExactDevice:
-    """A processor of ARM, emulated, whose clock counts instructions."""
+    """A processor of ARM, emulated, whose clock counts instructions.
+
+    It needs this machine to itself only for the sake of what else is measured here.
+    """
+
+    machine = LocalDevice.machine
 
     def __init__(self, name: str = KIND, cpu: Cpu = "cortex-a72") -> None:
         """Describe the device; nothing is started.
