@@ -23,6 +23,8 @@ SHORT_WINDOW = 4
 # In ten processes these find 3 % under white noise in more than 95 % of runs: see docs/trust.md.
 # More would tell more of one process, and nothing of how far the next one differs.
 PROCESS_ROUNDS = 5
+# So many counts in a row that are the same will not change any more.
+SAME = 3
 # How much more there must be before the interval is looked at again: looking after every round
 # would stop at the first lucky one.
 GROWTH = 1.1
@@ -33,6 +35,7 @@ class Pace:
 
     def __init__(self, effort: Effort) -> None:
         self._effort = effort
+        self._limit_ns = effort.max_seconds * 1e9
         self._look_at = stats.MIN_ROUNDS if effort.processes == 1 else effort.processes
         self._each = 1
         self.runs = 1
@@ -93,7 +96,7 @@ class Pace:
 
     def is_time_up(self, rounds: stats.Rounds) -> bool:
         """Tell whether the samples took as long as they may."""
-        return sum(sum(samples) for samples in rounds) >= self._effort.max_seconds * 1e9
+        return sum(sum(samples) for samples in rounds) >= self._limit_ns
 
     def _is_precise(self, rounds: stats.Rounds, processes: Sequence[int]) -> bool:
         units = stats.units(rounds, processes)
@@ -103,6 +106,29 @@ class Pace:
         widened = sqrt(independence(units)) if self._effort.processes == 1 else 1.0
         precision = widened * stats.precision(rounds, processes)
         return precision <= self._effort.precision_target
+
+
+class CountPace(Pace):
+    """The pace where invocations are counted, not timed: until they count the same."""
+
+    def warm_up(self, session: Session, first_ns: int) -> WarmUp:
+        """Run until the last `SAME` invocations count the same, or the time is up."""
+        self.runs = SAME - 1
+        return self.warm_up_again(session, first_ns)
+
+    def warm_up_again(self, session: Session, first_ns: int) -> WarmUp:
+        """Do the same: a further process has everything to warm up."""
+        found, spent = [first_ns], float(first_ns)
+        while not (steady := stats.is_exact(found[-SAME:])) and spent < self._limit_ns:
+            found += session.measure(SAME)
+            spent += sum(found[-SAME:])
+        return WarmUp(runs=len(found), seconds=spent / 1e9, steady=steady)
+
+    def stop(self, rounds: stats.Rounds, processes: Sequence[int]) -> Stop | None:
+        """Tell whether there is enough: rounds that count the same, or else what others need."""
+        if stats.is_exact(stats.medians(rounds)):
+            return "precise"
+        return super().stop(rounds, processes)
 
 
 def runs_for(nanoseconds: float, one_ns: float) -> int:

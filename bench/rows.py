@@ -23,9 +23,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A record's figures. Times in nanoseconds, memory in bytes (peak, by `memory_definition`).
 
     `verdict` is a word of `bench.verdict`, or ``unmeasured`` where the device cannot run the
-    artifact. None: not measured. `end_to_end_ns` is the median over rounds with copies in and out.
+    artifact. None: not measured. With `counts` the figures in nanoseconds count that instead. `end_to_end_ns` is the median over rounds with copies in and out.
     `uncertainty` is half the interval's width as a fraction (see `bench.evidence.uncertainty`).
-    `calibration` is where activation ranges came from. `streams` is None where nobody asked for the
+    `beside` is true of a predecessor in turns with which the next was measured. `calibration` is
+    where activation ranges came from. `streams` is None where nobody asked for the
     throughput: it was one. `energy_unreadable` are sensors that are there and refused.
     """
 
@@ -34,6 +35,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     precision: str
     variant: str
     device: str
+    counts: str | None
     runtime: str
     runtime_version: str | None
     timing: str | None
@@ -41,6 +43,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     threads_found: int | None
     batch: int
     streams: int | None
+    beside: bool
     size_bytes: int
     parameters: int
     macs: int
@@ -155,6 +158,7 @@ def _row(record: Reading) -> Row:
         precision=manifest.precision,
         variant=manifest.variant,
         device=record.device.name,
+        counts=record.device.counts,
         runtime=settings.runtime,
         runtime_version=settings.runtime_version,
         timing=settings.timing,
@@ -162,6 +166,7 @@ def _row(record: Reading) -> Row:
         threads_found=settings.threads_found,
         batch=settings.batch,
         streams=settings.streams,
+        beside=record.beside,
         size_bytes=manifest.size_bytes,
         parameters=manifest.network.parameters,
         macs=manifest.network.macs,

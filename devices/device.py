@@ -1,7 +1,7 @@
 """What a device is: the protocol every kind follows, and the errors that may come of it."""
 
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -60,7 +60,8 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What was measured on.
 
     `fingerprint` is a hash of the facts that must agree for two runs to be comparable: processor,
-    cores, memory, system, architecture, restriction to cores.
+    cores, memory, system, architecture, restriction to cores. `counts` says what its nanoseconds
+    stand for where they are no time.
     """
 
     name: str
@@ -68,6 +69,7 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     fingerprint: str
     emulated: bool
     facts: dict[str, str]
+    counts: Literal["instructions"] | None = None
 
 
 class Step(NamedTuple):
@@ -201,6 +203,10 @@ class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         throttle_events: how often heat has lowered a clock since the start (Intel's counters).
         throttle_flags: Raspberry Pi's bits: 0 under-voltage, 1 capped, 2 throttled, 3 soft limit
             of temperature, all now; 16 to 19 the same since the start.
+        cooling: how far Linux's thermal framework lowers a core's clock now: the highest state of
+            its cooling devices, 0 not at all (boards and phones).
+        current_events: how often a Jetson lowered its clocks for a current too high or a voltage
+            too low, since the start.
         load: the system's load average over one minute, the worker included.
         power_w: what a GPU draws; its clocks and temperature are then those above.
         memory_clock_mhz: of a GPU's memory.
@@ -212,6 +218,8 @@ class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     temperature_c: float | None = None
     throttle_events: int | None = None
     throttle_flags: int | None = None
+    cooling: int | None = None
+    current_events: int | None = None
     load: float | None = None
     power_w: float | None = None
     memory_clock_mhz: float | None = None

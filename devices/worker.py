@@ -4,8 +4,6 @@ Needs Python 3.9, numpy and one runtime. JSON lines on standard input and output
 chatter goes to standard error, whatever descriptor it writes to.
 
     {"op": "start"}                 -> {"event": "started", "age_ns"}
-    {"op": "lock", "file": FILE, "owner": TEXT}  -> {"event": "locked"}
-    {"op": "facts"}                 -> {"event": "facts", "facts": {NAME: TEXT}}
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
                                     -> {"event": "ready", "import_ns", "load_ns", "threads", ...}
@@ -21,6 +19,8 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
     {"op": "profile", "runs": n}    -> {"event": "profile", "operators": [OPERATOR, ...]}
     {"op": "peak", "threads": n}    -> {"event": "peak", "flops", "bytes", "method"}
+    {"op": "facts"}                 -> {"event": "facts", "facts": {NAME: TEXT}}
+    {"op": "lock", "file": FILE, "owner": TEXT}  -> {"event": "locked"}
     {"op": "close"}                 -> {"event": "closed"}
     whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
 
@@ -40,7 +40,7 @@ is off meanwhile. Preprocessing, quantizing a float input and copying are outsid
 inputs are handed over and the outputs fetched inside, where the runtime does that by itself:
 "copies" in the answer to `load` names how, null where there is nothing to copy. A runtime on a GPU
 (`devices.cuda`) times an invocation by the device's own clock: "timing" says how, null for the
-above; "precision" is what it computes an fp32 file in, null for the file's own.
+above; so does an emulator that counts instructions (`devices.exact`), for all that is timed here; "precision" is what it computes an fp32 file in, null for the file's own.
 
 After "streams" the file is loaded n times, and a `measure` without copies invokes all of them at
 once, a thread each, until together they did `runs` (at least `LEAST_EACH` a stream); its answer
@@ -559,12 +559,10 @@ NEED_AN_ARTIFACT = {"verify", "measure", "streams", "predict", "memory", "profil
 class Worker:
     """One artifact at a time in one runtime; `answer` is the whole protocol."""
 
-    def __init__(self, root: str = "/") -> None:
-        self.root = root
+    def __init__(self, root: str = "/", clock: Callable[[], int] = time.perf_counter_ns) -> None:
+        self.root, self.clock = root, clock
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
             "start": lambda: {"event": "started", "age_ns": age_ns()},
-            "lock": self._lock,
-            "facts": lambda: {"event": "facts", "facts": import_beside("devices.facts").facts()},
             "probe": self._probe,
             "load": self._load,
             "verify": self._verify,
@@ -577,6 +575,8 @@ class Worker:
             "memory": self._memory,
             "profile": self._profile,
             "peak": lambda threads: {"event": "peak", **peak_apart(threads)},
+            "facts": lambda: {"event": "facts", "facts": import_beside("devices.facts").facts()},
+            "lock": self._lock,
             "close": lambda: {"event": "closed"},
         }
         self.runtime: Any = None
@@ -625,19 +625,19 @@ class Worker:
         self.contract, self.batch = manifest["contract"], batch
         known = manifest.get("golden") != []
         self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract, known)
-        start = time.perf_counter_ns()
+        start = self.clock()
         opened = start_runtime(runtime)
-        import_ns = time.perf_counter_ns() - start
+        import_ns = self.clock() - start
         if manifest["format"] != opened.format:
             files = f"{runtime} runs {opened.format} files"
             raise JobError("unsupported", f"{files}, this artifact is {manifest['format']}")
         alone = count_threads()
         self._note_peak("before_load")
         self.pages["before_load"] = {**pages(None), **getattr(opened, "held", dict)()}
-        start = time.perf_counter_ns()
+        start = self.clock()
         self.model = str((directory / MODEL_FILES[opened.format]).resolve())
         opened.load(self.model, threads, self.contract, batch)
-        load_ns = time.perf_counter_ns() - start
+        load_ns = self.clock() - start
         self._note_peak("after_load")
         self.runtime, self.sessions = opened, [opened]
         self.pages["after_load"] = {**pages(self.model), **self._of_runtime("held")}
@@ -726,7 +726,9 @@ class Worker:
         several = len(self.sessions) > 1 and not copies
         invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
         of_device = None if copies else getattr(self.runtime, "time", None)
-        joules, before = [meter.read() for meter in self.meters], usage()
+        # Beside a count of instructions this machine's times say nothing, and reading them varies.
+        used_by_now = usage if self.clock is time.perf_counter_ns else dict
+        joules, before = [meter.read() for meter in self.meters], used_by_now()
         gc.disable()
         try:
             if several:
@@ -734,17 +736,18 @@ class Worker:
             elif of_device:
                 found = {"ns": [of_device() for _ in range(runs)], "invocations": runs}
             else:
-                found = {"ns": one_by_one(invoke, runs), "invocations": runs}
+                found = {"ns": one_by_one(invoke, runs, self.clock), "invocations": runs}
         finally:
             gc.enable()
-        used = {k: None if n is None else n - before[k] for k, n in usage().items()}
-        wall_ns = int(used["wall_ns"] or 0)
+        used = {k: None if n is None else n - before[k] for k, n in used_by_now().items()}
+        wall_ns = int(used.get("wall_ns") or 0)
         burnt = [meter.joules(since, wall_ns) for meter, since in zip(self.meters, joules)]
         self._note_peak("after_run")
         if several:
             self._check_agreement()
         spent = {"joules": burnt, "invocations": found.pop("invocations")} if burnt else None
-        return {"event": "samples", **found, "usage": used, "spent": spent}
+        told = {"usage": used} if used else {}
+        return {"event": "samples", **found, **told, "spent": spent}
 
     def _check_agreement(self) -> None:
         """Refuse what streams computed if it differs: the first one's answers were proved."""
@@ -963,19 +966,33 @@ def sensors(root: str = "/") -> dict[str, Any]:
     zones = numbers("sys/class/thermal/thermal_zone*/temp", root)
     zones += numbers("sys/class/hwmon/hwmon*/temp*_input", root)
     events = numbers(f"{cpus}[0-9]*/thermal_throttle/*_throttle_count", root)
-    flags = numbers("sys/devices/platform/soc/soc:firmware/get_throttled", root, 16)
+    flags = numbers("sys/devices/platform/soc*/soc*:firmware/get_throttled", root, 16)
+    cooled = [n for place in coolers(root) for n in numbers("cur_state", place)]
+    currents = numbers("sys/class/hwmon/hwmon*/oc[0-9]_event_cnt", root)
     return {
         "frequency_mhz": max(clocks) / 1e3 if clocks else None,
         "temperature_c": max(zones) / 1e3 if zones else None,
         "throttle_events": sum(events) if events else None,
         "throttle_flags": flags[0] if flags else None,
+        "cooling": max(cooled, default=None),
+        "current_events": sum(currents) if currents else None,
         "load": os.getloadavg()[0],
     }
 
 
-def one_by_one(invoke: Callable[[], Any], runs: int) -> list[int]:
+def coolers(root: str) -> list[str]:
+    """Return where Linux lowers the clocks of cores for heat: ``cpufreq-cpu0``, in its older
+    versions ``thermal-cpufreq-0``.
+    """
+    found = Path(root).glob("sys/class/thermal/cooling_device*")
+    return [str(place) for place in found if "cpufreq" in "".join(texts("type", str(place)))]
+
+
+def one_by_one(
+    invoke: Callable[[], Any], runs: int, clock: Callable[[], int] = time.perf_counter_ns
+) -> list[int]:
     """Return the nanoseconds of each of `runs` invocations."""
-    samples, clock = [0] * runs, time.perf_counter_ns
+    samples = [0] * runs
     for number in range(runs):
         start = clock()
         invoke()
@@ -1231,9 +1248,17 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:1000] or type(error).__name__
 
 
-def serve(requests: Any, answers: Any) -> None:
+def instructions(descriptor: int) -> Callable[[], int]:
+    """Return a clock of the instructions that an emulator executed: see `devices/counter.c`."""
+    import mmap
+
+    page = mmap.mmap(descriptor, mmap.PAGESIZE, prot=mmap.PROT_READ)
+    return partial(memoryview(page).cast("Q").__getitem__, 0)
+
+
+def serve(requests: Any, answers: Any, clock: Callable[[], int] = time.perf_counter_ns) -> None:
     """Answer until `close`, or until the host is gone and with it the pipe's other end."""
-    worker = Worker()
+    worker = Worker(clock=clock)
     for line in requests:
         try:
             request = dict(json.loads(line))
@@ -1274,14 +1299,16 @@ def leased(requests: Any, lease_s: float) -> Iterator[str]:
 def hold(lock: str, owner: str) -> int:
     """Take a lock that the workers of one owner share; return its open file.
 
-    The system gives it back when the last of them ends, however that comes.
+    It lies among temporary files, if its path is not absolute. The system gives it back when the
+    last of them ends, however that comes.
     """
     import fcntl
 
+    file = Path(tempfile.gettempdir(), lock)
     try:
-        held = os.open(lock, os.O_RDWR)
+        held = os.open(file, os.O_RDWR)
     except FileNotFoundError:
-        held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        held = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         os.fchmod(held, 0o666)  # other users of this device come, too
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -1339,16 +1366,19 @@ def main() -> None:
     parser.add_argument("--cpus", help="cores to run on, as 0,1")
     parser.add_argument("--limit-bytes", type=int, help="address space limit (RLIMIT_AS)")
     parser.add_argument("--parent", type=int, help="the process to end with (Linux)")
+    parser.add_argument("--instructions", type=int, help="descriptor of an emulator's count")
     parser.add_argument("--peak", type=int, help="print the peaks with so many threads, and end")
     parser.add_argument("--lease", type=float, help="seconds to live without a line from the host")
     (requests, answers), given = take_pipes(), vars(parser.parse_args())
     threads, lease_s = given.pop("peak"), given.pop("lease")
+    counted = given.pop("instructions")
     confine(**given)
     if threads:
         answers.write(json.dumps(peak(threads)) + "\n")
         answers.flush()
         return
-    serve(leased(requests, lease_s) if lease_s else requests, answers)
+    clock = time.perf_counter_ns if counted is None else instructions(counted)
+    serve(leased(requests, lease_s) if lease_s else requests, answers, clock)
 
 
 if __name__ == "__main__":
