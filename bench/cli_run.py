@@ -354,8 +354,8 @@ def _measure(
     *,
     resume: bool,
 ) -> "tuple[list[Record], list[DeviceError]]":
-    """Measure what is to be measured; return all records, those found on resuming first and each
-    device's together, and why devices could not be taken.
+    """Measure what is to be measured; return all records, those found on resuming first, and why
+    devices could not be taken.
 
     Raises:
         DeviceError: none could.
@@ -365,8 +365,6 @@ def _measure(
     from bench.progress import Follower
     from bench.record import read
     from devices.lock import held
-
-    order = list(dict.fromkeys(cell.target.info.name for cell in cells))
 
     found: list[Record] = []
     if resume and out.exists():
@@ -379,7 +377,7 @@ def _measure(
     records = [*found, *follower.records]
     if refusals and not records:
         raise refusals[0]
-    return sorted(records, key=lambda record: order.index(record.device.name)), refusals
+    return records, refusals
 
 
 def _tell_misfits(cells: "Sequence[Cell]", accuracy: "AccuracyTest | None") -> None:

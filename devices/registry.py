@@ -158,13 +158,13 @@ def _model(seen: Seen) -> str:
 def _unknown(name: str, seen: Sequence[Seen]) -> str:
     known = [text for s in seen for text in _known_by(s)]
     there = ", ".join(map(_told, seen))
-    kinds = {s.kind for s in seen}
+    meant, kinds = near(name, known), {s.kind for s in seen}
     absent = [kind.absence for key, kind in KINDS.items() if key not in kinds and kind.absence]
     return "; ".join(
         [
-            f"no device named '{name}'{near(name, known)}, nor with such a label, model or serial",
+            f"no device named '{name}'{meant}, nor with such a label, model or serial",
             f"there is: {there}",
-            *(tell() for tell in absent),
+            *(tell() for tell in absent if not meant),
             "see 'edgeworthy devices list', or add one with "
             "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'",
         ]
