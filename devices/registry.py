@@ -150,7 +150,7 @@ def _model(seen: Seen) -> str:
 
 def _unknown(name: str, seen: Sequence[Seen]) -> str:
     known = [text for s in seen for text in _known_by(s)]
-    there = ", ".join(s.name if s.state == "ready" else f"{s.name} ({s.state})" for s in seen)
+    there = ", ".join(map(_told, seen))
     absences = [kind.absence() for kind in KINDS.values() if kind.absence]
     return "; ".join(
         [
@@ -158,9 +158,15 @@ def _unknown(name: str, seen: Sequence[Seen]) -> str:
             f"there is: {there}",
             *absences,
             "see 'edgeworthy devices list', or add one with "
-            "'edgeworthy devices add NAME --kind local --cpus 0-1'",
+            "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'",
         ]
     )
+
+
+def _told(seen: Seen) -> str:
+    """Return a device's name, with what is wrong where somebody could mend it at once."""
+    why = f": {seen.reason}" if seen.state == "unauthorised" else ""
+    return seen.name if seen.state == "ready" else f"{seen.name} ({seen.state}{why})"
 
 
 def parse(text: str, source: str) -> dict[str, Entry]:
