@@ -52,6 +52,12 @@ class Measurement(_Data, frozen=True, kw_only=True):
         return self.processes_ns or self.rounds_ns
 
     @property
+    def count(self) -> int | None:
+        """Return what an invocation counts on a device that counts, if that never differed."""
+        same = len(self.rounds_ns) > 1 and len({*self.rounds_ns}) == 1
+        return self.rounds_ns[0] if self.conditions.counts and same else None
+
+    @property
     def name(self) -> str:
         """Return ``model/variant`` and the conditions: what the measurement is about."""
         return f"{self.artifact} {self.conditions.label}"
@@ -184,9 +190,15 @@ def unfit(record: Record, manifest: Manifest | None) -> str | None:
         return "measured on another file than the artifact's"
     if not succeeded(record):
         return "wrong" if record.proof.verified is False else "failed"
-    if record.device.emulated:
-        return "emulated"
-    return "unproved" if record.proof.verified is None else None
+    if record.proof.verified is None:
+        return "unproved"
+    return "emulated" if record.device.emulated and not _is_exact(record) else None
+
+
+def _is_exact(record: Record) -> bool:
+    from bench.reading import reading
+
+    return reading(record).verdict.exact
 
 
 def build(manifests: Iterable[Manifest], records: Iterable[Record]) -> Baseline:

@@ -18,7 +18,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Where and how a measurement was made. `threads` is what was asked for (None: the runtime's
     choice), `threads_found` what the runtime reported; `streams` is how many inferences ran at
     once, `scenario` the rule they followed. `governor`, `turbo` and `power` are None where the
-    device does not tell.
+    device does not tell. `counts` says what a nanosecond stands for where it is no time.
     """
 
     device: str
@@ -35,6 +35,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     governor: str | None = None
     turbo: str | None = None
     power: str | None = None
+    counts: str | None = None
 
     @property
     def label(self) -> str:
@@ -83,6 +84,7 @@ def conditions(record: Record) -> Conditions:
         batch=settings.batch,
         streams=settings.streams or 1,
         scenario=settings.scenario,
+        counts=device.counts,
         **{name: device.facts.get(name) for name in SWITCHES},
     )
 

@@ -83,10 +83,10 @@ def exit_code(records: Iterable[Record]) -> int:
     nothing could run; else 0.
     """
     records = list(records)
-    words = [verdict(record).word for record in records if can_run(record)]
-    if "wrong" in words:
+    judged = [verdict(record) for record in records if can_run(record)]
+    if any(found.word == "wrong" for found in judged):
         return 1
-    return 0 if words and set(words) == {"valid"} else 3
+    return 0 if judged and all(found.holds for found in judged) else 3
 
 
 class _Group:

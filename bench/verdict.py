@@ -8,7 +8,7 @@ from bench import advice, stats, units
 from bench.evidence import Evidence, Share, evidences, is_drifting
 from bench.record import Record
 from bench.scenario import shortfall
-from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Figures, Summary
+from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Figures, Summary, is_exact
 
 Word = Literal[
     "valid", "too short", "throttled", "contended", "drifting", "noisy",
@@ -27,11 +27,20 @@ ENDS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a record is worth: one word, the evidence for it in one line, and what would help."""
+    """What a record is worth: one word, the evidence for it in one line, and what would help.
+
+    `exact`: its figures are counts that never differed, no times, and hold as they are.
+    """
 
     word: Word
     evidence: str
     advice: str | None = None
+    exact: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether its figures may be believed: as times, or as exact counts."""
+        return self.word == "valid" or self.exact
 
 
 def verdict(record: Record) -> Verdict:
@@ -67,15 +76,28 @@ def _plain(record: Record, figures: Figures | None) -> Verdict | None:
         return Verdict("failed", f"{failure.stage}: {failure.cause}: {failure.detail}")
     if figures is None:
         return Verdict("failed", "the record holds no samples", "measure it again")
-    return _meaningless(record) or _shortness(record, figures.summary)
+    return _meaningless(record, figures) or _shortness(record, figures.summary)
 
 
-def _meaningless(record: Record) -> Verdict | None:
-    if record.device.emulated:
+def _meaningless(record: Record, figures: Figures) -> Verdict | None:
+    if record.device.emulated and record.device.counts is None:
         return Verdict("emulated", "right answers, but the times of an emulator mean nothing")
     if record.proof.verified is None:
         return Verdict("unproved", record.proof.reason or "its answers were not compared")
-    return None
+    return _counted(record, figures) if record.device.counts else None
+
+
+def _counted(record: Record, figures: Figures) -> Verdict:
+    """Judge counts: what was counted the same in every round is exact."""
+    known, what = figures.summary, record.device.counts
+    if is_exact(figures.rounds):
+        each = f"{known.samples} invocations of {units.whole(known.p50_ns)} {what} each"
+        return Verdict("emulated", f"{each}: the same in every run, and no time", exact=True)
+    span = " to ".join(units.whole(end) for end in (known.low_ns, known.high_ns))
+    threads = record.settings.threads
+    several = "; several threads take turns by chance" if threads != 1 else ""
+    advice = "measure with --threads 1" if threads != 1 else None
+    return Verdict("emulated", f"the counts vary, {span} {what}{several}", advice)
 
 
 def _shortness(record: Record, known: Summary) -> Verdict | None:

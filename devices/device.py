@@ -1,7 +1,7 @@
 """What a device is: the protocol every kind follows, and the errors that may come of it."""
 
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -60,7 +60,8 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What was measured on.
 
     `fingerprint` is a hash of the facts that must agree for two runs to be comparable: processor,
-    cores, memory, system, architecture, restriction to cores.
+    cores, memory, system, architecture, restriction to cores. `counts` says what its nanoseconds
+    stand for where they are no time.
     """
 
     name: str
@@ -68,6 +69,7 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     fingerprint: str
     emulated: bool
     facts: dict[str, str]
+    counts: Literal["instructions"] | None = None
 
 
 class Step(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import platformdirs
 
-from devices import gpu, local, ssh, survey
+from devices import android, gpu, local, ssh, survey
 from devices.device import ConfigError, Device, DeviceError, Step
 from devices.discovery import Found
 from devices.survey import Seen
@@ -49,6 +49,9 @@ KINDS = {
     "local": Kind(local.Settings, local.make),
     "gpu": Kind(gpu.Settings, gpu.make),
     "ssh": Kind(ssh.Settings, ssh.make, steps=ssh.steps),
+    "android": Kind(
+        android.Settings, android.make, android.discover, android.steps, android.absence
+    ),
 }
 
 

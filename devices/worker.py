@@ -40,7 +40,7 @@ is off meanwhile. Preprocessing, quantizing a float input and copying are outsid
 inputs are handed over and the outputs fetched inside, where the runtime does that by itself:
 "copies" in the answer to `load` names how, null where there is nothing to copy. A runtime on a GPU
 (`devices.cuda`) times an invocation by the device's own clock: "timing" says how, null for the
-above; "precision" is what it computes an fp32 file in, null for the file's own.
+above; so does an emulator that counts instructions (`devices.exact`), for all that is timed here; "precision" is what it computes an fp32 file in, null for the file's own.
 
 After "streams" the file is loaded n times, and a `measure` without copies invokes all of them at
 once, a thread each, until together they did `runs` (at least `LEAST_EACH` a stream); its answer
@@ -559,8 +559,8 @@ NEED_AN_ARTIFACT = {"verify", "measure", "streams", "predict", "memory", "profil
 class Worker:
     """One artifact at a time in one runtime; `answer` is the whole protocol."""
 
-    def __init__(self, root: str = "/") -> None:
-        self.root = root
+    def __init__(self, root: str = "/", clock: Callable[[], int] = time.perf_counter_ns) -> None:
+        self.root, self.clock = root, clock
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
             "start": lambda: {"event": "started", "age_ns": age_ns()},
             "probe": self._probe,
@@ -625,19 +625,19 @@ class Worker:
         self.contract, self.batch = manifest["contract"], batch
         known = manifest.get("golden") != []
         self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract, known)
-        start = time.perf_counter_ns()
+        start = self.clock()
         opened = start_runtime(runtime)
-        import_ns = time.perf_counter_ns() - start
+        import_ns = self.clock() - start
         if manifest["format"] != opened.format:
             files = f"{runtime} runs {opened.format} files"
             raise JobError("unsupported", f"{files}, this artifact is {manifest['format']}")
         alone = count_threads()
         self._note_peak("before_load")
         self.pages["before_load"] = {**pages(None), **getattr(opened, "held", dict)()}
-        start = time.perf_counter_ns()
+        start = self.clock()
         self.model = str((directory / MODEL_FILES[opened.format]).resolve())
         opened.load(self.model, threads, self.contract, batch)
-        load_ns = time.perf_counter_ns() - start
+        load_ns = self.clock() - start
         self._note_peak("after_load")
         self.runtime, self.sessions = opened, [opened]
         self.pages["after_load"] = {**pages(self.model), **self._of_runtime("held")}
@@ -726,7 +726,9 @@ class Worker:
         several = len(self.sessions) > 1 and not copies
         invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
         of_device = None if copies else getattr(self.runtime, "time", None)
-        joules, before = [meter.read() for meter in self.meters], usage()
+        # Beside a count of instructions this machine's times say nothing, and reading them varies.
+        used_by_now = usage if self.clock is time.perf_counter_ns else dict
+        joules, before = [meter.read() for meter in self.meters], used_by_now()
         gc.disable()
         try:
             if several:
@@ -734,17 +736,18 @@ class Worker:
             elif of_device:
                 found = {"ns": [of_device() for _ in range(runs)], "invocations": runs}
             else:
-                found = {"ns": one_by_one(invoke, runs), "invocations": runs}
+                found = {"ns": one_by_one(invoke, runs, self.clock), "invocations": runs}
         finally:
             gc.enable()
-        used = {k: None if n is None else n - before[k] for k, n in usage().items()}
-        wall_ns = int(used["wall_ns"] or 0)
+        used = {k: None if n is None else n - before[k] for k, n in used_by_now().items()}
+        wall_ns = int(used.get("wall_ns") or 0)
         burnt = [meter.joules(since, wall_ns) for meter, since in zip(self.meters, joules)]
         self._note_peak("after_run")
         if several:
             self._check_agreement()
         spent = {"joules": burnt, "invocations": found.pop("invocations")} if burnt else None
-        return {"event": "samples", **found, "usage": used, "spent": spent}
+        told = {"usage": used} if used else {}
+        return {"event": "samples", **found, **told, "spent": spent}
 
     def _check_agreement(self) -> None:
         """Refuse what streams computed if it differs: the first one's answers were proved."""
@@ -985,9 +988,11 @@ def coolers(root: str) -> list[str]:
     return [str(place) for place in found if "cpufreq" in "".join(texts("type", str(place)))]
 
 
-def one_by_one(invoke: Callable[[], Any], runs: int) -> list[int]:
+def one_by_one(
+    invoke: Callable[[], Any], runs: int, clock: Callable[[], int] = time.perf_counter_ns
+) -> list[int]:
     """Return the nanoseconds of each of `runs` invocations."""
-    samples, clock = [0] * runs, time.perf_counter_ns
+    samples = [0] * runs
     for number in range(runs):
         start = clock()
         invoke()
@@ -1243,9 +1248,17 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:1000] or type(error).__name__
 
 
-def serve(requests: Any, answers: Any) -> None:
+def instructions(descriptor: int) -> Callable[[], int]:
+    """Return a clock of the instructions that an emulator executed: see `devices/counter.c`."""
+    import mmap
+
+    page = mmap.mmap(descriptor, mmap.PAGESIZE, prot=mmap.PROT_READ)
+    return partial(memoryview(page).cast("Q").__getitem__, 0)
+
+
+def serve(requests: Any, answers: Any, clock: Callable[[], int] = time.perf_counter_ns) -> None:
     """Answer until `close`, or until the host is gone and with it the pipe's other end."""
-    worker = Worker()
+    worker = Worker(clock=clock)
     for line in requests:
         try:
             request = dict(json.loads(line))
@@ -1353,16 +1366,19 @@ def main() -> None:
     parser.add_argument("--cpus", help="cores to run on, as 0,1")
     parser.add_argument("--limit-bytes", type=int, help="address space limit (RLIMIT_AS)")
     parser.add_argument("--parent", type=int, help="the process to end with (Linux)")
+    parser.add_argument("--instructions", type=int, help="descriptor of an emulator's count")
     parser.add_argument("--peak", type=int, help="print the peaks with so many threads, and end")
     parser.add_argument("--lease", type=float, help="seconds to live without a line from the host")
     (requests, answers), given = take_pipes(), vars(parser.parse_args())
     threads, lease_s = given.pop("peak"), given.pop("lease")
+    counted = given.pop("instructions")
     confine(**given)
     if threads:
         answers.write(json.dumps(peak(threads)) + "\n")
         answers.flush()
         return
-    serve(leased(requests, lease_s) if lease_s else requests, answers)
+    clock = time.perf_counter_ns if counted is None else instructions(counted)
+    serve(leased(requests, lease_s) if lease_s else requests, answers, clock)
 
 
 if __name__ == "__main__":

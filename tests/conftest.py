@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.fixtures import board, board_host, phone, phone_host
+
+__all__ = ["board", "board_host", "phone", "phone_host"]
+
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "tests" / "data" / "fashion-mnist-sample"
 
