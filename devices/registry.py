@@ -71,7 +71,9 @@ def paths() -> tuple[Path, Path]:
 
 
 def entries() -> dict[str, Entry]:
-    """Return the devices by name: `cpu`, `gpu`, `arm64-exact`, then the user's, then the project's, which win.
+    """Return the devices by name: `cpu`, `gpu`, `arm64-exact`, the user's, and the project's.
+
+    Those that come later win.
 
     Raises:
         ConfigError: a devices.toml is wrong; names the file and the key.
