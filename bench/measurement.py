@@ -72,9 +72,7 @@ class Measurement:
     def __post_init__(self) -> None:
         # Samples of streams overlap: together they are so much longer than the time they take.
         seconds = self.cell.effort.max_seconds * (self.cell.streams or 1)
-        effort = replace(
-            self.cell.effort, max_seconds=seconds, processes=self.cell.processes
-        )
+        effort = replace(self.cell.effort, max_seconds=seconds, processes=self.cell.processes)
         self.pace = CountPace(effort) if self.cell.target.info.counts else Pace(effort)
 
     @property

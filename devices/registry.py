@@ -67,7 +67,7 @@ def paths() -> tuple[Path, Path]:
 
 
 def entries() -> dict[str, Entry]:
-    """Return the devices by name: `cpu`, `gpu`, `arm64-exact`, then the user's, then the project's, which win.
+    """Return the devices by name: those of this machine, the user's, then the project's, which win.
 
     Raises:
         ConfigError: a devices.toml is wrong; names the file and the key.
@@ -155,13 +155,15 @@ def _unknown(name: str, seen: Sequence[Seen]) -> str:
     known = [text for s in seen for text in _known_by(s)]
     there = ", ".join(s.name if s.state == "ready" else f"{s.name} ({s.state})" for s in seen)
     absences = [kind.absence() for kind in KINDS.values() if kind.absence]
-    return "; ".join([
-        f"no device named '{name}'{near(name, known)}, nor with such a label, model or serial",
-        f"there is: {there}",
-        *absences,
-        "see 'edgeworthy devices list', or add one with "
-        "'edgeworthy devices add NAME --kind local --cpus 0-1'",
-    ])
+    return "; ".join(
+        [
+            f"no device named '{name}'{near(name, known)}, nor with such a label, model or serial",
+            f"there is: {there}",
+            *absences,
+            "see 'edgeworthy devices list', or add one with "
+            "'edgeworthy devices add NAME --kind local --cpus 0-1'",
+        ]
+    )
 
 
 def parse(text: str, source: str) -> dict[str, Entry]:
