@@ -8,13 +8,12 @@ hash seed and addresses.
 """
 
 import hashlib
-import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -179,9 +178,9 @@ class ExactSession(WorkerSession):
         super().__init__(child, job, "/artifact")
 
     def load(self, job: Job, artifact: str) -> None:
-        """Load an artifact; what starting a process takes is not counted."""
+        """Load an artifact; what starting a process takes, and copies, are not counted."""
         super().load(job, artifact)
-        self.ready = replace(self.ready, start_ns=None, timing=self._timing)
+        self.ready = replace(self.ready, start_ns=None, copies=None, timing=self._timing)
 
     def streams(self, count: int) -> None:
         """Refuse: what several threads execute depends on how they take turns.
