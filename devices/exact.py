@@ -256,7 +256,9 @@ def prepare(settings: Settings, tell: Tell) -> None:
         try:
             version = ExactDevice(cpu=settings.cpu).probe(runtime)
         except WorkerError as error:
-            raise DeviceError(f"{runtime} does not start under {counter.PROGRAM}: {error}") from None
+            raise DeviceError(
+                f"{runtime} does not start under {counter.PROGRAM}: {error}"
+            ) from None
         tell(f"{version} starts on {settings.cpu}")
 
 
