@@ -70,6 +70,10 @@ class Phone(Host):
         """Accept no key any more; a connection that stands is kept."""
         (self.directory / "data/misc/adb/adb_keys").write_text("")
 
+    def disk(self, path: str) -> set[str]:
+        """Return the names in a directory below /data."""
+        return {entry.name for entry in (self.directory / "data" / path).iterdir()}
+
     def adb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `adb` with the phone's own server."""
         return subprocess.run(
