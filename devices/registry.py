@@ -52,7 +52,12 @@ KINDS = {
     "gpu": Kind(gpu.Settings, gpu.make),
     "ssh": Kind(ssh.Settings, ssh.make, steps=ssh.steps),
     "android": Kind(
-        android.Settings, android.make, android.discover, android.steps, android.absence
+        android.Settings,
+        android.make,
+        android.discover,
+        android.steps,
+        android.absence,
+        android.prepare,
     ),
     exact.KIND: Kind(exact.Settings, exact.make, prepare=exact.prepare),
 }
