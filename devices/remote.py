@@ -19,7 +19,7 @@ from socket import gethostname
 from typing import IO, Any, NamedTuple, Protocol
 
 from devices import facts
-from devices.device import DeviceError, DeviceInfo, Job, TransportError, WorkerError
+from devices.device import DeviceError, DeviceInfo, Job, Limits, TransportError, WorkerError
 from devices.local import FIND, RUNTIMES
 from devices.process import Child
 from devices.session import WorkerSession
@@ -209,6 +209,8 @@ class RemoteSession(WorkerSession):
 
 class RemoteDevice:
     """A device that a transport reaches. Nothing is started or asked before it is needed."""
+
+    limits = Limits()
 
     def __init__(
         self,
