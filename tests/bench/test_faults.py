@@ -85,4 +85,5 @@ def test_a_phone_that_asks_for_its_key_again_is_named(root, phone, pixel):
 
     follower = run(root, pixel, revoke)
     assert outcomes(follower, "pixel") == {"a": "transport"}
+    assert "unauthori" in follower.notes[-1] or "accept" in follower.notes[-1]
     assert quarantine.find(pixel) is not None
