@@ -1,7 +1,7 @@
 """What must agree for two measurements to be comparable, and which records count."""
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     governor: str | None = None
     turbo: str | None = None
     power: str | None = None
-    counts: str | None = None
+    counts: Literal["instructions"] | None = None
 
     @property
     def label(self) -> str:

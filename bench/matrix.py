@@ -98,6 +98,11 @@ class Cell:
         return load(self.streams, self.effort.scenario.name if self.effort.scenario else None)
 
     @property
+    def processes(self) -> int:
+        """How many processes share the rounds: one does where all count the same."""
+        return 1 if self.target.info.counts else self.effort.processes
+
+    @property
     def name(self) -> str:
         """``model/variant (device, threads, batch)``, with streams and scenario where there are."""
         plural = "" if self.threads == 1 else "s"
@@ -302,7 +307,7 @@ def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
         and record.device.fingerprint == cell.target.info.fingerprint
         and record.settings.precision_target <= cell.effort.precision_target
         and _accuracy_will_do(record, accuracy)
-        and (record.several or cell.effort.processes == 1)
+        and (record.several or cell.processes == 1)
         and (record.sustained is not None or cell.effort.sustained_s is None)
         and (record.settings.streams is not None or cell.streams is None)
         and covers(record.scenario, cell.effort.scenario)

@@ -23,7 +23,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A record's figures. Times in nanoseconds, memory in bytes (peak, by `memory_definition`).
 
     `verdict` is a word of `bench.verdict`, or ``unmeasured`` where the device cannot run the
-    artifact. None: not measured. `end_to_end_ns` is the median over rounds with copies in and out.
+    artifact. None: not measured. With `counts` what is in nanoseconds counts that instead.
+    `end_to_end_ns` is the median over rounds with copies in and out.
     `uncertainty` is half the interval's width as a fraction (see `bench.evidence.uncertainty`).
     `calibration` is where activation ranges came from. `streams` is None where nobody asked for the
     throughput: it was one. `energy_unreadable` are sensors that are there and refused.
@@ -34,6 +35,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     precision: str
     variant: str
     device: str
+    counts: str | None
     runtime: str
     runtime_version: str | None
     timing: str | None
@@ -155,6 +157,7 @@ def _row(record: Reading) -> Row:
         precision=manifest.precision,
         variant=manifest.variant,
         device=record.device.name,
+        counts=record.device.counts,
         runtime=settings.runtime,
         runtime_version=settings.runtime_version,
         timing=settings.timing,

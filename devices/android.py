@@ -132,6 +132,16 @@ def discover() -> Iterable[Found]:
         yield _found(one)
 
 
+def prepare(settings: Settings, tell: bundle.Tell) -> None:
+    """Make the bundle, if it is not there yet: about a minute.
+
+    Raises:
+        DeviceError: it cannot be made here; says why and what to do.
+    """
+    made = bundle.make(tell)
+    tell(f"what a phone needs is in {made.path}")
+
+
 def absence() -> str:
     """Say why there is no phone and what to do."""
     if shutil.which("adb") is None:

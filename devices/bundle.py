@@ -277,9 +277,14 @@ def _wheels(tree: Path, tell: Tell) -> list[Part]:
         with zipfile.ZipFile(path) as wheel:
             wheel.extractall(tree / "site")
     return sorted(
-        (Part(*path.name.split("-")[:2], digest) for digest, path in found.items()),
+        (_wheel(path, digest) for digest, path in found.items()),
         key=lambda part: part.name,
     )
+
+
+def _wheel(path: Path, digest: str) -> Part:
+    name, version, *_ = path.name.split("-")
+    return Part(name, version, digest)
 
 
 def _locks() -> list[Path]:
@@ -303,9 +308,10 @@ def _run(command: Sequence[str], what: str, **settings: Any) -> str:
     )
     if done.returncode:
         words = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
-        last = next((line for line in words if line.startswith(("E:", "ERROR:"))), words[-1:])
-        raise DeviceError(f"cannot {what}: {last or f'exit code {done.returncode}'}")
-    return done.stdout
+        faults = [line for line in words if line.startswith(("E:", "ERROR:"))]
+        last = (faults or words or [f"exit code {done.returncode}"])[-1]
+        raise DeviceError(f"cannot {what}: {last}")
+    return str(done.stdout)
 
 
 def _trim(tree: Path) -> None:

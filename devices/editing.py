@@ -117,6 +117,11 @@ def options(words: Sequence[str], kind: str) -> dict[str, Any]:
     return table
 
 
+def settings(keys: Mapping[str, Any], kind: str) -> msgspec.Struct:
+    """Return the settings of a kind that has these keys: see `options`."""
+    return msgspec.convert(keys, registry.kind(kind, "--kind").settings)
+
+
 def _option(key: str) -> str:
     return "--" + key.replace("_", "-")
 

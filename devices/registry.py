@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import platformdirs
 
-from devices import android, gpu, local, ssh, survey
+from devices import android, exact, gpu, local, ssh, survey
 from devices.device import ConfigError, Device, DeviceError, Step
 from devices.discovery import Found
 from devices.survey import Seen
@@ -35,6 +35,7 @@ class Kind(NamedTuple):
         make: takes a name and the settings; asks the device nothing.
         discover: finds devices that nobody told of, None where there is nothing to be found.
         steps: what `devices check` tries of such a device before its worker and runtimes.
+        prepare: makes what such a device needs on this machine, when one is added.
         absence: says in one line why `discover` finds nothing and what to do.
     """
 
@@ -43,6 +44,7 @@ class Kind(NamedTuple):
     discover: Callable[[], Iterable[Found]] | None = None
     steps: Callable[[Any], Iterator[Step]] | None = None
     absence: Callable[[], str] | None = None
+    prepare: Callable[[Any, Callable[[str], None]], None] | None = None
 
 
 KINDS = {
@@ -50,8 +52,14 @@ KINDS = {
     "gpu": Kind(gpu.Settings, gpu.make),
     "ssh": Kind(ssh.Settings, ssh.make, steps=ssh.steps),
     "android": Kind(
-        android.Settings, android.make, android.discover, android.steps, android.absence
+        android.Settings,
+        android.make,
+        android.discover,
+        android.steps,
+        android.absence,
+        android.prepare,
     ),
+    exact.KIND: Kind(exact.Settings, exact.make, prepare=exact.prepare),
 }
 
 
@@ -68,12 +76,13 @@ def paths() -> tuple[Path, Path]:
 
 
 def entries() -> dict[str, Entry]:
-    """Return the devices by name: `cpu`, `gpu`, then the user's, then the project's, which win.
+    """Return the devices by name: those of this machine, the user's, then the project's, which win.
 
     Raises:
         ConfigError: a devices.toml is wrong; names the file and the key.
     """
-    found = {"cpu": Entry(local.LocalDevice(), ()), "gpu": Entry(gpu.GpuDevice(), ())}
+    own = (local.LocalDevice(), gpu.GpuDevice(), exact.ExactDevice())
+    found = {device.name: Entry(device, ()) for device in own}
     for path in paths():
         if path.is_file():
             found.update(parse(read(path), str(path)))

@@ -140,15 +140,16 @@ def _measured(line: Line, group: Group, material: Material) -> tuple[Cell, ...]:
     if line.time is None:
         failed = _unmeasured(line.record.manifest, 6 + bool(material.baseline))
         return (failed[0], _artifact(line, group), *failed[2:-1], word(line.verdict))
+    show = units.measured(row.counts)
     fastest = min(other.time or line.time for other in group.lines if _same_input(line, other))
     return (
         word(row.model),
         _artifact(line, group),
-        figure(line.time, units.duration),
+        figure(line.time, show),
         figure(row.uncertainty, lambda share: f"{share:.1%}"),
         figure(line.time / fastest, units.times),
-        figure(row.p90_ns, units.duration),
-        figure(row.load_ns, units.duration),
+        figure(row.p90_ns, show),
+        figure(row.load_ns, show),
         figure(row.memory_after_run, units.size, UNMEASURED),
         figure(row.top1, units.percent, UNMEASURED),
         *([_against(line, material.baseline)] if material.baseline else []),

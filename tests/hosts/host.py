@@ -25,6 +25,7 @@ MOUNT = "/mnt"  # where its root is, in its own view of the file system
 NETWORK = "198.18"  # set aside for tests of network equipment (RFC 2544)
 LINKS = 64
 START_S = 10.0
+FAREWELL_S = 0.05  # for the last packets of a host that ends
 
 
 class Link:
@@ -142,14 +143,15 @@ class Host:
             BuildError: it did not start.
         """
         script = "\n".join([*self._system(), "echo up", self.program()])
-        self._process = subprocess.Popen(
-            [
-                *self._guard, "unshare", "--mount", "--uts", "--ipc", "--pid", "--net", "--fork",
-                "--kill-child", "--propagation", "private", "sh", "-euc", script,
-            ],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-            stderr=(self.directory / "log").open("a"), env=self.environment(),
-        )  # fmt: skip
+        command = [
+            *self._guard, "unshare", "--mount", "--uts", "--ipc", "--pid", "--net", "--fork",
+            "--kill-child", "--propagation", "private", "sh", "-euc", script,
+        ]  # fmt: skip
+        with (self.directory / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+                env=self.environment(),
+            )  # fmt: skip
         assert self._process.stdout
         if self._process.stdout.readline() != "up\n":
             self.stop()
@@ -205,7 +207,13 @@ class Host:
             self.link.close()
 
     def reboot(self) -> None:
-        """Cut its power, and start it again with what its disk holds."""
+        """End its programs, which ends their connections, and start it again."""
+        self.kill("")
+        time.sleep(FAREWELL_S)
+        self.cut_power()
+
+    def cut_power(self) -> None:
+        """End it with not a word to anybody, and start it again with what its disk holds."""
         self._profile = self.link.profile
         self.stop()
         self.start()
