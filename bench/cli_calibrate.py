@@ -64,13 +64,15 @@ def calibrate_command(
     from bench import noise
     from bench.calibrate import calibrate
     from bench.cli_run import enough
-    from bench.matrix import Choice, Effort, describe, plan, select
+    from bench.matrix import Choice, Effort, describe, plan, refuse_counts, select
     from devices.registry import find
 
     choice = Choice(threads=(threads,), runtime=runtime)
     chosen = select(root, patterns)
     effort = Effort(processes=enough(processes))
-    cell = _only(plan(chosen, describe([find(device)]), choice, effort))
+    targets = describe([find(device)])
+    refuse_counts(targets, "noise, as it has none and needs no calibration")
+    cell = _only(plan(chosen, targets, choice, effort))
     with options.held(cell.target.device, wait_s):
         found = calibrate(cell, 60 * minutes, _tell)
     place = noise.write(found)

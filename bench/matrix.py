@@ -216,8 +216,10 @@ def plan(
     """Return every combination, those that share a device, batch and threads one after another.
 
     Raises:
-        BenchError: the runtime asked for can run none of the artifacts.
+        BenchError: the runtime asked for can run none of the artifacts, or more is asked of a
+            device that counts than to count.
     """
+    _check_counts(targets, choice, effort)
     cells = [
         Cell(artifact, target, runtime, threads, batch, effort, streams)
         for target, threads, streams in product(targets, choice.threads, choice.streams or (None,))
@@ -227,6 +229,32 @@ def plan(
     if choice.runtime and not any(cell.runtime for cell in cells):
         raise BenchError(_no_such_runtime(choice.runtime, chosen, targets))
     return cells
+
+
+def refuse_counts(targets: Sequence[Target], what: str) -> None:
+    """Refuse what would take the figures of a device that counts for times.
+
+    Raises:
+        BenchError: one of the devices counts; it cannot show `what`.
+    """
+    for info in (target.info for target in targets):
+        if info.counts:
+            raise BenchError(
+                f"device '{info.name}' counts {info.counts}, which are no time: it cannot show "
+                f"{what}; count each artifact by 'bench run', and see 'bench compare'"
+            )
+
+
+def _check_counts(targets: Sequence[Target], choice: Choice, effort: Effort) -> None:
+    asked = {
+        "how long one takes under load": effort.sustained_s is not None,
+        "a scenario": effort.scenario is not None,
+        "several streams": bool(choice.streams),
+        "which of two is slower": effort.max_slowdown is not None,
+    }
+    for what, is_asked in asked.items():
+        if is_asked:
+            refuse_counts(targets, what)
 
 
 def _batched(
