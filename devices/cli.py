@@ -95,8 +95,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 def add(words: tuple[str, ...], kind: str, labels: tuple[str, ...]) -> None:
     """Add the device NAME (default: its kind) to devices.toml in this directory.
 
-    Every key of its kind is an option, as --cpus 0-1 or --python PATH of kind local; docs/devices.md
-    lists them.
+    Every key of its kind is an option, as --cpus 0-1 of kind local: see docs/devices.md.
     """
     from devices import editing, registry
 

@@ -48,20 +48,18 @@ def _steps(device: Device, artifacts: Path) -> Iterator[Step]:
     from devices.registry import KINDS
 
     own = KINDS[device.kind].steps if device.kind in KINDS else None
-    failed = False
-    for step in own(device) if own else ():
-        yield step
-        failed = failed or step.ok is False
-    if not failed:
+    try:
+        for step in own(device) if own else ():
+            yield step
+            if step.ok is False:
+                return
         yield from _worker_steps(device, artifacts)
+    except DeviceError as error:
+        yield Step(False, "device", str(error))
 
 
 def _worker_steps(device: Device, artifacts: Path) -> Iterator[Step]:
-    try:
-        info = device.info()
-    except DeviceError as error:
-        yield Step(False, "device", str(error))
-        return
+    info = device.info()
     yield Step(True, "device", f"{info.facts.get('processor', info.kind)} ({info.fingerprint})")
     runtimes = [(runtime, kind) for kind in FORMATS for runtime in device.runtimes(kind)]
     if not runtimes:

@@ -203,6 +203,10 @@ class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         throttle_events: how often heat has lowered a clock since the start (Intel's counters).
         throttle_flags: Raspberry Pi's bits: 0 under-voltage, 1 capped, 2 throttled, 3 soft limit
             of temperature, all now; 16 to 19 the same since the start.
+        cooling: how far Linux's thermal framework lowers a core's clock now: the highest state of
+            its cooling devices, 0 not at all (boards and phones).
+        current_events: how often a Jetson lowered its clocks for a current too high or a voltage
+            too low, since the start.
         load: the system's load average over one minute, the worker included.
         power_w: what a GPU draws; its clocks and temperature are then those above.
         memory_clock_mhz: of a GPU's memory.
@@ -214,6 +218,8 @@ class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     temperature_c: float | None = None
     throttle_events: int | None = None
     throttle_flags: int | None = None
+    cooling: int | None = None
+    current_events: int | None = None
     load: float | None = None
     power_w: float | None = None
     memory_clock_mhz: float | None = None

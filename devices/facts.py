@@ -67,7 +67,7 @@ def _processor() -> str:
     """Return the processor's model; for a board also the board's."""
     cpuinfo = _read("/proc/cpuinfo")
     model = _field(cpuinfo, "model name") or _sysctl("machdep.cpu.brand_string")
-    board = _read("/proc/device-tree/model").strip("\0")
+    board = _read("/sys/firmware/devicetree/base/model").strip("\0")
     return ", ".join(filter(None, (board, model or arm_cores(cpuinfo)))) or platform.processor()
 
 
@@ -77,7 +77,7 @@ def arm_cores(cpuinfo: str) -> str:
     makers, parts = [m for m, _ in found if m], [part for _, part in found if part]
     names = [
         ARM_PARTS.get(part, part) if maker == "0x41" else f"implementer {maker} part {part}"
-        for maker, part in zip(makers, parts)
+        for maker, part in zip(makers, parts)  # noqa: B905 -- Python 3.9 has no `strict`
     ]
     return " + ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
 
@@ -91,10 +91,10 @@ def _architecture() -> str:
 def _emulator() -> str:
     """Return what runs this program if it is not the processor: qemu-user does not hide here."""
     try:
-        program = os.readlink("/proc/thread-self/exe")
+        program = Path("/proc/thread-self/exe").readlink()
     except OSError:
         return ""
-    return "qemu-user" if "qemu-" in os.path.basename(program) else ""
+    return "qemu-user" if program.name.startswith("qemu-") else ""
 
 
 def _physical_cores() -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import platformdirs
 
-from devices import exact, gpu, local, survey
+from devices import android, exact, gpu, local, ssh, survey
 from devices.device import ConfigError, Device, DeviceError, Step
 from devices.discovery import Found
 from devices.survey import Seen
@@ -50,6 +50,15 @@ class Kind(NamedTuple):
 KINDS = {
     "local": Kind(local.Settings, local.make),
     "gpu": Kind(gpu.Settings, gpu.make),
+    "ssh": Kind(ssh.Settings, ssh.make, steps=ssh.steps),
+    "android": Kind(
+        android.Settings,
+        android.make,
+        android.discover,
+        android.steps,
+        android.absence,
+        android.prepare,
+    ),
     exact.KIND: Kind(exact.Settings, exact.make, prepare=exact.prepare),
 }
 
@@ -153,7 +162,7 @@ def _model(seen: Seen) -> str:
 
 def _unknown(name: str, seen: Sequence[Seen]) -> str:
     known = [text for s in seen for text in _known_by(s)]
-    there = ", ".join(s.name if s.state == "ready" else f"{s.name} ({s.state})" for s in seen)
+    there = ", ".join(map(_told, seen))
     absences = [kind.absence() for kind in KINDS.values() if kind.absence]
     return "; ".join(
         [
@@ -161,9 +170,15 @@ def _unknown(name: str, seen: Sequence[Seen]) -> str:
             f"there is: {there}",
             *absences,
             "see 'edgeworthy devices list', or add one with "
-            "'edgeworthy devices add NAME --kind local --cpus 0-1'",
+            "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'",
         ]
     )
+
+
+def _told(seen: Seen) -> str:
+    """Return a device's name, with what is wrong where somebody could mend it at once."""
+    why = f": {seen.reason}" if seen.state == "unauthorised" else ""
+    return seen.name if seen.state == "ready" else f"{seen.name} ({seen.state}{why})"
 
 
 def parse(text: str, source: str) -> dict[str, Entry]:

@@ -28,8 +28,10 @@ from devices.store import Store
 BEGIN, END = "::edgeworthy::begin", "::edgeworthy::end"
 LEASE_S = 60.0
 START_TIMEOUT_S = 120.0
-LOCK = "/tmp/edgeworthy.lock"  # noqa: S108 -- the users of a board share it
-WORKER = {f"devices/{name}.py": Path(__file__).with_name(f"{name}.py") for name in ("facts", "worker")}
+LOCK = "edgeworthy.lock"
+WORKER = {
+    f"devices/{name}.py": Path(__file__).with_name(f"{name}.py") for name in ("facts", "worker")
+}
 OOM_KILLS = "$(sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null)"
 # Refuses an old Python before anything is compiled that it does not know.
 SURVEY = "import sys; exec(sys.argv.pop(1)) if sys.version_info >= (3, 9) else sys.exit('too old')"
@@ -62,7 +64,7 @@ class Transport(Protocol):
         """
 
     def put(self, files: Mapping[str, Path], timeout_s: float = 600.0) -> None:
-        """Copy local files to paths there; each arrives whole, checked by its sha256, or not at all.
+        """Copy local files to paths there; each arrives whole, checked by its hash, or not at all.
 
         Raises:
             TransportError: the way failed meanwhile.
@@ -123,7 +125,7 @@ def enclosed(command: str) -> str:
 
 def disclosed(out: str, err: str) -> Ran | None:
     """Return what an enclosed command did, None if its end is not there."""
-    found = re.search(rf"^{BEGIN}\r?\n(.*)\n{END} (\d+)\r?$", out, re.DOTALL | re.MULTILINE)
+    found = re.search(rf"^{BEGIN}\r?\n(.*)\n{END} (\d+)\r?\n", out, re.DOTALL | re.MULTILINE)
     return Ran(int(found[2]), found[1], err) if found else None
 
 
@@ -231,7 +233,8 @@ class RemoteDevice:
             provisioner: where Python and the runtimes come from.
             cpus: the cores that workers are bound to; None for all.
             emulated: whether its times are those of no real device; None to find out.
-            lock: the file there that all hosts lock.
+            lock: the file there that all hosts lock, in its directory for temporary files if the
+                path is not absolute.
             lease_s: how long a worker there outlives a way that is cut.
         """
         self.name, self.kind, self.transport, self.lock = name, kind, transport, lock
@@ -309,7 +312,9 @@ class RemoteDevice:
             WorkerError: another host has the device; the way to it failed; or the worker could not
                 be started or could not load the artifact.
         """
-        files = {str(p.relative_to(job.artifact)): p for p in job.artifact.rglob("*") if p.is_file()}
+        files = {
+            str(p.relative_to(job.artifact)): p for p in job.artifact.rglob("*") if p.is_file()
+        }
         artifact = self.place("load", "artifacts", files)
         self._keep(job.runtime)
         return RemoteSession(self._start(job.runtime), job, artifact, self)

@@ -204,10 +204,12 @@ class SshTransport:
             if re.search(trouble.words, err):
                 told = f"{trouble.told}: {trouble.remedy}".format(host=self.host, last=last)
                 return trouble.error(f"{self.address}: {told}")
-        return TransportError(f"{self.address}: the connection ended: {last}; try 'ssh {self.host}'")
+        return TransportError(
+            f"{self.address}: the connection ended: {last}; try 'ssh {self.host}'"
+        )
 
     def put(self, files: Mapping[str, Path], timeout_s: float = 600.0) -> None:
-        """Copy local files to paths there; each arrives whole, checked by its sha256, or not at all.
+        """Copy local files to paths there; each arrives whole, checked by its hash, or not at all.
 
         Raises:
             TransportError: the way failed meanwhile.

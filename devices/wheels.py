@@ -34,9 +34,11 @@ class Target(NamedTuple):
 
     @property
     def download(self) -> list[str]:
-        """pip's options that choose its wheels."""
+        """The options by which pip chooses its wheels."""
         platforms = [f"manylinux_{a}_{b}_{self.architecture}" for a, b in GLIBCS]
-        chosen = [f"--platform={name}" for name in (*platforms, f"manylinux2014_{self.architecture}")]
+        chosen = [
+            f"--platform={name}" for name in (*platforms, f"manylinux2014_{self.architecture}")
+        ]
         version = f"{self.python[2]}.{self.python[3:]}"
         only = ["--only-binary=:all:", "--no-deps", "--implementation=cp"]
         return [*only, f"--python-version={version}", *chosen]

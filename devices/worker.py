@@ -4,8 +4,6 @@ Needs Python 3.9, numpy and one runtime. JSON lines on standard input and output
 chatter goes to standard error, whatever descriptor it writes to.
 
     {"op": "start"}                 -> {"event": "started", "age_ns"}
-    {"op": "lock", "file": FILE, "owner": TEXT}  -> {"event": "locked"}
-    {"op": "facts"}                 -> {"event": "facts", "facts": {NAME: TEXT}}
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
                                     -> {"event": "ready", "import_ns", "load_ns", "threads", ...}
@@ -21,6 +19,8 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
     {"op": "profile", "runs": n}    -> {"event": "profile", "operators": [OPERATOR, ...]}
     {"op": "peak", "threads": n}    -> {"event": "peak", "flops", "bytes", "method"}
+    {"op": "facts"}                 -> {"event": "facts", "facts": {NAME: TEXT}}
+    {"op": "lock", "file": FILE, "owner": TEXT}  -> {"event": "locked"}
     {"op": "close"}                 -> {"event": "closed"}
     whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
 
@@ -567,8 +567,6 @@ class Worker:
         self.root, self.clock = root, clock
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
             "start": lambda: {"event": "started", "age_ns": age_ns()},
-            "lock": self._lock,
-            "facts": lambda: {"event": "facts", "facts": import_beside("devices.facts").facts()},
             "probe": self._probe,
             "load": self._load,
             "verify": self._verify,
@@ -581,6 +579,8 @@ class Worker:
             "memory": self._memory,
             "profile": self._profile,
             "peak": lambda threads: {"event": "peak", **peak_apart(threads)},
+            "facts": lambda: {"event": "facts", "facts": import_beside("devices.facts").facts()},
+            "lock": self._lock,
             "close": lambda: {"event": "closed"},
         }
         self.runtime: Any = None
@@ -970,14 +970,26 @@ def sensors(root: str = "/") -> dict[str, Any]:
     zones = numbers("sys/class/thermal/thermal_zone*/temp", root)
     zones += numbers("sys/class/hwmon/hwmon*/temp*_input", root)
     events = numbers(f"{cpus}[0-9]*/thermal_throttle/*_throttle_count", root)
-    flags = numbers("sys/devices/platform/soc/soc:firmware/get_throttled", root, 16)
+    flags = numbers("sys/devices/platform/soc*/soc*:firmware/get_throttled", root, 16)
+    cooled = [n for place in coolers(root) for n in numbers("cur_state", place)]
+    currents = numbers("sys/class/hwmon/hwmon*/oc[0-9]_event_cnt", root)
     return {
         "frequency_mhz": max(clocks) / 1e3 if clocks else None,
         "temperature_c": max(zones) / 1e3 if zones else None,
         "throttle_events": sum(events) if events else None,
         "throttle_flags": flags[0] if flags else None,
+        "cooling": max(cooled, default=None),
+        "current_events": sum(currents) if currents else None,
         "load": os.getloadavg()[0],
     }
+
+
+def coolers(root: str) -> list[str]:
+    """Return where Linux lowers the clocks of cores for heat: ``cpufreq-cpu0``, in its older
+    versions ``thermal-cpufreq-0``.
+    """
+    found = Path(root).glob("sys/class/thermal/cooling_device*")
+    return [str(place) for place in found if "cpufreq" in "".join(texts("type", str(place)))]
 
 
 def one_by_one(
@@ -1295,14 +1307,16 @@ def leased(requests: Any, lease_s: float) -> Iterator[str]:
 def hold(lock: str, owner: str) -> int:
     """Take a lock that the workers of one owner share; return its open file.
 
-    The system gives it back when the last of them ends, however that comes.
+    It lies among temporary files, if its path is not absolute. The system gives it back when the
+    last of them ends, however that comes.
     """
     import fcntl
 
+    file = Path(tempfile.gettempdir(), lock)
     try:
-        held = os.open(lock, os.O_RDWR)
+        held = os.open(file, os.O_RDWR)
     except FileNotFoundError:
-        held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        held = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         os.fchmod(held, 0o666)  # other users of this device come, too
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

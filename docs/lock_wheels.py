@@ -15,11 +15,7 @@ from devices.wheels import LOCKS, Target
 
 PYTHONS = ("cp39", "cp310", "cp311", "cp312", "cp313")
 ARCHITECTURES = ("aarch64", "x86_64")
-# What to try for each runtime, best first.
-CHOICES = {
-    "litert": (("ai-edge-litert", "numpy"), ("tflite-runtime", "numpy<2")),
-    "onnxruntime": (("onnxruntime", "numpy"),),
-}
+PACKAGES = {"litert": ("ai-edge-litert", "numpy"), "onnxruntime": ("onnxruntime", "numpy")}
 
 
 def resolved(target: Target, packages: tuple[str, ...]) -> list[str] | None:
@@ -40,9 +36,9 @@ def resolved(target: Target, packages: tuple[str, ...]) -> list[str] | None:
 def main() -> None:
     """Write every file that there are wheels for."""
     LOCKS.mkdir(exist_ok=True)
-    for python, architecture, runtime in product(PYTHONS, ARCHITECTURES, CHOICES):
+    for python, architecture, runtime in product(PYTHONS, ARCHITECTURES, PACKAGES):
         target = Target(python, architecture)
-        found = next(filter(None, (resolved(target, p) for p in CHOICES[runtime])), None)
+        found = resolved(target, PACKAGES[runtime])
         names = ", ".join(line.split(" ")[0] for line in found or [])
         print(f"{runtime} {python} {architecture}: {names or 'none'}")
         if found:
