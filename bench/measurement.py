@@ -174,6 +174,7 @@ class Measurement:
             accuracy=self.accuracy,
             environment=ready.environment if ready else {},
             rung=self.cell.effort.rung,
+            beside=self.cell.beside,
             stop=self.stop or "failed",
             failure=failure,
         )

@@ -76,7 +76,9 @@ def paths() -> tuple[Path, Path]:
 
 
 def entries() -> dict[str, Entry]:
-    """Return the devices by name: those of this machine, the user's, then the project's, which win.
+    """Return the devices by name: `cpu`, `gpu`, `arm64-exact`, the user's, and the project's.
+
+    Those that come later win.
 
     Raises:
         ConfigError: a devices.toml is wrong; names the file and the key.
@@ -163,12 +165,13 @@ def _model(seen: Seen) -> str:
 def _unknown(name: str, seen: Sequence[Seen]) -> str:
     known = [text for s in seen for text in _known_by(s)]
     there = ", ".join(map(_told, seen))
-    absences = [kind.absence() for kind in KINDS.values() if kind.absence]
+    meant, kinds = near(name, known), {s.kind for s in seen}
+    absent = [kind.absence for key, kind in KINDS.items() if key not in kinds and kind.absence]
     return "; ".join(
         [
-            f"no device named '{name}'{near(name, known)}, nor with such a label, model or serial",
+            f"no device named '{name}'{meant}, nor with such a label, model or serial",
             f"there is: {there}",
-            *absences,
+            *(tell() for tell in absent if not meant),
             "see 'edgeworthy devices list', or add one with "
             "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'",
         ]

@@ -52,7 +52,8 @@ def test_nobody_has_a_pixel():
     assert caught.value.exit_code == 3
     told = str(caught.value)
     assert told.startswith("no device named 'pixel', nor with such a label, model or serial; there")
-    assert "there is: cpu, gpu (unavailable); " in told
+    assert "there is: cpu, gpu (unavailable), " in told
+    assert "; no phone: " in told
     assert "'edgeworthy devices list'" in told
     assert "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'" in told
 
