@@ -61,17 +61,17 @@ def calibrate_command(
 
     'bench check' then takes no growth of latency for a regression that is within that noise.
     """
-    from bench import noise
+    from bench import exact, noise
     from bench.calibrate import calibrate
     from bench.cli_run import enough
-    from bench.matrix import Choice, Effort, describe, plan, refuse_counts, select
+    from bench.matrix import Choice, Effort, describe, plan, select
     from devices.registry import find
 
     choice = Choice(threads=(threads,), runtime=runtime)
     chosen = select(root, patterns)
     effort = Effort(processes=enough(processes))
     targets = describe([find(device)])
-    refuse_counts(targets, "noise, as it has none and needs no calibration")
+    exact.refuse(targets, "noise, as it has none and needs no calibration")
     cell = _only(plan(chosen, targets, choice, effort))
     with options.held(cell.target.device, wait_s):
         found = calibrate(cell, 60 * minutes, _tell)

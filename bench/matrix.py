@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from bench import exact
 from bench.accuracy import AccuracyTest
 from bench.record import BenchError, Record, Settings, load
 from bench.scenario import Plan, covers
@@ -223,7 +224,7 @@ def plan(
         BenchError: the runtime asked for can run none of the artifacts, or more is asked of a
             device that counts than to count.
     """
-    _check_counts(targets, choice, effort)
+    exact.refuse(targets, *_beyond_counting(choice, effort))
     cells = [
         Cell(artifact, target, runtime, threads, batch, effort, streams)
         for target, threads, streams in product(targets, choice.threads, choice.streams or (None,))
@@ -235,30 +236,15 @@ def plan(
     return cells
 
 
-def refuse_counts(targets: Sequence[Target], what: str) -> None:
-    """Refuse what would take the figures of a device that counts for times.
-
-    Raises:
-        BenchError: one of the devices counts; it cannot show `what`.
-    """
-    for info in (target.info for target in targets):
-        if info.counts:
-            raise BenchError(
-                f"device '{info.name}' counts {info.counts}, which are no time: it cannot show "
-                f"{what}; count each artifact by 'bench run', and see 'bench compare'"
-            )
-
-
-def _check_counts(targets: Sequence[Target], choice: Choice, effort: Effort) -> None:
-    asked = {
-        "how long one takes under load": effort.sustained_s is not None,
-        "a scenario": effort.scenario is not None,
-        "several streams": bool(choice.streams),
-        "which of two is slower": effort.max_slowdown is not None,
-    }
-    for what, is_asked in asked.items():
-        if is_asked:
-            refuse_counts(targets, what)
+def _beyond_counting(choice: Choice, effort: Effort) -> Iterator[str]:
+    if effort.sustained_s is not None:
+        yield "how long one takes under load"
+    if effort.scenario is not None:
+        yield "a scenario"
+    if choice.streams:
+        yield "several streams"
+    if effort.max_slowdown is not None:
+        yield "which of two is slower"
 
 
 def with_predecessors(cells: Sequence[Cell], root: Path) -> list[Cell]:
