@@ -2,7 +2,7 @@
 
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -114,7 +114,7 @@ def check_command(
 
     budgets = budget.read(config) if config else budget.find(Path())
     rules = budgets.only(_groups(only))
-    measured = _latest(records) if any(rule.limit.measured for rule in rules) else []
+    measured = _latest_pairs(records) if any(rule.limit.measured for rule in rules) else []
     findings = judge(
         rules, _artifacts(root, rules), measured, _baseline(baseline, budgets), _noise(measured)
     )
@@ -214,14 +214,27 @@ def _artifacts(root: Path | None, rules: "Sequence[Rule]") -> "list[Manifest]":
 
 
 def _latest(path: Path | None) -> "list[Reading]":
+    from bench.conditions import latest
+
+    return latest(_readings(path))
+
+
+def _readings(path: Path | None) -> "Iterator[Reading]":
     import gc
 
-    from bench.conditions import latest
     from bench.reading import readings
     from bench.sources import records
 
     gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
-    return latest(readings(records(path)))
+    return readings(records(path))
+
+
+def _latest_pairs(path: Path | None) -> "list[Reading]":
+    """Return the latest record of each key, and what was measured beside them."""
+    from bench.conditions import latest_pairs
+
+    counting, beside = latest_pairs(_readings(path))
+    return [*counting, *beside.values()]
 
 
 def _noise(records: "Sequence[Record]") -> "dict[str, NoiseProfile]":

@@ -16,6 +16,8 @@ import click
 from bench import cli_best, cli_load, options
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bench.accuracy import AccuracyTest
     from bench.matrix import Cell
     from bench.record import Record, ScenarioName
@@ -99,6 +101,15 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
 )
 @cli_load.options
 @options.seed
+@click.option(
+    "--beside",
+    "predecessors",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Measure what DIR has of the same name in turns with each artifact: what was exported "
+    "before a change. 'bench check' then judges growth between these two, on one machine at one "
+    "time.",
+)
 @options.records_out("File that the records are appended to as they come.")
 @click.option("--resume", is_flag=True, help="Skip what is recorded in --out already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -123,6 +134,7 @@ def run_command(
     scenario_seconds: float | None,
     scenario_queries: int | None,
     seed: int,
+    predecessors: Path | None,
     out: Path,
     resume: bool,
     as_json: bool,
@@ -133,11 +145,23 @@ def run_command(
     Artifacts take turns in rounds, in fresh processes after every few, each until the median of its
     latency is known precisely enough.
     """
-    from bench.matrix import Choice, Effort, describe_those_there, plan, select
+    from bench.matrix import (
+        Choice,
+        Effort,
+        describe_those_there,
+        plan,
+        select,
+        with_predecessors,
+    )
     from bench.record import check_writable
     from bench.run import exit_code
 
-    other = {"--resume": resume, "--sustained": sustained}
+    other = {"--resume": resume, "--sustained": sustained, "--beside": predecessors}
+    if predecessors and (scenario or resume):
+        raise click.UsageError(
+            "--beside measures two artifacts in turns, anew; leave out "
+            f"{'--scenario' if scenario else '--resume'}"
+        )
     patterns = cli_best.patterns(
         wish, patterns, {**other, "--streams": streams, "--scenario": scenario}
     )
@@ -172,6 +196,8 @@ def run_command(
                 with options.held(targets[0].device, wait_s):
                     sys.exit(cli_best.run(cells, wish, accuracy, out, as_json))
             cells = plan(chosen, targets, choice, effort)
+            if predecessors:
+                cells = with_predecessors(cells, predecessors)
             records, refusals = _measure(cells, accuracy, out, wait_s, resume=resume)
         _print(records, as_json)
     except KeyboardInterrupt:
@@ -328,8 +354,8 @@ def _measure(
     *,
     resume: bool,
 ) -> "tuple[list[Record], list[DeviceError]]":
-    """Measure what is to be measured; return all records, those found on resuming first and each
-    device's together, and why devices could not be taken.
+    """Measure what is to be measured; return all records, those found on resuming first, and why
+    devices could not be taken.
 
     Raises:
         DeviceError: none could.
@@ -339,8 +365,6 @@ def _measure(
     from bench.progress import Follower
     from bench.record import read
     from devices.lock import held
-
-    order = list(dict.fromkeys(cell.target.info.name for cell in cells))
 
     found: list[Record] = []
     if resume and out.exists():
@@ -353,7 +377,7 @@ def _measure(
     records = [*found, *follower.records]
     if refusals and not records:
         raise refusals[0]
-    return sorted(records, key=lambda record: order.index(record.device.name)), refusals
+    return records, refusals
 
 
 def _tell_misfits(cells: "Sequence[Cell]", accuracy: "AccuracyTest | None") -> None:
@@ -382,8 +406,26 @@ def _print(records: "Sequence[Record]", as_json: bool) -> None:
 
     width = get_terminal_size().columns if sys.stdout.isatty() else LEAST_WIDTH
     console = Console(width=max(width, LEAST_WIDTH))
-    console.print(table(records))
-    for more in further(rows(records)):
+    counting = [record for record in records if record.counts]
+    console.print(table(counting))
+    for more in further(rows(counting)):
         show_table(more, console)
-    for note in notes(records):
+    for note in notes(counting):
         click.echo(note)
+    if len(counting) < len(records):
+        _print_beside(records, console)
+
+
+def _print_beside(records: "Sequence[Record]", console: "Console") -> None:
+    """Compare what was measured side by side: B is now, A was before."""
+    from msgspec.structs import replace
+
+    from bench.compare import Rule, compare_successors
+    from bench.noise import profiles
+    from bench.report.compared import compared
+    from bench.report.terminal import show
+
+    noise = profiles(record.device.fingerprint for record in records)
+    report = compared(compare_successors(records, Rule(noise=noise)))
+    click.echo()
+    show(replace(report, title="Now (B) against before (A), measured side by side"), console)

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from bench import noise, sequential
-from bench.conditions import AnyRecord, Key, conditions, name
+from bench.conditions import AnyRecord, Key, conditions, latest_pairs, name
 from bench.noise import NoiseProfile
 from bench.ratio import Ratio, Sides, ratios
 from bench.reading import Reading, reading, readings
@@ -195,6 +195,20 @@ def compare_all(
         margin=rule.margin,
         only_a=tuple(sorted(map(name, only_a))),
         only_b=tuple(sorted(map(name, only_b))),
+    )
+
+
+def compare_successors(records: Iterable[Record], rule: Rule) -> Outcome:
+    """Compare records with those of their predecessors that were measured beside them."""
+    found, before = latest_pairs(readings(records))
+    sampled = [r for r in found if r.key in before and r.sampled and before[r.key].sampled]
+    return Outcome(
+        pairs=compare_pairs([(before[r.key], r) for r in sampled], rule),
+        margin=rule.margin,
+        only_a=(),
+        only_b=tuple(sorted(name(r) for r in found if r.key not in before)),
+        failed_a=tuple(sorted(name(r) for r in before.values() if not r.sampled)),
+        failed_b=tuple(sorted(name(r) for r in found if not r.sampled)),
     )
 
 

@@ -105,23 +105,40 @@ def name(record: Record) -> str:
 
 
 def latest(records: Iterable[AnyRecord]) -> list[AnyRecord]:
-    """Return the last record of each key, holding no more than that in memory.
+    """Return the last record of each key that counts, holding no more than that in memory."""
+    return list({record.key: record for record in records if record.counts}.values())
 
-    Those of a search are no measurements and left out.
-    """
-    found = {record.key: record for record in records if record.rung is None}
-    return list(found.values())
+
+def latest_pairs(
+    records: Iterable[AnyRecord],
+) -> tuple[list[AnyRecord], dict[Key, AnyRecord]]:
+    """Return the last record of each key, and by its key what was measured beside it, if any."""
+    found: dict[tuple[Key, bool], AnyRecord] = {}
+    for record in records:
+        if record.rung is None:
+            found[record.key, record.beside] = record
+    counting = {key: record for (key, beside), record in found.items() if not beside}
+    return list(counting.values()), {
+        key: record
+        for (key, beside), record in found.items()
+        if beside and key in counting and are_neighbours(record, counting[key])
+    }
+
+
+def are_neighbours(one: Record, other: Record) -> bool:
+    """Tell whether two records were measured side by side, in turns."""
+    return (one.run, one.group) == (other.run, other.group)
 
 
 def successes(records: Iterable[AnyRecord]) -> tuple[list[AnyRecord], list[str]]:
     """Return the last record of each key that succeeded, and the names of keys where none did.
 
-    Those of a search are left out: see `latest`.
+    Those that do not count are left out: see `bench.record.Record`.
     """
     found: dict[Key, AnyRecord] = {}
     names: dict[Key, str] = {}
     for record in records:
-        if record.rung is not None:
+        if not record.counts:
             continue
         names[record.key] = name(record)
         if succeeded(record):

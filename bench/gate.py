@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench import units
 from bench.baseline import Baseline, Known, Measurement, contract_sha256, describe, model_sha256
 from bench.budget import Rule
-from bench.conditions import conditions
+from bench.conditions import Key, conditions, latest_pairs
 from bench.finding import Finding, finding
 from bench.record import Record
 from export.artifact import Manifest, matches
@@ -31,6 +31,7 @@ class _Evidence:
 
     manifests: Mapping[str, Manifest]
     records: "Mapping[str, Sequence[Reading]]"
+    beside: "Mapping[str, Mapping[Key, Reading]]"
     baseline: Baseline | None
     noise: "Mapping[str, NoiseProfile]"
 
@@ -47,7 +48,8 @@ def judge(
     Args:
         rules: the budgets; none at all is a failure, as nothing would be judged.
         artifacts: what is there now; their files are taken to be checked.
-        records: one a key, the latest; those of another file than the artifact's do not count.
+        records: those of another file than the artifact's do not count; of each key the latest
+            does, and what was measured beside it.
         baseline: the figures that growth is judged against, or None if there is no such file.
         noise: what 'bench calibrate' found, by the device's fingerprint.
 
@@ -57,7 +59,7 @@ def judge(
     if not rules:
         return [_no_rules()]
     evidence = _Evidence(
-        {m.key: m for m in artifacts}, _by_artifact(records), baseline, noise or {}
+        {m.key: m for m in artifacts}, *_by_artifact(records), baseline, noise or {}
     )
     return [found for rule in rules for found in _judge_rule(rule, evidence)]
 
@@ -74,16 +76,23 @@ def _no_rules() -> Finding:
     )
 
 
-def _by_artifact(records: Iterable[Record]) -> "dict[str, list[Reading]]":
+def _by_artifact(
+    records: Iterable[Record],
+) -> "tuple[dict[str, list[Reading]], dict[str, dict[Key, Reading]]]":
+    """Return what counts, and by its key what was measured beside it."""
     every = list(records)
     if not every:
-        return {}
+        return {}, {}
     from bench.reading import readings  # and numpy with it, which sizes can be judged without
 
     found: dict[str, list[Reading]] = {}
-    for record in readings(every):
+    beside: dict[str, dict[Key, Reading]] = {}
+    counting, before = latest_pairs(readings(every))
+    for record in counting:
         found.setdefault(record.manifest.key, []).append(record)
-    return found
+    for key, record in before.items():
+        beside.setdefault(record.manifest.key, {})[key] = record
+    return found, beside
 
 
 def _judge_rule(rule: Rule, evidence: _Evidence) -> Iterator[Finding]:
@@ -173,9 +182,20 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
         )
         return
     digest = model_sha256(manifest)
-    yield from gate_measured.judge_records(rule, of_device, digest, known, evidence.noise)
+    yardstick = gate_measured.Yardstick(known, _beside(manifest.key, evidence), evidence.noise)
+    yield from gate_measured.judge_records(rule, of_device, digest, yardstick)
     if rule.limit.growth and known:
         yield from _not_again(rule, of_device, known.by_name.values())
+
+
+def _beside(key: str, evidence: _Evidence) -> "dict[Key, Reading]":
+    """Return by its key what was measured beside a record, if it is the baseline's own file."""
+    known = _known(key, evidence)
+    return {
+        setting: record
+        for setting, record in evidence.beside.get(key, {}).items()
+        if known and model_sha256(record.manifest) == known.model_sha256
+    }
 
 
 def _not_again(

@@ -9,6 +9,8 @@ import numpy as np
 from bench import stats, units
 from bench.baseline import Measurement, Past, measurement
 from bench.budget import Rule
+from bench.compare import sides
+from bench.conditions import Key, succeeded
 from bench.finding import Finding, Verdict, finding
 from bench.noise import NoiseProfile, of
 from bench.ratio import Ratio, Sides, ratios
@@ -43,20 +45,34 @@ class Before:
     """What a record is held against: the closest of the baseline's, and what differs there.
 
     `ratio` is the growth of latency, where that is asked for; `noise` what 'bench calibrate' found.
+    `together`: the baseline's own file was measured anew, in turns with the record's.
     """
 
     known: Measurement
     differences: tuple[str, ...]
     noise: NoiseProfile | None
     ratio: Ratio | None = None
+    together: bool = False
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What growth is judged by.
+
+    Attributes:
+        known: the baseline's measurements of the artifact, None if it has none.
+        beside: by a record's key the baseline's own file, measured in turns with it: its latency
+            is held against that, and not against what it was in another run.
+        noise: what 'bench calibrate' found, by the device's fingerprint.
+    """
+
+    known: Past | None
+    beside: Mapping[Key, Reading]
+    noise: Mapping[str, NoiseProfile]
 
 
 def judge_records(
-    rule: Rule,
-    records: Sequence[Reading],
-    model_sha256: str,
-    known: Past | None,
-    noise: Mapping[str, NoiseProfile],
+    rule: Rule, records: Sequence[Reading], model_sha256: str, yardstick: Yardstick
 ) -> Iterator[Finding]:
     """Hold records of one artifact against a latency, memory or accuracy rule.
 
@@ -64,20 +80,19 @@ def judge_records(
         rule: what is demanded.
         records: the latest of each key.
         model_sha256: of the artifact there now; a record of another file is not about it.
-        known: the baseline's measurements of the artifact, None if it has none.
-        noise: what 'bench calibrate' found, by the device's fingerprint.
+        yardstick: what growth is judged by.
 
     Yields:
         One finding a record, in order.
     """
     subjects = [Subject(record, measurement(record)) for record in records]
-    pasts = _pasts(rule, subjects, known, noise) if known and rule.limit.growth else {}
+    pasts = _pasts(rule, subjects, yardstick) if rule.limit.growth else {}
     for subject in subjects:
         if refused := _refused(rule, subject, model_sha256):
             yield refused
         elif not rule.limit.growth:
             yield ABSOLUTE[rule.limit.group](rule, subject)
-        elif known is None:
+        elif yardstick.known is None and subject.record.key not in pasts:
             remedy = f"add it with 'bench baseline --records FILE --update {subject.now.artifact}'"
             reason = f"the baseline has no record of it; {remedy}"
             yield finding(rule, subject.name, "fail", reason)
@@ -98,25 +113,41 @@ def _refused(rule: Rule, subject: Subject, model_sha256: str) -> Finding | None:
     return None
 
 
-def _pasts(
-    rule: Rule, subjects: Sequence[Subject], known: Past, noise: Mapping[str, NoiseProfile]
-) -> dict[tuple[str, ...], Before]:
-    """Return by key what records are held against: all ratios at once, which is quick."""
-    if rule.limit.group == "accuracy":
+def _pasts(rule: Rule, subjects: Sequence[Subject], yardstick: Yardstick) -> dict[Key, Before]:
+    """Return by key what records are held against."""
+    known, group = yardstick.known, rule.limit.group
+    if known and group == "accuracy":
         known = Past(one for one in known.by_name.values() if one.accuracy)
-        if not known.by_name:
-            return {}
-    found = {
-        subject.record.key: Before(*known.closest(subject.now), of(subject.record, noise))
-        for subject in subjects
-    }
-    if rule.limit.group != "latency":
+    found: dict[Key, Before] = {}
+    if known and known.by_name:
+        for s in subjects:
+            closest, differences = known.closest(s.now)
+            found[s.record.key] = Before(closest, differences, of(s.record, yardstick.noise))
+    if group != "latency":
         return found
+    return _with_ratios(found, subjects) | _side_by_side(subjects, yardstick)
+
+
+def _with_ratios(found: dict[Key, Before], subjects: Sequence[Subject]) -> dict[Key, Before]:
+    """Add the growth of latency: all ratios at once, which is quick."""
+    if not found:
+        return {}
     timed = [(s, found[s.record.key]) for s in subjects if s.record.sampled]
     figures = ratios([_sides(before.known, subject.now) for subject, before in timed])
     for (subject, before), ratio in zip(timed, figures, strict=True):
         found[subject.record.key] = replace(before, ratio=ratio)
     return found
+
+
+def _side_by_side(subjects: Sequence[Subject], yardstick: Yardstick) -> dict[Key, Before]:
+    beside = yardstick.beside
+    pairs = [(beside[s.record.key], s.record) for s in subjects if s.record.key in beside]
+    sound = [(a, b) for a, b in pairs if succeeded(a) and a.sampled and b.sampled]
+    figures = ratios([sides(*pair) for pair in sound])
+    return {
+        now.key: Before(measurement(before), (), of(now, yardstick.noise), ratio, together=True)
+        for (before, now), ratio in zip(sound, figures, strict=True)
+    }
 
 
 def _sides(before: Measurement, now: Measurement) -> Sides:
@@ -160,10 +191,11 @@ def _latency_growth(rule: Rule, subject: Subject, past: Before | None) -> Findin
         )
         return finding(rule, now.name, "unmeasured", reason)
     p50, old = statistics.median(now.units_ns), statistics.median(before.units_ns)
-    threshold, source = _threshold(rule, past.noise)
+    threshold, source = _threshold(rule, past)
     placed = _place(time.low, time.high, 1 + threshold)
     seen = f"p50 {units.against(units.duration, p50, old)}, "
-    seen += f"{units.change(time.low - 1)} to {units.change(time.high - 1)}{source}"
+    seen += f"{units.change(time.low - 1)} to {units.change(time.high - 1)}"
+    seen += f"{', side by side' if past.together else ''}{source}"
     return finding(
         rule,
         now.name,
@@ -192,11 +224,12 @@ def _count_growth(rule: Rule, now: Measurement, count: int, old: int) -> Finding
     )
 
 
-def _threshold(rule: Rule, noise: NoiseProfile | None) -> tuple[float, str]:
+def _threshold(rule: Rule, past: Before) -> tuple[float, str]:
     """Return the growth to allow, never less than the device's noise, and where it is from."""
+    noise = past.noise
     if noise is None:
         return rule.value, ""
-    floor = noise.between.floor
+    floor = (noise.within if past.together else noise.between).floor
     found = f"the noise of {noise.device}, {units.percent(floor)} by 'bench calibrate'"
     if floor > rule.value:
         return floor, f"; held against {found}"

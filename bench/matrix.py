@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 from bench.accuracy import AccuracyTest
+from bench.limits import check_charge
 from bench.record import BenchError, Record, Settings, load
 from bench.scenario import Plan, covers
 from bench.verdict import verdict
@@ -75,7 +76,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement to make. `runtime` None: the device has none for this format."""
+    """One measurement to make. `runtime` None: the device has none for this format. `beside`: of a
+    predecessor, in turns with the cell before.
+    """
 
     artifact: Artifact
     target: Target
@@ -84,6 +87,7 @@ class Cell:
     batch: int
     effort: Effort
     streams: int | None = None
+    beside: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -107,7 +111,8 @@ class Cell:
         """``model/variant (device, threads, batch)``, with streams and scenario where there are."""
         plural = "" if self.threads == 1 else "s"
         where = f"{self.target.info.name}, {self.threads} thread{plural}, batch {self.batch}"
-        return f"{self.artifact.manifest.key} ({', '.join((where, *self._load))})"
+        role = ", before" if self.beside else ""
+        return f"{self.artifact.manifest.key}{role} ({', '.join((where, *self._load))})"
 
     def settings(self, ready: Ready | None) -> Settings:
         """Return the settings as a record holds them; `ready` tells what was found."""
@@ -190,7 +195,9 @@ def describe(devices: Sequence[Device]) -> list[Target]:
 
 def _target(device: Device) -> Target:
     quarantine.check(device)
-    return Target(device, device.info())
+    target = Target(device, device.info())
+    check_charge(device.limits, target.info)
+    return target
 
 
 def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[DeviceError]]:
@@ -229,6 +236,41 @@ def plan(
     return cells
 
 
+def with_predecessors(cells: Sequence[Cell], root: Path) -> list[Cell]:
+    """Return the cells, each followed by that of the artifact of the same name below `root`.
+
+    A cell whose artifact has none there stays alone.
+
+    Raises:
+        BenchError: none has one, or `root` is where the artifacts themselves are.
+        ArtifactError: one of them is damaged, changed, or no artifact.
+    """
+    there = {f"{p.parent.name}/{p.name}": p for p in artifacts.find(root)}
+    keys = {cell.artifact.manifest.key for cell in cells}
+    before = {key: Artifact(there[key], artifacts.load(there[key])) for key in keys & {*there}}
+    if not before:
+        raise BenchError(
+            f"--beside {root}: no artifact there has the name of one that is to be measured "
+            f"({min(keys)}); it is for what 'edgeworthy export' made before the change"
+        )
+    if same := [c for c in cells if (b := before.get(_key(c))) and _is_same(b, c.artifact)]:
+        raise BenchError(f"--beside {root}: {_key(same[0])} is the very artifact to be measured")
+    return [each for cell in cells for each in (cell, *_predecessor(cell, before))]
+
+
+def _key(cell: Cell) -> str:
+    return cell.artifact.manifest.key
+
+
+def _is_same(one: Artifact, other: Artifact) -> bool:
+    return one.path.resolve() == other.path.resolve()
+
+
+def _predecessor(cell: Cell, before: dict[str, Artifact]) -> Iterator[Cell]:
+    if found := before.get(_key(cell)):
+        yield replace(cell, artifact=found, beside=True)
+
+
 def _batched(
     chosen: Sequence[Artifact], batches: tuple[int, ...]
 ) -> Iterator[tuple[int, Artifact]]:
@@ -258,26 +300,37 @@ def _no_such_runtime(wanted: str, chosen: Sequence[Artifact], targets: Sequence[
 def groups(cells: Iterable[Cell], *, mixed: bool = False) -> Iterator[list[Cell]]:
     """Split into runs that share a device and batch and can be open at the same time.
 
-    They share their threads, too, unless `mixed`.
+    They share their threads, too, unless `mixed`. A predecessor stays with its successor.
     """
     group: list[Cell] = []
-    for cell in cells:
-        if group and not _fits(group, cell, mixed=mixed):
+    for some in _inseparable(cells):
+        if group and not _fits(group, some, mixed=mixed):
             yield group
             group = []
-        group.append(cell)
+        group += some
     if group:
         yield group
 
 
-def _fits(group: list[Cell], cell: Cell, *, mixed: bool) -> bool:
-    first = group[0]
-    loaded = sum(c.artifact.manifest.size_bytes for c in (*group, cell)) * (cell.streams or 1)
+def _inseparable(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    some: list[Cell] = []
+    for cell in cells:
+        if some and not cell.beside:
+            yield some
+            some = []
+        some.append(cell)
+    if some:
+        yield some
+
+
+def _fits(group: list[Cell], some: list[Cell], *, mixed: bool) -> bool:
+    first, cell = group[0], some[0]
+    loaded = sum(c.artifact.manifest.size_bytes for c in (*group, *some)) * (cell.streams or 1)
     return (
         first.effort.scenario is None
         and (first.target, first.batch, first.streams) == (cell.target, cell.batch, cell.streams)
         and (mixed or first.threads == cell.threads)
-        and len(group) < MAX_OPEN
+        and len(group) + len(some) <= MAX_OPEN
         and loaded <= MAX_OPEN_BYTES
     )
 
@@ -290,8 +343,13 @@ def resume(
     A record will do if nothing failed in it, it is of the same files on the same device, with the
     same runtime, threads, batch, streams and scenario, at least as precise as now asked for, of
     several processes where those are asked for, and holds the accuracy where that is wanted.
+
+    Raises:
+        BenchError: there are predecessors, which are measured in turns with their successors.
     """
-    by_key = {cell.key: cell for cell in cells}
+    by_key = {cell.key: cell for cell in cells if not cell.beside}
+    if len(by_key) < len(cells):
+        raise BenchError("--beside measures both anew, in turns; leave out --resume")
     done: dict[tuple[str, ...], Record] = {}
     for record in records:
         cell = by_key.get(record.key)
@@ -302,7 +360,7 @@ def resume(
 
 def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
     return (
-        record.rung is None
+        record.counts
         and record.manifest.files == cell.artifact.manifest.files
         and record.device.fingerprint == cell.target.info.fingerprint
         and record.settings.precision_target <= cell.effort.precision_target

@@ -33,7 +33,7 @@ STREAMS = (
 )
 ONE_STREAM = "one inference after another; the time is that of the invocations alone"
 
-Stage = Literal["load", "prove", "idle", "warm up", "measure", "accuracy", "sustain"]
+Stage = Literal["load", "cool", "prove", "idle", "warm up", "measure", "accuracy", "sustain"]
 
 
 @dataclass
@@ -174,6 +174,7 @@ class Measurement:
             accuracy=self.accuracy,
             environment=ready.environment if ready else {},
             rung=self.cell.effort.rung,
+            beside=self.cell.beside,
             stop=self.stop or "failed",
             failure=failure,
         )

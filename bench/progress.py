@@ -30,9 +30,9 @@ class Follower:
     def __init__(self, out: Path, total: int) -> None:
         self.records: list[Record] = []
         self._out, self._total = out, total
-        self._tasks: dict[tuple[str, ...], TaskID] = {}
+        self._tasks: dict[int, TaskID] = {}
         # How many rounds there were when each process began.
-        self._begun: dict[tuple[str, ...], list[int]] = {}
+        self._begun: dict[int, list[int]] = {}
         self._screen = Console(stderr=True)
         self._live = Progress(
             TextColumn("{task.description}"),
@@ -61,16 +61,16 @@ class Follower:
         """Show what is about to be done."""
         if self._live.disable:
             return
-        begun = self._begun.setdefault(cell.key, [])
+        begun = self._begun.setdefault(id(cell), [])
         if stage == "load":
             begun.append(len(rounds))
-        if cell.key not in self._tasks:
+        if id(cell) not in self._tasks:
             name = escape(cell.name)
-            self._tasks[cell.key] = self._live.add_task(name, total=None, stage="", figures="")
+            self._tasks[id(cell)] = self._live.add_task(name, total=None, stage="", figures="")
         figures = _so_far(
             rounds, [b - a for a, b in pairwise((*begun, len(rounds))) if b > a], cell
         )
-        self._live.update(self._tasks[cell.key], stage=stage, figures=figures, refresh=True)
+        self._live.update(self._tasks[id(cell)], stage=stage, figures=figures, refresh=True)
 
     def note(self, text: str) -> None:
         """Tell something about the run itself."""
@@ -80,9 +80,9 @@ class Follower:
         """Keep a record, on the disk first."""
         record.append(self._out, measured)
         self.records.append(measured)
-        if cell.key in self._tasks:
-            self._live.remove_task(self._tasks.pop(cell.key))
-            self._begun.pop(cell.key)
+        if id(cell) in self._tasks:
+            self._live.remove_task(self._tasks.pop(id(cell)))
+            self._begun.pop(id(cell))
             self._live.refresh()
         self._say(f"[{len(self.records)}/{self._total}] {cell.name}: {_outcome(measured)}")
 

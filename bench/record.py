@@ -192,7 +192,9 @@ class Record(_Data, frozen=True, kw_only=True):
     queries of a stretch of the run, evenly drawn where they are more than `serving.KEPT`.
 
     `rung` is set in records of a search that were cut short to compare many candidates: see
-    `bench.search`. No other command takes them for a measurement.
+    `bench.search`. No other command takes them for a measurement. `beside` is true of a predecessor
+    that was measured only for `bench check` to hold its successor, of the same run, group and key,
+    against.
 
     Raises:
         ValueError: `processes` made other rounds than there are.
@@ -225,6 +227,7 @@ class Record(_Data, frozen=True, kw_only=True):
     accuracy: Accuracy | None = None
     environment: dict[str, str] = {}
     rung: int | None = None
+    beside: bool = False
     stop: Stop
     failure: Failure | None = None
 
@@ -238,6 +241,11 @@ class Record(_Data, frozen=True, kw_only=True):
     def sampled(self) -> bool:
         """Tell whether there are samples."""
         return bool(self.rounds)
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether it is a measurement in its own right: of no rung, beside no successor."""
+        return self.rung is None and not self.beside
 
     @property
     def several(self) -> bool:

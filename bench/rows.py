@@ -26,7 +26,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     artifact. None: not measured. With `counts` what is in nanoseconds counts that instead.
     `end_to_end_ns` is the median over rounds with copies in and out.
     `uncertainty` is half the interval's width as a fraction (see `bench.evidence.uncertainty`).
-    `calibration` is where activation ranges came from. `streams` is None where nobody asked for the
+    `beside` is true of a predecessor in turns with which the next was measured. `calibration` is
+    where activation ranges came from. `streams` is None where nobody asked for the
     throughput: it was one. `energy_unreadable` are sensors that are there and refused.
     """
 
@@ -43,6 +44,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     threads_found: int | None
     batch: int
     streams: int | None
+    beside: bool
     size_bytes: int
     parameters: int
     macs: int
@@ -165,6 +167,7 @@ def _row(record: Reading) -> Row:
         threads_found=settings.threads_found,
         batch=settings.batch,
         streams=settings.streams,
+        beside=record.beside,
         size_bytes=manifest.size_bytes,
         parameters=manifest.network.parameters,
         macs=manifest.network.macs,

@@ -17,11 +17,13 @@ import msgspec
 import platformdirs
 
 from devices import android, exact, gpu, local, ssh, survey
-from devices.device import ConfigError, Device, DeviceError, Step
+from devices.device import ConfigError, Device, DeviceError, Limits, Step
 from devices.discovery import Found
 from devices.survey import Seen
 
 FILE = "devices.toml"
+# The keys of every kind.
+OF_ALL = ("kind", "labels", "limits")
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 # The facts that a person knows a device by.
 KNOWN_BY = ("model", "product", "serial", "processor")
@@ -76,7 +78,9 @@ def paths() -> tuple[Path, Path]:
 
 
 def entries() -> dict[str, Entry]:
-    """Return the devices by name: those of this machine, the user's, then the project's, which win.
+    """Return the devices by name: `cpu`, `gpu`, `arm64-exact`, the user's, and the project's.
+
+    Those that come later win.
 
     Raises:
         ConfigError: a devices.toml is wrong; names the file and the key.
@@ -163,12 +167,13 @@ def _model(seen: Seen) -> str:
 def _unknown(name: str, seen: Sequence[Seen]) -> str:
     known = [text for s in seen for text in _known_by(s)]
     there = ", ".join(map(_told, seen))
-    absences = [kind.absence() for kind in KINDS.values() if kind.absence]
+    meant, kinds = near(name, known), {s.kind for s in seen}
+    absent = [kind.absence for key, kind in KINDS.items() if key not in kinds and kind.absence]
     return "; ".join(
         [
-            f"no device named '{name}'{near(name, known)}, nor with such a label, model or serial",
+            f"no device named '{name}'{meant}, nor with such a label, model or serial",
             f"there is: {there}",
-            *absences,
+            *(tell() for tell in absent if not meant),
             "see 'edgeworthy devices list', or add one with "
             "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'",
         ]
@@ -206,12 +211,15 @@ def _entry(name: str, table: Any, source: str) -> Entry:
     if not isinstance(table, dict):
         raise ConfigError(f"{source}: [{where}] must be a table")
     keys = dict(table)
-    named, labels = keys.pop("kind", "local"), keys.pop("labels", [])
-    chosen = kind(named, f"{source}: {where}.kind")
-    _check_keys(keys, [*chosen.settings.__struct_fields__, "kind", "labels"], source, f"{where}.")
+    given = {key: keys.pop(key) for key in OF_ALL if key in keys}
+    chosen = kind(given.get("kind", "local"), f"{source}: {where}.kind")
+    _check_keys(keys, [*chosen.settings.__struct_fields__, *OF_ALL], source, f"{where}.")
     try:
-        settings = msgspec.convert(keys, chosen.settings)
-        return Entry(chosen.make(name, settings), msgspec.convert(labels, tuple[str, ...]))
+        device = chosen.make(name, msgspec.convert(keys, chosen.settings))
+        limits = msgspec.convert(given.get("limits", {}), dict[str, float])
+        _check_keys(limits, [*Limits.__struct_fields__], source, f"{where}.limits.")
+        device.limits = Limits(**limits)
+        return Entry(device, msgspec.convert(given.get("labels", []), tuple[str, ...]))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: [{where}]: {error}") from None
 

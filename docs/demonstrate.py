@@ -4,10 +4,11 @@
 
 Exports a network of twenty equal layers, finds the device's noise with it by `bench calibrate`
 (kept in `--place`, not where yours is), measures it, and keeps that as baseline of a 3 % budget.
-Then it is measured and checked again and again, unchanged: every failure is a false alarm. At last
-it is exported with a twenty-first layer, 5 % more work, and checked once more; `bench decide`
-measures both side by side. About ten minutes on a quiet machine. What was done is kept in
-`--place`, and the same command goes on where it was interrupted.
+Exported anew and unchanged, it is measured beside the baseline's own file (`bench run --beside`)
+and checked, again and again: every failure is a false alarm. At last it is exported with a
+twenty-first layer, 5 % more work, and checked once more; `bench decide` measures both until it is
+decided. About twenty minutes on a quiet machine. What was done is kept in `--place`, and the same
+command goes on where it was interrupted.
 """
 
 import argparse
@@ -52,9 +53,9 @@ class Demonstration:
             sys.exit(f"{' '.join(words)}: exit code {done.returncode}\n{done.stderr}")
         return done.returncode, done.stdout
 
-    def export(self, layers: int) -> Path:
+    def export(self, layers: int, name: str) -> Path:
         """Export the network of so many layers, and return where it is."""
-        where = self._place / f"layers{layers}"
+        where = self._place / name
         if not (where / KEY).is_dir():
             (self._place / "chain.py").write_text(NETWORK.format(layers=layers))
             words = ["--model", "chain.py:make", "--input", "1x64x14x14", "--format", "onnx"]
@@ -72,11 +73,12 @@ class Demonstration:
             kept.write_text(said)
         return kept.read_text()
 
-    def measured(self, where: Path, name: str) -> str:
+    def measured(self, where: Path, name: str, before: Path | None = None) -> str:
         """Measure the network there into a file of its own, and return that file's name."""
         file = f"{name}.jsonl"
         if not (self._place / file).exists():
             words = ["--artifacts-dir", where.name, "--precision-target", "0.5%"]
+            words += ["--beside", before.name] if before else []
             self._command("bench", "run", *words, "--out", "now.part")
             (self._place / "now.part").rename(self._place / file)
         return file
@@ -87,9 +89,10 @@ class Demonstration:
             records = self.measured(where, "baseline")
             self._command("bench", "baseline", "--artifacts-dir", where.name, "--records", records)
 
-    def check(self, where: Path, name: str) -> tuple[int, str]:
+    def check(self, where: Path, name: str, before: Path) -> tuple[int, str]:
         """Measure again, hold it against the baseline, and return exit code and reason."""
-        words = ["--artifacts-dir", where.name, "--records", self.measured(where, name), "--json"]
+        records = self.measured(where, name, before)
+        words = ["--artifacts-dir", where.name, "--records", records, "--json"]
         code, said = self._command("bench", "check", *words)
         return code, json.loads(said)[0]["reason"]
 
@@ -115,21 +118,27 @@ def main() -> None:
         shutil.rmtree(given.place, ignore_errors=True)
     steps = Demonstration(given.place)
     steps.clear()
-    same, slower = steps.export(LAYERS), steps.export(LAYERS + 1)
-    print(steps.calibrate(same), flush=True)
-    steps.baseline(same)
+    before, same = (steps.export(LAYERS, name) for name in ("before", "same"))
+    slower = steps.export(LAYERS + 1, "slower")
+    print(steps.calibrate(before), flush=True)
+    steps.baseline(before)
     found = Counter[str]()
     for number in range(1, given.checks + 1):
-        code, reason = steps.check(same, f"check{number:02}")
+        code, reason = steps.check(same, f"check{number:02}", before)
         found[WORDS[code]] += 1
-        print(f"unchanged, check {number}: {WORDS[code]}: {reason}", flush=True)
+        print(f"unchanged, check {number}: {told(code, reason)}", flush=True)
     counts = ", ".join(f"{found[word]} {word}" for word in WORDS.values())
     print(f"unchanged: {given.checks} checks: {counts}; false alarms: {found['fail']}")
-    code, reason = steps.check(slower, "slower")
-    print(f"one layer more (+{1 / LAYERS:.0%}): {WORDS[code]}: {reason}", flush=True)
+    code, reason = steps.check(slower, "slower", before)
+    print(f"one layer more (+{1 / LAYERS:.0%}): {told(code, reason)}", flush=True)
     for what, now in (("unchanged", same), ("one layer more", slower)):
-        code, said = steps.decide(same, now)
+        code, said = steps.decide(before, now)
         print(f"bench decide, {what}: {WORDS[code]}: {brief(said)}", flush=True)
+
+
+def told(code: int, reason: str) -> str:
+    """Return the verdict and its reason, which may begin with it."""
+    return reason if reason.startswith(WORDS[code]) else f"{WORDS[code]}: {reason}"
 
 
 def brief(said: str) -> str:

@@ -13,14 +13,16 @@ from bench.matrix import Choice, Effort, describe, plan, select
 from bench.record import Record
 from bench.run import run_matrix
 from devices import registry
-from devices.device import Job, WorkerError
+from devices.device import DeviceError, Job, WorkerError
 from devices.local import LocalDevice
-from tests import tiny
+from devices.remote import OwnRuntimes, RemoteDevice
+from devices.ssh import SshTransport
+from tests import sshd, tiny
 from tests.bench.running import Collector
 from tests.devices import shell
 
 ROOT = Path(__file__).parents[2]
-# What is measured wherever the worker runs.
+# What is measured wherever the worker runs; a count of instructions is of no time.
 MEASURED = ("load_ns", "first_ns", "cold", "warm_up", "rounds", "usage", "memory", "environment")
 
 
@@ -50,7 +52,51 @@ def toy(tmp_path, monkeypatch):
     return device
 
 
-@pytest.fixture(params=["local", "behind_a_shell", "toy"])
+@pytest.fixture
+def ssh(tmp_path, tmp_path_factory):
+    with sshd.board(tmp_path_factory.mktemp("sshd")) as running:
+        way = SshTransport("board", config=str(running.config))
+        runtimes = OwnRuntimes((sys.executable,))
+        where = {"cache": str(tmp_path / "cache"), "lock": str(tmp_path / "lock")}
+        yield RemoteDevice("contract", "ssh", way, provisioner=runtimes, **where)
+
+
+@pytest.fixture
+def emulated_board(board):
+    return made("ssh", host="board", config=str(board.ssh_config))
+
+
+@pytest.fixture
+def emulated_phone(phone):
+    return made("android", address=phone.serial)
+
+
+@pytest.fixture
+def arm64_exact():
+    found = made("arm64-exact")
+    try:
+        found.info()
+    except DeviceError as error:
+        pytest.skip(str(error))
+    return found
+
+
+def made(kind, **keys):
+    known = registry.KINDS[kind]
+    return known.make("contract", known.settings(**keys))
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        "behind_a_shell",
+        "toy",
+        pytest.param("ssh", marks=sshd.needs_sshd),
+        pytest.param("emulated_board", marks=[pytest.mark.hosts, pytest.mark.slow]),
+        pytest.param("emulated_phone", marks=[pytest.mark.hosts, pytest.mark.slow]),
+        pytest.param("arm64_exact", marks=pytest.mark.slow),
+    ]
+)
 def device(request):
     found = request.getfixturevalue(request.param)
     yield found
@@ -101,7 +147,8 @@ def test_it_measures_what_a_record_holds(device, artifacts):
     record = collector.records["tiny"]
     assert record.failure is None
     assert record.proof.verified is True
-    assert all(getattr(record, name) for name in MEASURED)
+    missing = [name for name in MEASURED if not getattr(record, name)]
+    assert missing == (["usage"] if record.device.counts else [])
     assert min(ns for samples in record.rounds for ns in samples) > 0
     assert msgspec.json.decode(msgspec.json.encode(record), type=Record) == record
 

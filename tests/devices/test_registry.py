@@ -52,7 +52,8 @@ def test_nobody_has_a_pixel():
     assert caught.value.exit_code == 3
     told = str(caught.value)
     assert told.startswith("no device named 'pixel', nor with such a label, model or serial; there")
-    assert "there is: cpu, gpu (unavailable); " in told
+    assert "there is: cpu, gpu (unavailable), " in told
+    assert "; no phone: " in told
     assert "'edgeworthy devices list'" in told
     assert "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'" in told
 
@@ -60,6 +61,12 @@ def test_nobody_has_a_pixel():
 def test_a_near_miss_is_suggested():
     with pytest.raises(DeviceError, match=r"no device named 'cqu' \(did you mean 'cpu'\?\)"):
         registry.find("cqu")
+
+
+def test_limits_go_with_the_device():
+    write("[devices.warm]\n[devices.warm.limits]\nmax_temperature_c = 40\n")
+    assert registry.find("warm").limits.max_temperature_c == 40
+    assert registry.find("cpu").limits.max_temperature_c is None
 
 
 def test_case_does_not_matter():
@@ -167,6 +174,8 @@ def test_an_ambiguous_label_says_what_it_fits():
         ('[devices.a]\nkind = "locl"', r"no kind 'locl' \(did you mean 'local'\?\); there is"),
         ("[devices.a]\nkind = []", r"no kind '\[\]'"),
         ("[devices.cpu]\ncpus = [0]", r"'cpu' is the machine itself"),
+        ("[devices.a.limits]\nmax_temp = 3", r"unknown key devices.a.limits.max_temp \(did you me"),
+        ('[devices.a]\nlimits = "cool"', r"\[devices.a\]: Expected `object`, got `str`"),
         ('[devices."a b"]', r"'a b' is not of"),
     ],
 )
