@@ -54,6 +54,9 @@ class Transport(Protocol):
     def argv(self, command: str) -> list[str]:
         """Return a local program that runs a shell command there, its standard input, output and
         error connected.
+
+        Raises:
+            DeviceError: there is none, or the device cannot be reached.
         """
 
     def run(self, command: str, timeout_s: float = 30.0) -> Ran:
@@ -378,13 +381,13 @@ class RemoteDevice:
             python = self._provisioner.python(self.store)
             sent = self.store.place("worker", WORKER)
             given = self._provisioner.environment(runtime, self.facts, self.store)
+            variables = [f"{name}={value}" for name, value in given.items()]
+            words = ["env", *variables, *python, "-u", f"{sent}/devices/worker.py"]
+            words += ["--lease", f"{self._lease_s:g}"]
+            words += ["--cpus", ",".join(map(str, self.cpus))] if self.cpus else []
+            return RemoteChild(self.transport, shlex.join(words), self._lease_s)
         except DeviceError as error:
             raise _as_worker_error("start", error) from None
-        variables = [f"{name}={value}" for name, value in given.items()]
-        words = ["env", *variables, *python, "-u", f"{sent}/devices/worker.py"]
-        words += ["--lease", f"{self._lease_s:g}"]
-        words += ["--cpus", ",".join(map(str, self.cpus))] if self.cpus else []
-        return RemoteChild(self.transport, shlex.join(words), self._lease_s)
 
     def close(self) -> None:
         """Unlock the device for other hosts. Never raises; safe to call twice."""

@@ -1,6 +1,7 @@
 """A phone behind Android's own adbd: what it measures, and what may happen to it meanwhile."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from tests.hosts.system_files import cores as emulated_cores
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 MANY = 10**7  # invocations: hours
-WORKER = "/devices/worker.py"
+WORKER = rf"^{CACHE}/bundles/.*/devices/worker\.py"
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def session(device: AndroidDevice, tflite: Path) -> Iterator[RemoteSession]:
 
 
 def workers(phone: Phone) -> list[str]:
-    return [line for line in phone.processes().values() if WORKER in line]
+    return [line for line in phone.processes().values() if re.search(WORKER, line)]
 
 
 def until(happened: Callable[[], bool], seconds: float = 30) -> None:
@@ -93,7 +94,7 @@ def test_it_runs_on_the_big_cores_if_so_wished(phone: Phone, tflite: Path) -> No
     device = AndroidDevice("pixel", Settings(address=phone.serial, cores="big"))
     assert device.info().facts["cpus"] == ",".join(map(str, big))
     session = device.open(Job(artifact=tflite, runtime="litert"))
-    pids = [pid for pid, line in phone.processes().items() if WORKER in line]
+    pids = [pid for pid, line in phone.processes().items() if re.search(WORKER, line)]
     assert {tuple(os.sched_getaffinity(pid)) for pid in pids} == {tuple(big)}
     session.close()
     device.close()
