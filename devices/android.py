@@ -20,8 +20,9 @@ from devices.adb import ABSENT, NO_ADB, READY, AdbTransport, Listed, listed, rem
 from devices.device import DeviceError, Step
 from devices.discovery import Found
 from devices.local import RUNTIMES
-from devices.remote import RemoteDevice, Transport
+from devices.remote import RemoteDevice
 from devices.store import UNPACKING_S, Store, cannot_write
+from devices.transport import Transport
 
 CACHE = "/data/local/tmp/edgeworthy"
 LOCK = f"{CACHE}.lock"

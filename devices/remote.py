@@ -7,7 +7,6 @@ the middle: a command's end is told by a line of its own, and so is a worker's.
 
 import json
 import os
-import re
 import shlex
 import threading
 import weakref
@@ -16,7 +15,7 @@ from contextlib import suppress
 from getpass import getuser
 from pathlib import Path
 from socket import gethostname
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, Protocol
 
 from devices import facts
 from devices.device import DeviceError, DeviceInfo, Job, Limits, TransportError, WorkerError
@@ -24,8 +23,8 @@ from devices.local import FIND, RUNTIMES
 from devices.process import Child
 from devices.session import WorkerSession
 from devices.store import Store
+from devices.transport import BEGIN, END, Ran, Transport
 
-BEGIN, END = "::edgeworthy::begin", "::edgeworthy::end"
 LEASE_S = 60.0
 START_TIMEOUT_S = 120.0
 ANSWER_S = 15.0  # even a slow link needs less for a command that does nothing
@@ -36,44 +35,6 @@ WORKER = {
 OOM_KILLS = "$(sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null)"
 # Refuses an old Python before anything is compiled that it does not know.
 SURVEY = "import sys; exec(sys.argv.pop(1)) if sys.version_info >= (3, 9) else sys.exit('too old')"
-
-
-class Ran(NamedTuple):
-    """What a command did that ran to its end."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Transport(Protocol):
-    """A way to a device that has a POSIX shell. `address` tells devices apart."""
-
-    address: str
-
-    def argv(self, command: str) -> list[str]:
-        """Return a local program that runs a shell command there, its standard input, output and
-        error connected.
-
-        Raises:
-            DeviceError: there is none, or the device cannot be reached.
-        """
-
-    def run(self, command: str, timeout_s: float = 30.0) -> Ran:
-        """Run a shell command to its end.
-
-        Raises:
-            TransportError: its end was not seen.
-            DeviceError: the device does not let this host in.
-        """
-
-    def put(self, files: Mapping[str, Path], timeout_s: float = 600.0) -> None:
-        """Copy local files to paths there; each arrives whole, checked by its hash, or not at all.
-
-        Raises:
-            TransportError: the way failed meanwhile.
-            DeviceError: they cannot be written there; says why.
-        """
 
 
 class Provisioner(Protocol):
@@ -120,17 +81,6 @@ class OwnRuntimes:
     ) -> Mapping[str, str]:
         """Return nothing: Python finds them."""
         return {}
-
-
-def enclosed(command: str) -> str:
-    """Return a shell command whose output tells where it begins and ends: see `disclosed`."""
-    return f"printf '%s\\n' {BEGIN}; ({command}\n); printf '\\n%s %d\\n' {END} $?"
-
-
-def disclosed(out: str, err: str) -> Ran | None:
-    """Return what an enclosed command did, None if its end is not there."""
-    found = re.search(rf"^{BEGIN}\r?\n(.*)\n{END} (\d+)\r?\n", out, re.DOTALL | re.MULTILINE)
-    return Ran(int(found[2]), found[1], err) if found else None
 
 
 class RemoteChild(Child):
