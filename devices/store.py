@@ -56,6 +56,10 @@ class Store:
         self.transport, self.root = transport, root
         self._whole: set[str] = set()
 
+    def doubt(self) -> None:
+        """Look again at what was there before: the device may have been started anew."""
+        self._whole.clear()
+
     def place(self, kind: str, files: Mapping[str, Path]) -> str:
         """Put files into a directory of their own, by their names in it; return the directory.
 
