@@ -111,7 +111,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     the file is right, and is never timed. `copies` says how an invocation runs with its inputs
     handed over and its outputs fetched, None where that cannot be told from the invocation alone.
     `timing` says how an invocation is timed, None for the worker's clock around it; `precision` is
-    what an fp32 file is computed in, None for its own.
+    what an fp32 file is computed in, None for its own; `unproved` why its outputs cannot be seen,
+    None where they can.
     """
 
     start_ns: int | None = None
@@ -126,6 +127,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     copies: str | None = None
     timing: str | None = None
     precision: str | None = None
+    unproved: str | None = None
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,12 +17,20 @@ from socket import gethostname
 from typing import IO, Any, Protocol
 
 from devices import facts, remote_facts
-from devices.device import DeviceError, DeviceInfo, Job, Limits, TransportError, WorkerError
+from devices.device import (
+    DeviceError,
+    DeviceInfo,
+    Job,
+    Limits,
+    Session,
+    TransportError,
+    WorkerError,
+)
 from devices.local import FIND, RUNTIMES
 from devices.process import Child
 from devices.session import WorkerSession
 from devices.store import Store
-from devices.transport import BEGIN, END, Ran, Transport
+from devices.transport import BEGIN, END, Transport
 
 LEASE_S = 60.0
 START_TIMEOUT_S = 120.0
@@ -276,7 +284,7 @@ class RemoteDevice:
         finally:
             child.close()
 
-    def open(self, job: Job) -> RemoteSession:
+    def open(self, job: Job) -> Session:
         """Send the artifact if need be, start a worker, and load it.
 
         From the first one on the device is locked until this process ends or `close`.
@@ -285,12 +293,21 @@ class RemoteDevice:
             WorkerError: another host has the device; the way to it failed; or the worker could not
                 be started or could not load the artifact.
         """
+        artifact = self.send(job)
+        return RemoteSession(self._start(job.runtime), job, artifact, self)
+
+    def send(self, job: Job) -> str:
+        """Send the artifact if need be, and lock the device; return the artifact's path there.
+
+        Raises:
+            WorkerError: another host has the device, or the way to it failed.
+        """
         files = {
             str(p.relative_to(job.artifact)): p for p in job.artifact.rglob("*") if p.is_file()
         }
         artifact = self.place("load", "artifacts", files)
         self._keep(job.runtime)
-        return RemoteSession(self._start(job.runtime), job, artifact, self)
+        return artifact
 
     def place(self, stage: str, kind: str, files: Mapping[str, Path]) -> str:
         """Put files there, if they are not there yet; return their directory.
@@ -301,7 +318,7 @@ class RemoteDevice:
         try:
             return self.store.place(kind, files)
         except DeviceError as error:
-            raise _as_worker_error(stage, error) from None
+            raise as_worker_error(stage, error) from None
 
     def _keep(self, runtime: str) -> None:
         """Have a worker hold the lock while those that measure come and go."""
@@ -315,7 +332,7 @@ class RemoteDevice:
         except BaseException as error:
             keeper.close(kill=True)
             if isinstance(error, DeviceError):
-                raise _as_worker_error("start", error) from None
+                raise as_worker_error("start", error) from None
             raise
         self._keeper = keeper
         weakref.finalize(self, keeper.close)
@@ -331,7 +348,7 @@ class RemoteDevice:
             words += ["--cpus", ",".join(map(str, self.cpus))] if self.cpus else []
             return RemoteChild(self.transport, shlex.join(words), self._lease_s)
         except DeviceError as error:
-            raise _as_worker_error("start", error) from None
+            raise as_worker_error("start", error) from None
 
     def close(self) -> None:
         """Unlock the device for other hosts. Never raises; safe to call twice."""
@@ -343,6 +360,7 @@ class RemoteDevice:
 OWNER = f"{getuser()}@{gethostname()} (process {os.getpid()})"
 
 
-def _as_worker_error(stage: str, error: DeviceError) -> WorkerError:
+def as_worker_error(stage: str, error: DeviceError) -> WorkerError:
+    """Return what ends one measurement where a device could not be used at some stage of it."""
     cause = "transport" if isinstance(error, TransportError) else "error"
     return WorkerError(stage, cause, str(error))

@@ -1,14 +1,12 @@
-"""What a command elsewhere did, and that nothing is believed without its end."""
+"""A worker elsewhere: what ends it, and whose fault that was."""
 
 import shlex
-import subprocess
 import sys
 
 import pytest
 
 from devices.device import Job, WorkerError
 from devices.remote import RemoteChild
-from devices.transport import Ran, disclosed, enclosed
 from tests.devices import shell
 
 
