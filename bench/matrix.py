@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import exact
 from bench.accuracy import AccuracyTest
+from bench.limits import check_charge
 from bench.record import BenchError, Record, Settings, load
 from bench.scenario import Plan, covers
 from bench.verdict import verdict
@@ -195,7 +196,9 @@ def describe(devices: Sequence[Device]) -> list[Target]:
 
 def _target(device: Device) -> Target:
     quarantine.check(device)
-    return Target(device, device.info())
+    target = Target(device, device.info())
+    check_charge(device.limits, target.info)
+    return target
 
 
 def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[DeviceError]]:

@@ -155,7 +155,15 @@ class AdbTransport:
         raise ConfigError(several)
 
     def argv(self, command: str) -> list[str]:
-        """Return a program of this machine that runs a shell command there, connected to it."""
+        """Return a program of this machine that runs a shell command there, connected to it.
+
+        Raises:
+            DeviceError: the device cannot be used; says what to do on it.
+        """
+        self.connect()
+        return self._shell(command)
+
+    def _shell(self, command: str) -> list[str]:
         return self._command("shell", "-T", command)
 
     def _command(self, *words: str) -> list[str]:
@@ -170,7 +178,7 @@ class AdbTransport:
         """
         for is_last in (False, True):
             self.connect()
-            done = _adb(self.argv(enclosed(command)), timeout_s)
+            done = _adb(self._shell(enclosed(command)), timeout_s)
             if ran := disclosed(done.stdout, done.stderr):
                 return ran
             if is_last or BEGIN in done.stdout:

@@ -132,7 +132,7 @@ def discover() -> Iterable[Found]:
         yield _found(one)
 
 
-def prepare(settings: Settings, tell: bundle.Tell) -> None:
+def prepare(settings: Settings, tell: bundle.Tell) -> None:  # noqa: ARG001 -- every kind's
     """Make the bundle, if it is not there yet: about a minute.
 
     Raises:

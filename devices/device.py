@@ -80,6 +80,18 @@ class Step(NamedTuple):
     detail: str
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a device must be for anything to be timed on it: the table `limits` of its entry.
+
+    Attributes:
+        max_temperature_c: of the hottest of its sensors, before each worker is timed.
+        min_battery_percent: of the charge that is left, when a command begins.
+    """
+
+    max_temperature_c: float | None = None
+    min_battery_percent: float | None = None
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One artifact under one setting. `threads` None leaves the runtime its own choice."""
 
@@ -334,6 +346,7 @@ class Device(Protocol):
 
     name: str
     kind: str
+    limits: Limits
 
     def info(self) -> DeviceInfo:
         """Describe the device as it is now.

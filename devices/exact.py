@@ -21,7 +21,16 @@ from msgspec.structs import replace
 from devices import bundle, counter
 from devices.bundle import RUNTIMES, Bundle, Tell
 from devices.counter import Emulator
-from devices.device import DeviceError, DeviceInfo, Job, Memory, Meters, Sensors, WorkerError
+from devices.device import (
+    DeviceError,
+    DeviceInfo,
+    Job,
+    Limits,
+    Memory,
+    Meters,
+    Sensors,
+    WorkerError,
+)
 from devices.local import LocalDevice
 from devices.process import Child
 from devices.session import WorkerSession
@@ -74,6 +83,7 @@ class ExactDevice:
     """
 
     machine = LocalDevice.machine
+    limits = Limits()
 
     def __init__(self, name: str = KIND, cpu: Cpu = "cortex-a72") -> None:
         """Describe the device; nothing is started.

@@ -17,11 +17,13 @@ import msgspec
 import platformdirs
 
 from devices import android, exact, gpu, local, ssh, survey
-from devices.device import ConfigError, Device, DeviceError, Step
+from devices.device import ConfigError, Device, DeviceError, Limits, Step
 from devices.discovery import Found
 from devices.survey import Seen
 
 FILE = "devices.toml"
+# The keys of every kind.
+OF_ALL = ("kind", "labels", "limits")
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 # The facts that a person knows a device by.
 KNOWN_BY = ("model", "product", "serial", "processor")
@@ -209,12 +211,15 @@ def _entry(name: str, table: Any, source: str) -> Entry:
     if not isinstance(table, dict):
         raise ConfigError(f"{source}: [{where}] must be a table")
     keys = dict(table)
-    named, labels = keys.pop("kind", "local"), keys.pop("labels", [])
-    chosen = kind(named, f"{source}: {where}.kind")
-    _check_keys(keys, [*chosen.settings.__struct_fields__, "kind", "labels"], source, f"{where}.")
+    given = {key: keys.pop(key) for key in OF_ALL if key in keys}
+    chosen = kind(given.get("kind", "local"), f"{source}: {where}.kind")
+    _check_keys(keys, [*chosen.settings.__struct_fields__, *OF_ALL], source, f"{where}.")
     try:
-        settings = msgspec.convert(keys, chosen.settings)
-        return Entry(chosen.make(name, settings), msgspec.convert(labels, tuple[str, ...]))
+        device = chosen.make(name, msgspec.convert(keys, chosen.settings))
+        limits = msgspec.convert(given.get("limits", {}), dict[str, float])
+        _check_keys(limits, [*Limits.__struct_fields__], source, f"{where}.limits.")
+        device.limits = Limits(**limits)
+        return Entry(device, msgspec.convert(given.get("labels", []), tuple[str, ...]))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: [{where}]: {error}") from None
 

@@ -19,7 +19,7 @@ from socket import gethostname
 from typing import IO, Any, NamedTuple, Protocol
 
 from devices import facts
-from devices.device import DeviceError, DeviceInfo, Job, TransportError, WorkerError
+from devices.device import DeviceError, DeviceInfo, Job, Limits, TransportError, WorkerError
 from devices.local import FIND, RUNTIMES
 from devices.process import Child
 from devices.session import WorkerSession
@@ -28,6 +28,7 @@ from devices.store import Store
 BEGIN, END = "::edgeworthy::begin", "::edgeworthy::end"
 LEASE_S = 60.0
 START_TIMEOUT_S = 120.0
+ANSWER_S = 15.0  # even a slow link needs less for a command that does nothing
 LOCK = "edgeworthy.lock"
 WORKER = {
     f"devices/{name}.py": Path(__file__).with_name(f"{name}.py") for name in ("facts", "worker")
@@ -53,6 +54,9 @@ class Transport(Protocol):
     def argv(self, command: str) -> list[str]:
         """Return a local program that runs a shell command there, its standard input, output and
         error connected.
+
+        Raises:
+            DeviceError: there is none, or the device cannot be reached.
         """
 
     def run(self, command: str, timeout_s: float = 30.0) -> Ran:
@@ -142,7 +146,7 @@ class RemoteChild(Child):
         """
         counted = f"printf '%s\\n' {BEGIN}; a={OOM_KILLS}; {command}; c=$?; b={OOM_KILLS}; "
         told = f"printf '%s %d %d\\n' {END} $c $((${{b:-0}} - ${{a:-0}}))"
-        self._closed = threading.Event()
+        self._closed, self._transport = threading.Event(), transport
         super().__init__(transport.argv(counted + told), dict(os.environ))
         threading.Thread(target=self._keep_alive, args=(lease_s / 4,), daemon=True).start()
 
@@ -151,6 +155,29 @@ class RemoteChild(Child):
             with suppress(OSError, ValueError):
                 self._stdin.write(b"\n")
                 self._stdin.flush()
+
+    def request(self, op: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
+        """Send one request; where there is no answer, find out whose fault that is.
+
+        Raises:
+            WorkerError: as a child's; `transport` if the device does not answer either.
+        """
+        try:
+            return super().request(op, timeout_s, **arguments)
+        except WorkerError as error:
+            if error.cause == "hung" and (why := self._silence()):
+                raise WorkerError(
+                    op, "transport", f"no answer within {timeout_s:g} s: {why}"
+                ) from None
+            raise
+
+    def _silence(self) -> str:
+        """Return why the device itself does not answer, empty if it does."""
+        try:
+            self._transport.run("true", ANSWER_S)
+        except DeviceError as error:
+            return str(error)
+        return ""
 
     def _read(self, stdout: IO[bytes]) -> None:
         """Take the lines between the two of the shell; a login may print others before."""
@@ -209,6 +236,8 @@ class RemoteSession(WorkerSession):
 
 class RemoteDevice:
     """A device that a transport reaches. Nothing is started or asked before it is needed."""
+
+    limits = Limits()
 
     def __init__(
         self,
@@ -352,13 +381,13 @@ class RemoteDevice:
             python = self._provisioner.python(self.store)
             sent = self.store.place("worker", WORKER)
             given = self._provisioner.environment(runtime, self.facts, self.store)
+            variables = [f"{name}={value}" for name, value in given.items()]
+            words = ["env", *variables, *python, "-u", f"{sent}/devices/worker.py"]
+            words += ["--lease", f"{self._lease_s:g}"]
+            words += ["--cpus", ",".join(map(str, self.cpus))] if self.cpus else []
+            return RemoteChild(self.transport, shlex.join(words), self._lease_s)
         except DeviceError as error:
             raise _as_worker_error("start", error) from None
-        variables = [f"{name}={value}" for name, value in given.items()]
-        words = ["env", *variables, *python, "-u", f"{sent}/devices/worker.py"]
-        words += ["--lease", f"{self._lease_s:g}"]
-        words += ["--cpus", ",".join(map(str, self.cpus))] if self.cpus else []
-        return RemoteChild(self.transport, shlex.join(words), self._lease_s)
 
     def close(self) -> None:
         """Unlock the device for other hosts. Never raises; safe to call twice."""

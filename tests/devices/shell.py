@@ -51,6 +51,11 @@ class Shell:
         """Stop what runs, as a link without a sign of life."""
         self._signal(signal.SIGSTOP)
 
+    def silence(self) -> None:
+        """Let nothing through, and leave what runs waiting: a cable that was pulled."""
+        (self.home / "cut").touch()
+        self.freeze()
+
     def left(self) -> list[int]:
         """Return the processes that still run."""
         return self._signal(0)

@@ -63,6 +63,12 @@ def test_a_near_miss_is_suggested():
         registry.find("cqu")
 
 
+def test_limits_go_with_the_device():
+    write("[devices.warm]\n[devices.warm.limits]\nmax_temperature_c = 40\n")
+    assert registry.find("warm").limits.max_temperature_c == 40
+    assert registry.find("cpu").limits.max_temperature_c is None
+
+
 def test_case_does_not_matter():
     write('[devices.Fast]\nlabels = ["Bench"]\n')
     assert registry.find("fast").name == registry.find("BENCH").name == "Fast"
@@ -168,6 +174,8 @@ def test_an_ambiguous_label_says_what_it_fits():
         ('[devices.a]\nkind = "locl"', r"no kind 'locl' \(did you mean 'local'\?\); there is"),
         ("[devices.a]\nkind = []", r"no kind '\[\]'"),
         ("[devices.cpu]\ncpus = [0]", r"'cpu' is the machine itself"),
+        ("[devices.a.limits]\nmax_temp = 3", r"unknown key devices.a.limits.max_temp \(did you me"),
+        ('[devices.a]\nlimits = "cool"', r"\[devices.a\]: Expected `object`, got `str`"),
         ('[devices."a b"]', r"'a b' is not of"),
     ],
 )

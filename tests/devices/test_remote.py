@@ -4,7 +4,9 @@ import subprocess
 
 import pytest
 
+from devices.device import Job, WorkerError
 from devices.remote import Ran, disclosed, enclosed
+from tests.devices import shell
 
 
 def done(command, before=""):
@@ -42,3 +44,23 @@ def test_output_that_was_cut_short_is_no_result(cut):
 
 def test_a_command_that_ends_with_a_comment_is_enclosed():
     assert done("echo mine # and a remark") == Ran(0, "mine\n", "")
+
+
+@pytest.mark.parametrize(
+    ("what_happens", "cause", "told"),
+    [
+        ("freeze", "hung", "no answer within 1 s; the worker was killed"),
+        ("silence", "transport", "no answer within 1 s: .* the link is cut"),
+    ],
+)
+def test_silence_is_the_worker_s_fault_only_where_the_device_answers(
+    tmp_path, onnx, what_happens, cause, told
+):
+    device = shell.device(tmp_path / "home")
+    session = device.open(Job(artifact=onnx, runtime="onnxruntime"))
+    session._timeout_s = 1.0
+    getattr(device.transport, what_happens)()
+    with pytest.raises(WorkerError, match=told) as caught:
+        session.measure(1)
+    assert caught.value.cause == cause
+    device.close()

@@ -5,6 +5,7 @@ Everything in it is one process tree: killed as a whole, it leaves nothing behin
 
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import ClassVar
@@ -25,6 +26,7 @@ MOUNT = "/mnt"  # where its root is, in its own view of the file system
 NETWORK = "198.18"  # set aside for tests of network equipment (RFC 2544)
 LINKS = 64
 START_S = 10.0
+EMULATOR = "aarch64-binfmt-P"
 FAREWELL_S = 0.05  # for the last packets of a host that ends
 
 
@@ -237,7 +239,7 @@ class Host:
             try:
                 words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
                 if (path / "ns/pid").readlink() == own and words[0]:
-                    found[int(path.name)] = " ".join(words).strip()
+                    found[int(path.name)] = " ".join(_own(words)).strip()
             except OSError:
                 continue  # it has ended meanwhile
         return found
@@ -246,14 +248,13 @@ class Host:
         pid = self._process.pid
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
 
-    def kill(self, part: str) -> int:
-        """Kill its processes with `part` in their command lines; return how many there were."""
-        init = self._init()
-        wanted = [
-            pid for pid, line in self.processes().items() if part in line and str(pid) != init
-        ]
+    def kill(self, pattern: str) -> int:
+        """Kill its processes whose command lines fit; return how many there were."""
+        init, lines = self._init(), self.processes().items()
+        wanted = [pid for pid, line in lines if re.search(pattern, line) and str(pid) != init]
         for pid in wanted:
-            os.kill(pid, SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGKILL)
         return len(wanted)
 
     @contextmanager
@@ -267,6 +268,11 @@ class Host:
             yield
         finally:
             subprocess.run([*enter, "umount", "--lazy", target], check=True)
+
+
+def _own(words: list[str]) -> list[str]:
+    """Return a program's own command line, without the emulator's and the program's path."""
+    return words[2:] if words[0].endswith(EMULATOR) else words
 
 
 def end(process: subprocess.Popen[str]) -> None:
