@@ -187,14 +187,15 @@ def report_command(
 
 
 def _check_drawing(flag: str) -> None:
-    from importlib.util import find_spec
-
+    """Find out before the work whether there is what draws."""
     from bench.record import BenchError
 
-    if not all(map(find_spec, ("altair", "jinja2", "vl_convert"))):
+    try:
+        from bench.report import html_page  # noqa: F401
+    except ModuleNotFoundError as missing:
         raise BenchError(
-            f"{flag} needs altair, jinja2 and vl-convert: pip install 'edgeworthy[report]'"
-        )
+            f"{flag} needs {missing.name}, which is not here: pip install 'edgeworthy[report]'"
+        ) from None
 
 
 def _draw(report: "Report", material: "Material", html: Path | None, charts: Path | None) -> None:

@@ -38,35 +38,42 @@ def _sustained(material: Material) -> Drawn:
     title = "Running without rest"
     known = [line for line in material.lines if line.row.sustained and not line.outdated]
     real = [line for line in known if not line.record.device.emulated]
-    curves = [_curve(line) for line in real]
-    if not curves:
-        yield Absent(title, "no record has a sustained run; type 'bench run --sustained 10m'")
+    if not real:
+        yield Absent(title, "no real device has a sustained run; type 'bench run --sustained 10m'")
         return
+    devices = len({line.row.device for line in real})
+    curves = [_curve(line, apart=devices > 1) for line in real]
+    marks = tuple(Mark(curve.words, line.row.key) for curve, line in zip(curves, real, strict=True))
     left = len(known) - len(real)
     without = f" Without {left} of emulated devices, whose times mean nothing." if left else ""
+    throttled = sum(curve.throttled_s is not None for curve in curves)
+    least, most = min(curves, key=lambda c: c.steady), max(curves, key=lambda c: c.steady)
     yield Chart(
         name="sustained",
         title=title,
-        summary=" ".join(f"{curve.words}." for curve in curves) + without,
-        picture=lines(curves),
-        marks=tuple(
-            Mark(curve.words, line.row.key) for curve, line in zip(curves, real, strict=True)
+        summary=(
+            f"{throttled} of {len(curves)} throttled. Steady by burst: from {least.steady:.2f}x "
+            f"({least.name}) to {most.steady:.2f}x ({most.name}).{without}"
         ),
+        picture=lines(curves),
+        marks=marks,
     )
 
 
-def _curve(line: Line) -> Curve:
+def _curve(line: Line, *, apart: bool) -> Curve:
     run, points = line.row.sustained, line.record.sustained
     assert run is not None
     assert points is not None
-    name = f"{line.key} on {line.row.device}"
     when = f"throttled after {run.throttled_s:.0f} s" if run.throttled_s else "no throttling seen"
     doubt = ", contended" if run.contended else ""
+    name = f"{line.key}{f' on {line.row.device}' if apart else ''}{doubt}"
+    steady = run.steady_ns / run.burst_ns
     return Curve(
-        name=f"{name}{doubt}",
-        words=f"{name}: {run.steady_ns / run.burst_ns:.2f}x the burst's time, {when}{doubt}",
+        name=name,
+        words=f"{name}: {steady:.2f}x the burst's time, {when}",
         seconds=points.times_s,
         ratios=tuple(ns / run.burst_ns for ns in points.medians_ns),
+        steady=steady,
         throttled_s=run.throttled_s,
     )
 

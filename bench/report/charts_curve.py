@@ -13,12 +13,15 @@ POINTS = 120
 
 @dataclass(frozen=True)
 class Curve:
-    """Times as multiples of `level`, at `seconds`; `throttled_s` from when on it stays slower."""
+    """Times as multiples of the burst's, at `seconds`; `steady` is that of the end, and
+    `throttled_s` from when on it stays slower.
+    """
 
     name: str
     words: str
     seconds: tuple[float, ...]
     ratios: tuple[float, ...]
+    steady: float
     throttled_s: float | None
 
 

@@ -94,7 +94,7 @@ def _told(best: Sequence[Point]) -> str:
     """Name the front's points as they are numbered in the picture."""
     if not best:
         return "No time is sure enough for a front."
-    names = ", ".join(f"{n} {p.words.partition(':')[0]}" for n, p in enumerate(best, 1))
+    names = ", ".join(f"({n}) {p.words.partition(':')[0]}" for n, p in enumerate(best, 1))
     return f"On the front, as no other is better in both: {names}."
 
 

@@ -15,6 +15,7 @@ from bench.report.charts_theme import (
     finished,
     legend,
     shapes,
+    words_legend,
 )
 
 HEIGHT, LEGEND_ROW = 280, 20  # pixels
@@ -71,7 +72,7 @@ def scatter(
         dots.encode(
             *sides,
             alt.Color("series:N", scale=colours(series), legend=legend(series)),
-            alt.Shape("word:N", scale=shapes(words), legend=legend(words)),
+            alt.Shape("word:N", scale=shapes(words), legend=words_legend()),
             _area(points),
             description="words:N",
         ),

@@ -48,7 +48,7 @@ def strip(rows: Sequence[Row], side: Axis, reach: Iterable[float]) -> alt.LayerC
     placed, headings, height = _placed(rows[:MOST_ROWS])
     dots = [point for point in placed if point["value"] is not None]
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[0, height], reverse=True, nice=False))
-    encoding = axis(side, reach)
+    encoding = axis(side, reach, labels=3)
     left = LABELS + _width(placed, "text")
     right = RIGHT - _width(placed, "shown")
     encoding["scale"].range = [left, right]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import altair as alt
 
 WIDTH = 360  # pixels: a phone's; on a wide screen several charts stand side by side
+LINE = 52  # characters beside a vertical axis
 FONT = "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"
 # Light and dark, each readable as text (WCAG AA) on its theme's surface.
 SURFACE = ("#ffffff", "#171b21")
@@ -68,7 +69,7 @@ class Axis:
     linear: bool = False
 
 
-def axis(of: Axis, values: Iterable[float], room: float = 1.15) -> dict[str, Any]:
+def axis(of: Axis, values: Iterable[float], room: float = 1.15, labels: int = 6) -> dict[str, Any]:
     """Return title, scale and axis of an encoding that shows all `values`, and a little more."""
     positive = [value for value in values if value > 0] or [1.0]
     low, high = min(positive), max(positive)
@@ -76,21 +77,21 @@ def axis(of: Axis, values: Iterable[float], room: float = 1.15) -> dict[str, Any
         pad = (high - low) * (room - 1) or high * 0.05
         start = 0.0 if of.zero else low - pad
         scale = alt.Scale(domain=[start, high + pad], nice=False, zero=False)
-        labels = alt.Axis(labelExpr=LABELS[of.kind], tickCount=4)
-        return {"title": of.title, "scale": scale, "axis": labels}
+        ticks = alt.Axis(labelExpr=LABELS[of.kind], tickCount=min(4, labels))
+        return {"title": of.title, "scale": scale, "axis": ticks}
     ends = low / room, high * room
     scale = alt.Scale(type="log", domain=list(ends), nice=False)
-    labels = alt.Axis(labelExpr=LABELS[of.kind], values=_decades(*ends))
-    return {"title": f"{of.title} (logarithmic)", "scale": scale, "axis": labels}
+    ticks = alt.Axis(labelExpr=LABELS[of.kind], values=_decades(*ends, labels))
+    return {"title": f"{of.title} (logarithmic)", "scale": scale, "axis": ticks}
 
 
-def _decades(low: float, high: float) -> list[float]:
-    """Return round values on a logarithmic axis: not so many that their labels meet."""
+def _decades(low: float, high: float, most: int) -> list[float]:
+    """Return at most so many round values on a logarithmic axis."""
     powers = range(floor(log10(low)), floor(log10(high)) + 1)
-    steps = (1, 3) if len(powers) < 4 else (1,)
+    steps = (1, 3) if 2 * len(powers) <= most else (1,)
     found = [step * 10.0**power for power in powers for step in steps]
     inside = [value for value in found if low <= value <= high]
-    return inside[:: -(-len(inside) // 7)]
+    return inside[:: -(-len(inside) // most)]
 
 
 def colours(names: Sequence[str]) -> alt.Scale:
@@ -106,11 +107,18 @@ def shapes(words: Iterable[str]) -> alt.Scale:
     return alt.Scale(domain=known, range=[SHAPES.get(word, OTHER_SHAPE) for word in known])
 
 
-def legend(names: Iterable[str], columns: int = 3) -> alt.Legend | None:
-    """Return a legend above the chart, None where there is nothing to tell apart."""
+def legend(names: Iterable[str]) -> alt.Legend:
+    """Return the legend of colours, above the chart."""
     longest = max(map(len, names), default=0)
-    fitting = max(1, min(columns, 52 // (longest + 5)))
-    return alt.Legend(title=None, orient="top", columns=fitting, labelLimit=WIDTH - 40)
+    columns = max(1, min(3, LINE // (longest + 5)))
+    return alt.Legend(title=None, orient="top", columns=columns, labelLimit=WIDTH - 105)
+
+
+def words_legend() -> alt.Legend:
+    """Return the legend of shapes, below the chart."""
+    return alt.Legend(
+        title=None, orient="bottom", direction="horizontal", columns=4, symbolFillColor=MUTED[0]
+    )
 
 
 def slug(text: str) -> str:
@@ -126,7 +134,7 @@ def finished(layers: Sequence[alt.Chart], height: int) -> alt.LayerChart:
             width=WIDTH,
             height=height,
             background="transparent",
-            padding={"left": 2, "right": 2, "top": 4, "bottom": 2},
+            padding={"left": 2, "right": 12, "top": 4, "bottom": 2},
             autosize=alt.AutoSizeParams(type="fit", contains="padding"),
         )
         .configure(font=FONT)

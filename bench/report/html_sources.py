@@ -42,7 +42,7 @@ def artifacts(material: Material) -> list[Source]:
 def _record(line: Line) -> Iterator[tuple[str, str]]:
     record, row = line.record, line.row
     evidence = "measured before the last export" if line.outdated else row.evidence
-    yield "verdict", "; ".join(filter(None, (f"{line.verdict}: {evidence}", row.advice)))
+    yield "evidence", "; ".join(filter(None, (evidence, row.advice)))
     if not line.outdated:
         yield from _figures(line)
     if record.failure:
@@ -57,13 +57,14 @@ def _record(line: Line) -> Iterator[tuple[str, str]]:
     )
     threads = "default" if settings.threads is None else str(settings.threads)
     found = f" (found {settings.threads_found})" if settings.threads_found is not None else ""
-    yield "threads and batch", f"{threads}{found}, {settings.batch}"
+    yield "threads, batch", f"{threads}{found}, {settings.batch}"
     target = f"± {100 * settings.precision_target:.3g} %"
     yield "asked for", f"{target} in at most {settings.max_seconds:.3g} s, seed {settings.seed}"
-    yield "proof on the device", _proof(line)
-    yield "run and time", f"{record.run}, {record.created}, edgeworthy {record.tool_version}"
-    yield "file measured", _hashes(record.manifest)
-    yield from _environment(record.environment)
+    yield "proof", _proof(line)
+    yield "run", f"{record.run}, {record.created}, edgeworthy {record.tool_version}"
+    yield "measured file", _hashes(record.manifest)
+    if known := record.environment:
+        yield "versions", ", ".join(f"{name} {value}" for name, value in sorted(known.items()))
 
 
 def _figures(line: Line) -> Iterator[tuple[str, str]]:
@@ -99,13 +100,7 @@ def _artifact(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "weights from", " ".join(filter(None, (weights.origin, weights.dataset)))
     yield "exported", manifest.created
     yield "files", _hashes(manifest)
-    yield from _environment(manifest.tools)
 
 
 def _hashes(manifest: Manifest) -> str:
     return ", ".join(f"{file.path} {file.sha256[:12]}" for file in manifest.files)
-
-
-def _environment(known: dict[str, str]) -> Iterator[tuple[str, str]]:
-    if known:
-        yield "versions", ", ".join(f"{name} {value}" for name, value in sorted(known.items()))

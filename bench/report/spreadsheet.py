@@ -17,9 +17,11 @@ def spreadsheet(lines: Iterable[Line]) -> str:
     Series (curves, memory by kind, energy by sensor) are left to the records.
     """
     found = [dict(_flat("", line.row)) | {"verdict": line.verdict} for line in lines]
-    columns = dict.fromkeys(name for row in found for name in row)
+    names = dict.fromkeys(name for row in found for name in row)
+    groups = {name.rpartition(".")[0] for name in names}  # where one has none, it is a blank
+    columns = [name for name in names if name not in groups]
     out = io.StringIO()
-    writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
+    writer = csv.DictWriter(out, columns, "", "ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _shown(value) for name, value in row.items()} for row in found)
     return out.getvalue()
