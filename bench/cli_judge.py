@@ -166,18 +166,9 @@ def report_command(
         )
     material = gather(artifacts, measured, _read_baseline(baseline) if baseline else None)
     report = contrast.report(material)
+    _write(report, material, markdown, csv)
     if html or charts:
         _draw(report, material, html, charts)
-    if csv:
-        from bench import atomic
-        from bench.report.spreadsheet import spreadsheet
-
-        atomic.write(csv, spreadsheet(material.lines).encode())
-    if markdown:
-        from bench import atomic
-        from bench.report.markdown import markdown as text
-
-        atomic.write(markdown, text(report).encode())
     if as_json:
         _print_json(report)
     else:
@@ -196,6 +187,19 @@ def _check_drawing(flag: str) -> None:
         raise BenchError(
             f"{flag} needs {missing.name}, which is not here: pip install 'edgeworthy[report]'"
         ) from None
+
+
+def _write(report: "Report", material: "Material", markdown: Path | None, csv: Path | None) -> None:
+    from bench import atomic
+
+    if markdown:
+        from bench.report.markdown import markdown as text
+
+        atomic.write(markdown, text(report).encode())
+    if csv:
+        from bench.report.spreadsheet import spreadsheet
+
+        atomic.write(csv, spreadsheet(material.lines).encode())
 
 
 def _draw(report: "Report", material: "Material", html: Path | None, charts: Path | None) -> None:
