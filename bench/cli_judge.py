@@ -157,7 +157,6 @@ def report_command(
 
     if html or charts:
         _check_drawing("--html" if html else "--charts")
-
     artifacts, measured = manifests(root), _latest(records)
     if not artifacts and not measured:
         raise BenchError(

@@ -65,8 +65,9 @@ def _curve(line: Line, *, apart: bool) -> Curve:
     assert run is not None
     assert points is not None
     when = f"throttled after {run.throttled_s:.0f} s" if run.throttled_s else "no throttling seen"
-    doubt = ", contended" if run.contended else ""
-    name = f"{line.key}{f' on {line.row.device}' if apart else ''}{doubt}"
+    # First, as a legend may have to cut what is last.
+    doubt = "contended: " if run.contended else ""
+    name = f"{doubt}{line.key}{f' on {line.row.device}' if apart else ''}"
     steady = run.steady_ns / run.burst_ns
     return Curve(
         name=name,

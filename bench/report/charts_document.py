@@ -26,7 +26,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Absent:
-    """A chart that there is no data for, and what would give it."""
+    """A chart that is not drawn, and why: what would give its data."""
 
     title: str
     reason: str

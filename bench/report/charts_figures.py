@@ -1,6 +1,6 @@
 """One figure of every artifact in rows: size, latency, memory, time per MAC."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench import units
@@ -13,6 +13,8 @@ from bench.stats import CONFIDENCE
 from export.artifact import Manifest, Proof
 
 TABLES = "the tables below hold all"
+# Of so many devices, threads and batches there are charts.
+MOST_PLACES = 8
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,16 @@ def strips(material: Material) -> Iterator[Chart | Absent]:
     for figure in MEASURED:
         if not groups:
             yield Absent(figure.title, "nothing was measured one by one; type 'bench run'")
-        for group in groups:
+        for group in groups[:MOST_PLACES]:
             beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
             yield _measured(figure, group, material, beside, first=group is groups[0])
+        yield from further_places(figure.title, groups)
+
+
+def further_places(title: str, groups: Sequence[Group]) -> Iterator[Absent]:
+    """Yield what is said of places beyond those that anyone looks at in pictures."""
+    if len(groups) > MOST_PLACES:
+        yield Absent(f"{title} on {len(groups) - MOST_PLACES} further places", TABLES)
 
 
 def _measured(

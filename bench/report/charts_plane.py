@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bench import units
 from bench.report.charts_document import Absent, Chart, Mark
-from bench.report.charts_figures import emulated, plain
+from bench.report.charts_figures import MOST_PLACES, emulated, further_places, plain
 from bench.report.charts_scatter import Point, front, scatter
 from bench.report.charts_theme import Axis
 from bench.report.material import Group, Line, Material
@@ -13,6 +13,7 @@ from bench.report.readings import PREFERRED
 from bench.verdict import DOUBTFUL
 from export.artifact import Manifest
 
+CHOICE = "What is worth choosing"
 LATENCY = Axis("p50", "time")
 ACCURACY = Axis("top-1", "share", zero=False, linear=True)
 SIZE = Axis("bytes of the file", "bytes")
@@ -26,14 +27,13 @@ VOID = frozenset({"wrong", "failed", "outdated", "unmeasured"})
 def fronts(material: Material) -> Iterator[Chart | Absent]:
     """Yield for each real device what is worth choosing: no other is better in both."""
     groups = [group for group in material.groups if plain(group) and not emulated(group)]
-    fit = [(group, _usable(group)) for group in groups]
-    if not any(len(lines) > 1 for _, lines in fit):
-        yield Absent(
-            "What is worth choosing", "fewer than two artifacts were measured; type 'bench run'"
-        )
-    for group, lines in fit:
-        if len(lines) > 1:
-            yield _front(group, lines)
+    fit = [group for group in groups if len(_usable(group)) > 1]
+    if not fit:
+        reason = "fewer than two artifacts were measured on one real device; type 'bench run'"
+        yield Absent(CHOICE, reason)
+    for group in fit[:MOST_PLACES]:
+        yield _front(group, _usable(group))
+    yield from further_places(CHOICE, fit)
 
 
 def _usable(group: Group) -> list[Line]:

@@ -45,8 +45,8 @@ def _record(line: Line) -> Iterator[tuple[str, str]]:
     yield "evidence", "; ".join(filter(None, (evidence, row.advice)))
     if not line.outdated:
         yield from _figures(line)
-    if record.failure:
-        failure = record.failure
+    failure = record.failure
+    if failure and failure.detail not in evidence:
         yield "failure", f"{failure.stage}: {failure.cause}: {failure.detail}"
     settings, device = record.settings, record.device
     yield "device", f"{device.name}{', emulated' if device.emulated else ''}"

@@ -102,6 +102,34 @@ def test_words_and_pictures_follow_the_theme(opened, scheme, theme):
     assert made.eval_on_selector(f'svg text[fill="{INK[0]}"]', style, "fill") == colour(INK[theme])
 
 
+# The least ratio of lightness between any text and what is behind it, as WCAG defines it.
+CONTRAST = """() => {
+  const parts = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (text) => parts(text).slice(0, 3).map((p) => p / 255)
+    .map((p) => (p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, p, n) => sum + p * [0.2126, 0.7152, 0.0722][n], 0);
+  const behind = (e) => {
+    const colour = getComputedStyle(e).backgroundColor;
+    return parts(colour)[3] === 0 ? behind(e.parentElement) : colour;
+  };
+  const ratio = (e) => {
+    const style = getComputedStyle(e);
+    const [a, b] = [light(e.closest("svg") ? style.fill : style.color), light(behind(e))];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  };
+  const said = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  const all = [...document.body.querySelectorAll("*:not(script, title)")].filter(said);
+  return [all.length, Math.min(...all.map(ratio))];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(opened, scheme):
+    texts, least = opened(color_scheme=scheme).evaluate(CONTRAST)
+    assert texts > 200
+    assert least >= 4.5  # WCAG's AA
+
+
 def test_a_heading_sorts_up_and_down_by_the_figure_behind_the_words(opened):
     made = opened()
     table = made.locator("table").first

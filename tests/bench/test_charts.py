@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from bench.record import Sustained
 from bench.report.charts import charts
 from bench.report.charts_document import Absent, Chart
-from bench.report.charts_figures import TABLES
+from bench.report.charts_figures import MOST_PLACES, TABLES
 from bench.report.charts_scatter import Point, front
 from bench.report.charts_strip import MOST_ROWS
 from bench.report.charts_theme import GRID, INK, MUTED, SERIES, SURFACE, Axis, axis, slug
@@ -172,6 +172,11 @@ class TestRows:
         chart = only(made(many, []), "size")
         assert f"first {MOST_ROWS} of {MOST_ROWS + 5}: {TABLES}" in chart.summary
         assert len(chart.marks) == MOST_ROWS
+
+    def test_so_are_places(self):
+        found = made([SMALL], [record(SMALL, batch=n) for n in range(1, MOST_PLACES + 3)])
+        assert len(named(found, "latency")) == MOST_PLACES
+        assert Absent("Latency on 2 further places", TABLES) in found
 
     def test_streams_are_no_latency(self):
         assert not named(made(records=[record(SMALL, streams=2)]), "latency")
