@@ -32,7 +32,9 @@ SIZES = Picture("size", "Size by format and precision", Axis("bytes of the file"
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of measurements. `interval`: that of the median belongs to it."""
+    """A figure of measurements. `interval`: that of the median belongs to it. `real`: it has no
+    meaning on an emulated device, not even beside the word.
+    """
 
     name: str
     title: str
@@ -41,6 +43,7 @@ class Figure:
     show: Callable[[float], str]
     note: str = ""
     interval: bool = False
+    real: bool = False
 
 
 def _seconds(line: Line) -> float | None:
@@ -53,6 +56,11 @@ def _memory(line: Line) -> float | None:
 
 def _per_mac(line: Line) -> float | None:
     return line.time / 1e9 / line.row.macs if line.time and line.row.macs else None
+
+
+def _short(seconds: float) -> str:
+    """Return a time that may be less than a nanosecond."""
+    return f"{seconds * 1e12:.3g} ps" if seconds < 0.9995e-9 else units.duration(seconds * 1e9)
 
 
 MEASURED = (
@@ -71,8 +79,9 @@ MEASURED = (
         "What a MAC costs",
         Axis("p50 by MACs", "time per MAC"),
         _per_mac,
-        lambda seconds: f"{seconds * 1e12:.3g} ps",
+        _short,
         " Less is better use of the processor, not a faster network.",
+        real=True,
     ),
 )
 
@@ -91,10 +100,13 @@ def emulated(group: Group) -> bool:
 def strips(material: Material) -> Iterator[Chart | Absent]:
     """Yield the chart of sizes, and of each measured figure one for every place."""
     yield _sizes(material)
-    groups = [group for group in material.groups if plain(group)]
+    every = [group for group in material.groups if plain(group)]
     for figure in MEASURED:
+        groups = [group for group in every if not (figure.real and emulated(group))]
         if not groups:
-            yield Absent(figure.title, "nothing was measured one by one; type 'bench run'")
+            where = " on a real device" if figure.real else ""
+            reason = f"nothing was measured one by one{where}; type 'bench run'"
+            yield Absent(figure.title, reason)
         for group in groups[:MOST_PLACES]:
             beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
             yield _measured(figure, group, material, beside, first=group is groups[0])
@@ -143,7 +155,9 @@ def _unmeasured(manifest: Manifest) -> Row:
 
 
 def _sizes(material: Material) -> Chart | Absent:
+    networks = list(material.networks)
     rows = [_size(manifest) for manifest in material.manifests.values()]
+    rows.sort(key=lambda row: networks.index(row.heading))
     values = [row.value for row in rows if row.value is not None]
     return _chart(SIZES, rows, values)
 

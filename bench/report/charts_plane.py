@@ -32,7 +32,7 @@ def fronts(material: Material) -> Iterator[Chart | Absent]:
         reason = "fewer than two artifacts were measured on one real device; type 'bench run'"
         yield Absent(CHOICE, reason)
     for group in fit[:MOST_PLACES]:
-        yield _front(group, _usable(group))
+        yield _front(group, _usable(group), list(material.networks))
     yield from further_places(CHOICE, fit)
 
 
@@ -40,27 +40,28 @@ def _usable(group: Group) -> list[Line]:
     return [line for line in group.lines if line.time and line.verdict not in VOID]
 
 
-def _front(group: Group, lines: Sequence[Line]) -> Chart:
+def _front(group: Group, lines: Sequence[Line], every: Sequence[str]) -> Chart:
     """Weigh accuracy against latency, or size where fewer than two have an accuracy."""
     datasets = Counter(line.row.dataset for line in lines if line.row.top1 is not None)
     dataset, number = datasets.most_common(1)[0] if datasets else (None, 0)
     if number > 1:
-        return _accuracy(group, [line for line in lines if line.row.dataset == dataset], lines)
+        fit = [line for line in lines if line.row.dataset == dataset]
+        return _accuracy(group, fit, len(lines) - len(fit), every)
     points = [_point(line, float(line.row.size_bytes), None) for line in lines]
     found = front(points, most=False)
     return Chart(
         name=f"front-{group.label}",
         title=f"Size against latency on {group.label}",
         summary=f"{_told(found)} No accuracy was measured: 'bench run --data DIR' adds it.",
-        picture=scatter(points, LATENCY, SIZE, found),
+        picture=scatter(points, LATENCY, SIZE, every, found),
         marks=_marks(points),
     )
 
 
-def _accuracy(group: Group, lines: Sequence[Line], every: Sequence[Line]) -> Chart:
+def _accuracy(group: Group, lines: Sequence[Line], left: int, every: Sequence[str]) -> Chart:
     points = [_point(line, line.row.top1 or 0.0, float(line.row.size_bytes)) for line in lines]
     found = front(points, most=True)
-    row, left = lines[0].row, len(every) - len(lines)
+    row = lines[0].row
     without = f" Without {left} that have no accuracy on them." if left else ""
     return Chart(
         name=f"front-{group.label}",
@@ -69,7 +70,7 @@ def _accuracy(group: Group, lines: Sequence[Line], every: Sequence[Line]) -> Cha
             f"{_told(found)} Top-1 is of {row.images} test images of {row.dataset}; the larger "
             f"the dot, the larger the file.{without}"
         ),
-        picture=scatter(points, LATENCY, ACCURACY, found),
+        picture=scatter(points, LATENCY, ACCURACY, every, found),
         marks=_marks(points),
     )
 
@@ -146,7 +147,7 @@ def _work(
         name=f"{name}-{group.label}",
         title=f"{title[0].upper()}{title[1:]} against latency on {group.label}",
         summary=summary,
-        picture=scatter(points, Axis(title, "count"), LATENCY),
+        picture=scatter(points, Axis(title, "count"), LATENCY, list(material.networks)),
         marks=_marks(points),
     )
 

@@ -54,10 +54,23 @@ def front(points: Iterable[Point], *, most: bool) -> list[Point]:
 
 
 def scatter(
-    points: Sequence[Point], x: Axis, y: Axis, best: Sequence[Point] = ()
+    points: Sequence[Point],
+    x: Axis,
+    y: Axis,
+    every: Sequence[str],
+    best: Sequence[Point] = (),
 ) -> alt.LayerChart:
-    """Return the chart; `best` is the front, drawn as steps."""
-    series = list(dict.fromkeys(point.series for point in points))
+    """Return the chart.
+
+    Args:
+        points: what is drawn.
+        x: the axis of what less of is better.
+        y: the other.
+        every: all series of a report, so that each has its colour in all charts.
+        best: the front, drawn as steps.
+    """
+    present = {point.series for point in points}
+    series = [name for name in every if name in present]
     words = {point.word for point in points}
     sides = (
         alt.X("x:Q", **axis(x, [p.x for p in points], ROOM)),
@@ -71,7 +84,7 @@ def scatter(
         *_steps(best, sides),
         dots.encode(
             *sides,
-            alt.Color("series:N", scale=colours(series), legend=legend(series)),
+            alt.Color("series:N", scale=colours(every), legend=legend(series)),
             alt.Shape("word:N", scale=shapes(words), legend=words_legend()),
             _area(points),
             description="words:N",

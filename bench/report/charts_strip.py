@@ -11,6 +11,7 @@ from bench.report.charts_theme import GRID, INK, SERIES, WIDTH, Axis, axis, fini
 # Pixels: where labels begin and figures end, how wide a character is and a column at most, a gap.
 LABELS, RIGHT = 10, WIDTH - 6
 CHARACTER, WIDEST, GAP = 6.2, 124, 10
+HEADING = 0.85 * WIDTH  # some readers' letters are wider than ours
 ROW, AXIS = 19, 40
 # More rows than that nobody reads in a picture.
 MOST_ROWS = 48
@@ -54,7 +55,7 @@ def strip(rows: Sequence[Row], side: Axis, reach: Iterable[float]) -> alt.LayerC
     encoding["scale"].range = [left, right]
     x = alt.X("value:Q", **encoding)
     layers = [
-        _text(headings, 0, RIGHT, fontWeight="bold").encode(y=y),
+        _text(headings, 0, HEADING, fontWeight="bold").encode(y=y),
         _text(placed, LABELS, left - LABELS - GAP).encode(y=y),
         _text(placed, RIGHT, RIGHT - right - GAP, field="shown", align="right").encode(y=y),
         _chart(dots).mark_rule(color=GRID[0]).encode(x=alt.value(left), x2=alt.value(right), y=y),

@@ -107,11 +107,13 @@ def shapes(words: Iterable[str]) -> alt.Scale:
     return alt.Scale(domain=known, range=[SHAPES.get(word, OTHER_SHAPE) for word in known])
 
 
-def legend(names: Iterable[str]) -> alt.Legend:
+def legend(names: Sequence[str]) -> alt.Legend:
     """Return the legend of colours, above the chart."""
     longest = max(map(len, names), default=0)
     columns = max(1, min(3, LINE // (longest + 5)))
-    return alt.Legend(title=None, orient="top", columns=columns, labelLimit=WIDTH - 105)
+    return alt.Legend(
+        title=None, orient="top", columns=columns, labelLimit=WIDTH - 105, values=list(names)
+    )
 
 
 def words_legend() -> alt.Legend:

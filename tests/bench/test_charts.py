@@ -199,6 +199,23 @@ class TestWork:
         figure, unit = words.partition(": ")[2].split(",")[0].split()
         assert (float(figure), unit) == (pytest.approx(4.0, rel=0.02), "ps")
 
+    def test_what_it_costs_an_emulator_is_not_asked(self):
+        found = made(records=[record(SMALL, **BOARD)])
+        (absent,) = [c for c in found if c.title == "What a MAC costs"]
+        assert "on a real device" in absent.reason
+
+    def test_a_network_has_one_colour_in_all_charts(self):
+        few = [record(LARGE, 100.0, threads=2, top1=0.9), record(PHONE, 50.0, threads=2, top1=0.9)]
+        scales = [
+            layer["encoding"]["color"]["scale"]
+            for chart in made(records=[*MEASURED, *few])
+            if isinstance(chart, Chart) and chart.name.startswith(("front", "macs"))
+            for layer in chart.picture.to_dict()["layer"]
+            if "color" in layer["encoding"]
+        ]
+        assert len(scales) == 3
+        assert all(scale == scales[0] for scale in scales)
+
     def test_one_network_is_no_contrast(self):
         found = made([SMALL, INT8], MEASURED[1:])
         assert "Work against latency" in [c.title for c in found if isinstance(c, Absent)]
