@@ -85,25 +85,17 @@ def tradeoff_command(
         server_price_per_hour=server_price_per_hour,
     )
     limits = parse(budget) if budget is not None else ()
-    found = tradeoff(_records(files, network), limits, terms)
+    found = tradeoff(_latest(files), limits, terms, network)
     _print(found, markdown, as_json=as_json)
     sys.exit(found.exit_code)
 
 
-def _records(files: Sequence[Path], network: str | None) -> "list[Record]":
-    """Return the latest record of each key that has one with samples, and failures of the rest."""
-    from bench.budget import near_miss
-    from bench.candidate import network_of
+def _latest(files: Sequence[Path]) -> "list[Record]":
+    """Return the latest record of each key in all files together."""
     from bench.conditions import latest
-    from bench.record import BenchError
     from bench.sources import records
 
-    found = latest(record for path in files or (None,) for record in records(path))
-    known = sorted({name for record in found if (name := network_of(record.cloud))})
-    if network is not None and network not in known:
-        hint = near_miss(network, known) if known else "no server was measured"
-        raise BenchError(f"no record was made over --network {network!r}; {hint}")
-    return [r for r in found if network is None or network_of(r.cloud) in (None, network)]
+    return latest(record for path in files or (None,) for record in records(path))
 
 
 def _print(found: "Tradeoff", markdown: Path | None, *, as_json: bool) -> None:

@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 
 from bench import link_model
-from bench.candidate import Candidate, Terms, candidates
+from bench.budget import near_miss
+from bench.candidate import Candidate, Terms, candidates, network_of
 from bench.constraints import Constraint, Word
 from bench.link_model import LinkModel
 from bench.record import BenchError, Record
@@ -110,7 +111,10 @@ class Tradeoff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tradeoff(
-    records: Iterable[Record], budget: Sequence[Constraint] = (), terms: Terms | None = None
+    records: Iterable[Record],
+    budget: Sequence[Constraint] = (),
+    terms: Terms | None = None,
+    network: str | None = None,
 ) -> Tradeoff:
     """Weigh edge against cloud.
 
@@ -118,19 +122,24 @@ def tradeoff(
         records: one a key.
         budget: what a candidate must keep.
         terms: how often it is used, and prices.
+        network: the only one by which servers are to be reached; what is estimated of others still
+            rests on all that were measured.
 
     Raises:
-        BenchError: nothing was measured, or no task both on the device and in the cloud although
-            there are records of either.
+        BenchError: nothing was measured, or not over this network, or no task both on the device
+            and in the cloud although there are records of either.
     """
     told, found = terms or Terms(), tasks(records)
     _check(found)
-    weighed = tuple(_weigh(task, budget, told) for task in found)
+    if network is not None:
+        _check_network(network, found)
+    weighed = tuple(_weigh(task, budget, told, network) for task in found)
     return Tradeoff(terms=told, budget=tuple(budget), tasks=weighed)
 
 
-def _weigh(task: Task, budget: Sequence[Constraint], terms: Terms) -> Weighed:
-    some, models = tuple(candidates(task.records)), tuple(link_model.models(task.records))
+def _weigh(task: Task, budget: Sequence[Constraint], terms: Terms, network: str | None) -> Weighed:
+    every, models = candidates(task.records), tuple(link_model.models(task.records))
+    some = tuple(c for c in every if network is None or c.network in (None, network))
     edges = [c for c in some if c.where == "edge" and not c.unusable and c.p50_ns]
     return Weighed(
         task=task.name,
@@ -154,6 +163,14 @@ def _check(found: Sequence[Task]) -> None:
             f"edge and cloud have no task in common (edge: {edge}; cloud: {cloud}); "
             "measure both on the same images, with 'bench run --data DIR'"
         )
+
+
+def _check_network(network: str, found: Iterable[Task]) -> None:
+    every = (network_of(record.cloud) for task in found for record in task.records)
+    known = sorted({name for name in every if name})
+    if network not in known:
+        hint = near_miss(network, known) if known else "no server was measured"
+        raise BenchError(f"no record was made over --network {network!r}; {hint}")
 
 
 def _networks(some: Iterable[Candidate]) -> list[str | None]:

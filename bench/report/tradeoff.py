@@ -165,7 +165,9 @@ def _preferred(best: Candidate, others: Sequence[Candidate]) -> str:
 
 def _tables(weighed: Weighed, found: Tradeoff) -> Iterator[Table]:
     yield _latency(weighed)
-    yield _costs(weighed, found.terms)
+    yield _device(weighed)
+    if any(candidate.where == "cloud" for candidate in weighed.candidates):
+        yield _costs(weighed, found.terms)
     if any(candidate.stages for candidate in weighed.candidates):
         yield _stages(weighed)
     for situation in weighed.situations:
@@ -214,20 +216,30 @@ def _latency(weighed: Weighed) -> Table:
     return _table(f"{weighed.task}: latency and accuracy", _sorted(weighed.candidates), fields)
 
 
-def _costs(weighed: Weighed, terms: Terms) -> Table:
+def _device(weighed: Weighed) -> Table:
     fields: list[Field] = [
         ("size", lambda c: figure(c.size_bytes, units.size)),
         ("memory", lambda c: figure(c.memory_bytes, units.size, UNMEASURED)),
-        ("data", lambda c: figure(c.data_per_month(terms), units.size)),
-        ("its price", lambda c: figure(c.data_price(terms), _money)),
         ("energy", _energy),
-        ("server", lambda c: figure(c.server_price_per_million(terms), _money)),
         ("offline", lambda c: word("yes" if c.offline else "no")),
         ("private", lambda c: word("yes" if c.private else "no")),
     ]
-    title = f"{weighed.task}: on the device, a month of data, a million inferences on the server"
+    return _table(f"{weighed.task}: on the device", _sites(weighed), fields)
+
+
+def _costs(weighed: Weighed, terms: Terms) -> Table:
+    fields: list[Field] = [
+        ("data a month", lambda c: figure(c.data_per_month(terms), units.size)),
+        ("its price", lambda c: figure(c.data_price(terms), _money)),
+        ("a million on the server", lambda c: figure(c.server_price_per_million(terms), _money)),
+    ]
+    return _table(f"{weighed.task}: what goes on costing", _sites(weighed), fields)
+
+
+def _sites(weighed: Weighed) -> list[Candidate]:
+    """Return a candidate for each site, by whatever network it is reached."""
     everywhere = (msgspec.structs.replace(c, network=None) for c in _sorted(weighed.candidates))
-    return _table(title, list({c.name: c for c in everywhere}.values()), fields)
+    return list({candidate.name: candidate for candidate in everywhere}.values())
 
 
 def _money(amount: float) -> str:
