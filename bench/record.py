@@ -40,7 +40,8 @@ class Settings(_Data, frozen=True, kw_only=True):
     """How the measurement was made. `threads` is what was asked for (None: the runtime's choice),
     `threads_found` what the runtime reported. `streams` is how many inferences ran at once, None
     where nobody asked for the throughput: it was one. `scenario` is the rule that was followed.
-    `timing` is how an invocation was timed, None for the worker's clock around it.
+    `timing` is how an invocation was timed, None for the worker's clock around it. `network` is the
+    shaped link to a server, None for the network as it is.
     """
 
     runtime: str
@@ -55,6 +56,7 @@ class Settings(_Data, frozen=True, kw_only=True):
     streams: int | None = None
     scenario: ScenarioName | None = None
     timing: str | None = None
+    network: str | None = None
 
 
 class WarmUp(_Data, frozen=True, kw_only=True):
@@ -164,6 +166,54 @@ class Accuracy(_Data, frozen=True, kw_only=True):
     top5: float | None
 
 
+class Link(_Data, frozen=True, kw_only=True):
+    """The network between a client and a server, as it was asked for: rates in Mbit/s (None: no
+    limit), the round trip in milliseconds, the share of packets lost. `shaped_by` names what made
+    it so.
+    """
+
+    name: str
+    down_mbit: float | None
+    up_mbit: float | None
+    rtt_ms: float
+    loss: float
+    shaped_by: str
+
+
+class Stages(_Data, frozen=True, kw_only=True):
+    """Where the time of a round's requests went, in nanoseconds, one entry a request.
+
+    Attributes:
+        encode: making the payload out of the input tensor.
+        upload_download: what is neither this nor the server's: both ways of the network, and the
+            server's reading and writing.
+        queue: waiting in the server; None where it does not tell.
+        compute: the server's inference; None where it does not tell.
+    """
+
+    encode: tuple[int, ...]
+    upload_download: tuple[int, ...]
+    queue: tuple[int, ...] | None = None
+    compute: tuple[int, ...] | None = None
+
+
+class Cloud(_Data, frozen=True, kw_only=True):
+    """A server as the device: `Record.rounds` are end to end then, as its client sees it.
+
+    `request_bytes` and `response_bytes` are those of one inference's messages, headers included.
+    `link` is None for the network as it is; `stages` has an entry a round.
+    """
+
+    url: str
+    protocol: Literal["http", "grpc"]
+    server: str
+    payload: Literal["tensor", "jpeg", "png"]
+    request_bytes: int
+    response_bytes: int
+    link: Link | None = None
+    stages: tuple[Stages, ...] = ()
+
+
 class Failure(_Data, frozen=True, kw_only=True):
     """Why there are no samples, or no more: see `devices.device.WorkerError`."""
 
@@ -225,6 +275,7 @@ class Record(_Data, frozen=True, kw_only=True):
     memory: Memory | None = None
     proof: Proof
     accuracy: Accuracy | None = None
+    cloud: Cloud | None = None
     environment: dict[str, str] = {}
     rung: int | None = None
     beside: bool = False
@@ -254,19 +305,23 @@ class Record(_Data, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Model, artifact variant, device, runtime, threads, batch, and how it was asked to run if
-        not alone: what a result is about.
+        """Model, artifact variant, device, runtime, threads, batch, how it was asked to run if not
+        alone, and by which network: what a result is about.
         """
         s = self.settings
         threads = "default" if s.threads is None else str(s.threads)
         names = (self.manifest.network.name, self.manifest.variant, self.device.name)
-        return (*names, s.runtime, threads, str(s.batch), *load(s.streams, s.scenario))
+        asked = load(s.streams, s.scenario, s.network)
+        return (*names, s.runtime, threads, str(s.batch), *asked)
 
 
-def load(streams: int | None, scenario: str | None) -> tuple[str, ...]:
-    """Return how a measurement asks an artifact to run, as words; none of one stream alone."""
+def load(streams: int | None, scenario: str | None, network: str | None = None) -> tuple[str, ...]:
+    """Return how a measurement asks an artifact to run, as words; none of one stream alone, over
+    the network as it is.
+    """
     several = (f"{streams} streams",) if streams and streams > 1 else ()
-    return (*several, *((scenario,) if scenario else ()))
+    by = (f"network {network}",) if network else ()
+    return (*several, *((scenario,) if scenario else ()), *by)
 
 
 def check_writable(path: Path) -> None:
