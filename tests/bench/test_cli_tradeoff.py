@@ -51,8 +51,7 @@ def test_nothing_within_the_budget_exits_1_with_the_nearest(here):
     code, out, err = typed("--budget", "size=1MB")
     assert code == 1
     assert err == (
-        "error: nothing meets the budget: mobilenet/tflite-int8 on cpu: "
-        "size 4.00 MB, above 1MB\n"
+        "error: nothing meets the budget: mobilenet/tflite-int8 on cpu: size 4.00 MB, above 1MB\n"
     )
     assert "ranking" in out
 
