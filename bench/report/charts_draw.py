@@ -1,8 +1,10 @@
 """Charts as files, and as part of a page: SVG and PNG by vl-convert, without a browser."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import wrap
+from typing import Any
 from xml.etree import ElementTree as Xml
 
 import altair as alt
@@ -13,6 +15,7 @@ from bench.report.charts_document import Chart
 from bench.report.charts_theme import SURFACE, WIDTH
 
 SVG = "http://www.w3.org/2000/svg"
+UNDRAWABLE = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SCALE = 3  # of PNG pixels to ours
 LINE = 60  # characters of a subtitle's line
 PADDING, HEADING, SUBTITLE_LINE = 14, 28, 14  # pixels
@@ -26,7 +29,7 @@ def write(charts: list[Chart], directory: Path) -> list[Path]:
     """
     paths = []
     for chart in charts:
-        spec = _titled(chart).to_dict()
+        spec = _drawable(_titled(chart).to_dict())
         for ending, data in (
             ("svg", vl_convert.vegalite_to_svg(spec).encode()),
             ("png", vl_convert.vegalite_to_png(spec, scale=SCALE)),
@@ -45,14 +48,14 @@ def inline(chart: Chart, links: Mapping[str, str]) -> str:
         links: from a mark's source to the place in the page.
     """
     Xml.register_namespace("", SVG)
-    root = Xml.fromstring(vl_convert.vegalite_to_svg(chart.picture.to_dict()))  # noqa: S314  ours
+    root = Xml.fromstring(vl_convert.vegalite_to_svg(_drawable(chart.picture.to_dict())))  # noqa: S314  ours
     root.attrib.pop("width")
     root.attrib.pop("height")
     root.set("role", "group")
     root.set("aria-labelledby", f"{chart.name}-title")
     root.set("aria-describedby", f"{chart.name}-summary")
     root.set("style", f"max-width: {1.4 * WIDTH:.0f}px")
-    _link(root, {mark.label: links.get(mark.source) for mark in chart.marks})
+    _link(root, {_drawable(mark.label): links.get(mark.source) for mark in chart.marks})
     _own_ids(root, chart.name)
     return Xml.tostring(root, encoding="unicode")
 
@@ -68,6 +71,17 @@ def _titled(chart: Chart) -> alt.LayerChart:
         height=chart.picture.height + 2 * PADDING + HEADING + SUBTITLE_LINE * len(words),
     )
     return titled
+
+
+def _drawable(value: Any) -> Any:
+    """Replace the characters that XML cannot hold, at which vl-convert ends the process, and those
+    that an attribute cannot: by its label a mark is found again.
+    """
+    if isinstance(value, dict):
+        return {_drawable(key): _drawable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_drawable(item) for item in value]
+    return UNDRAWABLE.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
 
 
 def _link(root: Xml.Element, places: Mapping[str, str | None]) -> None:

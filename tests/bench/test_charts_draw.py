@@ -58,6 +58,14 @@ def test_a_name_is_text_and_no_element(root):
     assert NAME in {text.text for text in root.iter(f"{{{SVG}}}text")}
 
 
+@pytest.mark.parametrize("odd", ["\x00", "\x07", "\n", "\ufffe", '"', "<", "🦊"])
+def test_every_character_can_be_drawn_and_its_mark_found(odd):
+    net = manifest(f"a{odd}b")
+    chart = charts(gather([net], []))[1]
+    (link,) = Xml.fromstring(inline(chart, {net.key: "artifact-1"})).iter(f"{{{SVG}}}a")
+    assert link.get("href") == "#artifact-1"
+
+
 def test_files_are_svg_and_png_with_title_and_summary(drawn, tmp_path):
     paths = write([drawn], tmp_path / "new")
     assert [path.name for path in paths] == [f"{drawn.name}.svg", f"{drawn.name}.png"]
