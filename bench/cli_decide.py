@@ -108,7 +108,7 @@ def _cells(
     effort: "Effort",
 ) -> "Iterator[tuple[Cell, Cell]]":
     """Find both, and allow no less than the device's noise."""
-    from bench.cli_run import adopted
+    from bench.cli_adopt import adopted
     from bench.duel import floor
     from bench.matrix import Choice, describe, plan, select
     from devices.registry import find

@@ -63,6 +63,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in fields]
         switches = [(name, getattr(self, name), getattr(other, name)) for name in SWITCHES]
         pairs += [pair for pair in switches if None not in pair]
+        pairs += [("figures", self.counts or "time", other.counts or "time")]
         pairs += [("scenario", self.scenario or "none", other.scenario or "none")]
         return tuple(
             f"{name.replace('_', ' ')}: {_word(a)} and {_word(b)}" for name, a, b in pairs if a != b

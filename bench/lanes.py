@@ -150,17 +150,20 @@ class _Lanes:
     def _group(self, group: list[Cell]) -> str | None:
         """Measure a group, again where the link broke; return why its machine is set aside now."""
         target, broken = group[0].target, self._attempt(group)
+        why = _why(broken)
         for pause in self._pauses_s:
             if not broken:
                 return None
-            self.note(f"{target.info.name}: {_why(broken)}; trying again in {pause:g} s")
+            self.note(f"{target.info.name}: {why}; trying again in {pause:g} s")
             if self._stopped.wait(pause):
                 raise KeyboardInterrupt
-            if _is_back(target):
+            why = _absence(target)
+            if not why:
                 broken = self._attempt([cell for cell, _ in broken])
+                why = _why(broken)
         for cell, record in broken:
             self.record(cell, record)
-        return self._set_aside(target, _why(broken)) if broken else None
+        return self._set_aside(target, why) if broken else None
 
     def _attempt(self, group: list[Cell]) -> list[tuple[Cell, Record]]:
         attempt, number = _Attempt(self), next(self._numbers)
@@ -203,14 +206,14 @@ class _Lanes:
 
 
 def _why(broken: Sequence[tuple[Cell, Record]]) -> str:
-    """Return what the first of them failed by."""
-    failure = broken[0][1].failure
-    return failure.detail if failure else ""
+    """Return what the first of them failed by, nothing if there is none."""
+    return next((r.failure.detail for _, r in broken if r.failure is not None), "")
 
 
-def _is_back(target: Target) -> bool:
-    """Tell whether a device answers, and is the one that it was."""
+def _absence(target: Target) -> str:
+    """Return why a device cannot be measured on again; nothing if it answers and is the same."""
     try:
-        return target.device.info().fingerprint == target.info.fingerprint
-    except DeviceError:
-        return False
+        found = target.device.info()
+    except DeviceError as error:
+        return str(error)
+    return "" if found.fingerprint == target.info.fingerprint else "another device answers there"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from bench import exact
 from bench.accuracy import AccuracyTest
 from bench.limits import check_charge
 from bench.record import BenchError, Record, Settings, load
@@ -223,8 +224,10 @@ def plan(
     """Return every combination, those that share a device, batch and threads one after another.
 
     Raises:
-        BenchError: the runtime asked for can run none of the artifacts.
+        BenchError: the runtime asked for can run none of the artifacts, or more is asked of a
+            device that counts than to count.
     """
+    exact.refuse(targets, *_beyond_counting(choice, effort))
     cells = [
         Cell(artifact, target, runtime, threads, batch, effort, streams)
         for target, threads, streams in product(targets, choice.threads, choice.streams or (None,))
@@ -234,6 +237,17 @@ def plan(
     if choice.runtime and not any(cell.runtime for cell in cells):
         raise BenchError(_no_such_runtime(choice.runtime, chosen, targets))
     return cells
+
+
+def _beyond_counting(choice: Choice, effort: Effort) -> Iterator[str]:
+    if effort.sustained_s is not None:
+        yield "how long one takes under load"
+    if effort.scenario is not None:
+        yield "a scenario"
+    if choice.streams:
+        yield "several streams"
+    if effort.max_slowdown is not None:
+        yield "which of two is slower"
 
 
 def with_predecessors(cells: Sequence[Cell], root: Path) -> list[Cell]:

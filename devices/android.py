@@ -21,8 +21,9 @@ from devices.benchmark_model import FLAGS, BenchmarkModelSession, place
 from devices.device import DeviceError, Job, Session, Step
 from devices.discovery import Found
 from devices.local import RUNTIMES
-from devices.remote import RemoteDevice, Transport, as_worker_error
+from devices.remote import RemoteDevice, as_worker_error
 from devices.store import UNPACKING_S, Store, cannot_write
+from devices.transport import Transport
 
 CACHE = "/data/local/tmp/edgeworthy"
 LOCK = f"{CACHE}.lock"

@@ -169,10 +169,9 @@ class ExactDevice:
             raise WorkerError("start", "error", str(error)) from None
 
     def _start(self, root: Path, *, every_thread: bool = False) -> Child:
-        plugin = f"./counter.so,fd={DESCRIPTOR}" + (",all=on" if every_thread else "")
-        arguments = ["-plugin", plugin, "-0", "python3"]
         worker = ["/worker.py", "--instructions", str(DESCRIPTOR)]
-        return Child(_emulated(root, self.cpu, arguments, worker), _environment())
+        command = _emulated(root, self.cpu, worker, every_thread=every_thread)
+        return Child(command, _environment())
 
 
 class ExactSession(WorkerSession):
@@ -279,7 +278,7 @@ def _compile_modules(found: Parts, cpu: Cpu) -> None:
     root = _root(cpu, found)
     kept = {"PYTHONPYCACHEPREFIX": str(scratch), "PYTHONDONTWRITEBYTECODE": ""}
     try:
-        child = Child(_emulated(root, cpu, [], ["/worker.py"]), {**_environment(), **kept})
+        child = Child(_emulated(root, cpu, ["/worker.py"]), {**_environment(), **kept})
         try:
             for runtime in (name for names in RUNTIMES.values() for name in names):
                 child.request("probe", PROBE_TIMEOUT_S, runtime=runtime)
@@ -324,15 +323,18 @@ def _machine(cpu: Cpu) -> Iterator[tuple[str, str]]:
     yield from ((f"sys/devices/system/cpu/{name}", "0\n") for name in ONE_CORE)
 
 
-def _emulated(root: Path, cpu: Cpu, arguments: list[str], program: list[str]) -> list[str]:
+def _emulated(root: Path, cpu: Cpu, program: list[str], *, every_thread: bool = False) -> list[str]:
     """Return the command that runs a program of the bundle's Python; it ends with this process.
 
-    The emulator's own command line lies on the program's stack, so its words are always the same.
+    The words that the program could find on its stack are always the same.
     """
-    command = [counter.tool("env"), f"--chdir={root}", counter.tool("setarch"), "-R"]
+    env = counter.tool("env")
+    command = [env, f"--chdir={root}", counter.tool("setarch"), "-R"]
     if threading.current_thread() is threading.main_thread():
         command[:0] = [counter.tool("setpriv"), "--pdeathsig", "KILL"]
-    command += [counter.emulator().program, "-L", ".", "-cpu", cpu, "-r", RELEASE, *arguments]
+    command += [env, "LD_PRELOAD=./counter.so", counter.emulator().program, "-U", "LD_PRELOAD"]
+    plugin = f"./counter.so,fd={DESCRIPTOR}" + (",all=on" if every_thread else "")
+    command += ["-plugin", plugin, "-L", ".", "-cpu", cpu, "-r", RELEASE, "-0", "python3"]
     loader, *rest = bundle.command("/bundle")
     return [*command, loader.removeprefix("/"), *rest, *program]
 

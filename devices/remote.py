@@ -7,7 +7,6 @@ the middle: a command's end is told by a line of its own, and so is a worker's.
 
 import json
 import os
-import re
 import shlex
 import threading
 import weakref
@@ -16,7 +15,7 @@ from contextlib import suppress
 from getpass import getuser
 from pathlib import Path
 from socket import gethostname
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, Protocol
 
 from devices import facts
 from devices.device import (
@@ -32,10 +31,11 @@ from devices.local import FIND, RUNTIMES
 from devices.process import Child
 from devices.session import WorkerSession
 from devices.store import Store
+from devices.transport import BEGIN, END, Ran, Transport
 
-BEGIN, END = "::edgeworthy::begin", "::edgeworthy::end"
 LEASE_S = 60.0
 START_TIMEOUT_S = 120.0
+ANSWER_S = 15.0  # even a slow link needs less for a command that does nothing
 LOCK = "edgeworthy.lock"
 WORKER = {
     f"devices/{name}.py": Path(__file__).with_name(f"{name}.py") for name in ("facts", "worker")
@@ -43,44 +43,6 @@ WORKER = {
 OOM_KILLS = "$(sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null)"
 # Refuses an old Python before anything is compiled that it does not know.
 SURVEY = "import sys; exec(sys.argv.pop(1)) if sys.version_info >= (3, 9) else sys.exit('too old')"
-
-
-class Ran(NamedTuple):
-    """What a command did that ran to its end."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Transport(Protocol):
-    """A way to a device that has a POSIX shell. `address` tells devices apart."""
-
-    address: str
-
-    def argv(self, command: str) -> list[str]:
-        """Return a local program that runs a shell command there, its standard input, output and
-        error connected.
-
-        Raises:
-            DeviceError: there is none, or the device cannot be reached.
-        """
-
-    def run(self, command: str, timeout_s: float = 30.0) -> Ran:
-        """Run a shell command to its end.
-
-        Raises:
-            TransportError: its end was not seen.
-            DeviceError: the device does not let this host in.
-        """
-
-    def put(self, files: Mapping[str, Path], timeout_s: float = 600.0) -> None:
-        """Copy local files to paths there; each arrives whole, checked by its hash, or not at all.
-
-        Raises:
-            TransportError: the way failed meanwhile.
-            DeviceError: they cannot be written there; says why.
-        """
 
 
 class Provisioner(Protocol):
@@ -129,17 +91,6 @@ class OwnRuntimes:
         return {}
 
 
-def enclosed(command: str) -> str:
-    """Return a shell command whose output tells where it begins and ends: see `disclosed`."""
-    return f"printf '%s\\n' {BEGIN}; ({command}\n); printf '\\n%s %d\\n' {END} $?"
-
-
-def disclosed(out: str, err: str) -> Ran | None:
-    """Return what an enclosed command did, None if its end is not there."""
-    found = re.search(rf"^{BEGIN}\r?\n(.*)\n{END} (\d+)\r?\n", out, re.DOTALL | re.MULTILINE)
-    return Ran(int(found[2]), found[1], err) if found else None
-
-
 class RemoteChild(Child):
     """A worker elsewhere, held by the local program that reaches it."""
 
@@ -153,7 +104,7 @@ class RemoteChild(Child):
         """
         counted = f"printf '%s\\n' {BEGIN}; a={OOM_KILLS}; {command}; c=$?; b={OOM_KILLS}; "
         told = f"printf '%s %d %d\\n' {END} $c $((${{b:-0}} - ${{a:-0}}))"
-        self._closed = threading.Event()
+        self._closed, self._transport = threading.Event(), transport
         super().__init__(transport.argv(counted + told), dict(os.environ))
         threading.Thread(target=self._keep_alive, args=(lease_s / 4,), daemon=True).start()
 
@@ -162,6 +113,29 @@ class RemoteChild(Child):
             with suppress(OSError, ValueError):
                 self._stdin.write(b"\n")
                 self._stdin.flush()
+
+    def request(self, op: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
+        """Send one request; where there is no answer, find out whose fault that is.
+
+        Raises:
+            WorkerError: as a child's; `transport` if the device does not answer either.
+        """
+        try:
+            return super().request(op, timeout_s, **arguments)
+        except WorkerError as error:
+            if error.cause == "hung" and (why := self._silence()):
+                raise WorkerError(
+                    op, "transport", f"no answer within {timeout_s:g} s: {why}"
+                ) from None
+            raise
+
+    def _silence(self) -> str:
+        """Return why the device itself does not answer, empty if it does."""
+        try:
+            self._transport.run("true", ANSWER_S)
+        except DeviceError as error:
+            return str(error)
+        return ""
 
     def _read(self, stdout: IO[bytes]) -> None:
         """Take the lines between the two of the shell; a login may print others before."""

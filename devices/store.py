@@ -8,12 +8,10 @@ import hashlib
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from devices.device import DeviceError
-
-if TYPE_CHECKING:
-    from devices.remote import Transport
+from devices.transport import Transport
 
 DAYS = 30
 HASHING_S = 120.0
@@ -53,7 +51,7 @@ def sha256(path: Path) -> str:
 class Store:
     """A directory on a device for what hosts send there."""
 
-    def __init__(self, transport: "Transport", root: str) -> None:
+    def __init__(self, transport: Transport, root: str) -> None:
         """Take the way there and the directory, which need not exist."""
         self.transport, self.root = transport, root
         self._whole: set[str] = set()

@@ -245,6 +245,8 @@ class OnnxRuntime:
     modules = ("onnxruntime",)
 
     def __init__(self) -> None:
+        # Since 1.31 importing it starts a thread that reports on its use, now and then.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         self._runtime, self.version = import_first(self.modules)
         self.threads = None
         self._profile_prefix = ""

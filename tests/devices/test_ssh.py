@@ -222,6 +222,26 @@ def test_a_worker_that_is_killed_there_is_told_by_its_signal(board, device, cach
         expect_the_logits(loaded)
 
 
+MEMORY = Path("/sys/fs/cgroup/memory")
+
+
+@pytest.mark.skipif(not os.access(MEMORY, os.W_OK), reason="limiting memory needs root, cgroup 1")
+def test_memory_that_runs_out_there_is_told(board, device, cache, onnx):
+    limit = MEMORY / f"edgeworthy-{os.getpid()}"
+    with session(device, onnx) as loaded:
+        limit.mkdir()
+        (limit / "memory.limit_in_bytes").write_text("20000000")
+        for worker in board.workers(cache):
+            (limit / "cgroup.procs").write_text(str(worker.pid))
+        with pytest.raises(WorkerError) as caught:
+            loaded.streams(1000)
+        assert caught.value.cause == "out-of-memory"
+        assert "the kernel counts an out-of-memory kill" in caught.value.detail
+    device.close()
+    until(lambda: not (limit / "cgroup.procs").read_text(), "a worker is left")
+    limit.rmdir()
+
+
 def test_a_connection_that_is_cut_is_the_transports_fault(board, device, onnx):
     with session(device, onnx) as loaded:
         for process in board.sessions():
