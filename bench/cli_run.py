@@ -185,7 +185,7 @@ def run_command(
             sustained_s=None if sustained is None else seconds(sustained),
             scenario=rule,
         )
-        targets, absent = describe_those_there(_find(devices))
+        targets, absent = describe_those_there(_find(devices), partial(options.held, wait_s=wait_s))
         for error in absent:
             click.echo(f"not measured: {error}", err=True)
         check_writable(out)
@@ -291,7 +291,8 @@ def seconds(text: str) -> float:
 def _find(names: Sequence[str]) -> "list[Device]":
     from devices.registry import find
 
-    return [find(name) for name in dict.fromkeys(names)]
+    found = [find(name) for name in dict.fromkeys(names)]
+    return list({device.name: device for device in found}.values())
 
 
 @contextmanager
