@@ -187,7 +187,9 @@ def run_command(
             sustained_s=None if sustained is None else seconds(sustained),
             scenario=rule,
         )
-        targets, absent = describe_those_there(cli_network.over(_find(devices), network))
+        targets, absent = describe_those_there(
+            cli_network.over(_find(devices), network), partial(options.held, wait_s=wait_s)
+        )
         for error in absent:
             click.echo(f"not measured: {error}", err=True)
         check_writable(out)
@@ -293,7 +295,8 @@ def seconds(text: str) -> float:
 def _find(names: Sequence[str]) -> "list[Device]":
     from devices.registry import find
 
-    return [find(name) for name in dict.fromkeys(names)]
+    found = [find(name) for name in dict.fromkeys(names)]
+    return list({device.name: device for device in found}.values())
 
 
 @contextmanager

@@ -24,7 +24,7 @@ HELP = [
     ["bench", "compare"], ["bench", "baseline"], ["bench", "check"], ["bench", "report"],
     ["bench", "calibrate"], ["bench", "profile"], ["bench", "tradeoff"],
     ["models"], ["models", "list"], ["models", "show"], ["models", "train"], ["models", "explain"],
-    ["devices"], ["devices", "list"], ["devices", "check"], ["devices", "add"],
+    ["devices"], ["devices", "list"], ["devices", "check"], ["devices", "add"], ["devices", "remove"],
     ["devices", "bundle"],
 ]  # fmt: skip
 
