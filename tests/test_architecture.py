@@ -24,8 +24,8 @@ HELP = [
     ["bench", "compare"], ["bench", "baseline"], ["bench", "check"], ["bench", "report"],
     ["bench", "calibrate"], ["bench", "profile"], ["bench", "tradeoff"],
     ["models"], ["models", "list"], ["models", "show"], ["models", "train"], ["models", "explain"],
-    ["devices"], ["devices", "list"], ["devices", "check"], ["devices", "add"], ["devices", "remove"],
-    ["devices", "bundle"],
+    ["devices"], ["devices", "list"], ["devices", "check"], ["devices", "add"],
+    ["devices", "remove"], ["devices", "bundle"],
 ]  # fmt: skip
 
 
