@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from bench import units
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_figures import MOST_PLACES, emulated, further_places, plain
-from bench.report.charts_scatter import Point, front, scatter
+from bench.report.charts_scatter import Point, front, is_crowded, scatter
 from bench.report.charts_theme import Axis
 from bench.report.material import Group, Line, Material
 from bench.report.readings import PREFERRED
@@ -21,6 +21,7 @@ WORK = (
     ("macs", "MACs", lambda manifest: manifest.network.macs),
     ("parameters", "parameters", lambda manifest: manifest.network.parameters),
 )
+MOST_NAMED = 10
 VOID = frozenset({"wrong", "failed", "outdated", "unmeasured"})
 
 
@@ -52,7 +53,10 @@ def _front(group: Group, lines: Sequence[Line], every: Sequence[str]) -> Chart:
     return Chart(
         name=f"front-{group.label}",
         title=f"Size against latency on {group.label}",
-        summary=f"{_told(found)} No accuracy was measured: 'bench run --data DIR' adds it.",
+        summary=(
+            f"{_told(found)} No accuracy was measured: 'bench run --data DIR' adds it."
+            f"{_crowd(points)}"
+        ),
         picture=scatter(points, LATENCY, SIZE, every, found),
         marks=_marks(points),
     )
@@ -68,7 +72,7 @@ def _accuracy(group: Group, lines: Sequence[Line], left: int, every: Sequence[st
         title=f"Accuracy against latency on {group.label}",
         summary=(
             f"{_told(found)} Top-1 is of {row.images} test images of {row.dataset}; the larger "
-            f"the dot, the larger the file.{without}"
+            f"the dot, the larger the file.{without}{_crowd(points)}"
         ),
         picture=scatter(points, LATENCY, ACCURACY, every, found),
         marks=_marks(points),
@@ -95,8 +99,14 @@ def _told(best: Sequence[Point]) -> str:
     """Name the front's points as they are numbered in the picture."""
     if not best:
         return "No time is sure enough for a front."
-    names = ", ".join(f"({n}) {p.words.partition(':')[0]}" for n, p in enumerate(best, 1))
-    return f"On the front, as no other is better in both: {names}."
+    names = [f"({n}) {p.words.partition(':')[0]}" for n, p in enumerate(best, 1)]
+    more = [f"and {len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+    told = ", ".join((*names[:MOST_NAMED], *more))
+    return f"On the front, as no other is better in both: {told}."
+
+
+def _crowd(points: Sequence[Point]) -> str:
+    return " More networks than colours: each dot says its own." if is_crowded(points) else ""
 
 
 def _marks(points: Sequence[Point]) -> tuple[Mark, ...]:
@@ -140,7 +150,7 @@ def _work(
     least, most = min(points, key=lambda p: p.x), max(points, key=lambda p: p.x)
     summary = (
         f"{most.series} has {units.times(most.x / least.x)} the {title} of {least.series}, and "
-        f"takes {units.times(most.y / least.y)} the time, as {row.variant}."
+        f"takes {units.times(most.y / least.y)} the time, as {row.variant}.{_crowd(points)}"
     )
     group = next(g for g in material.groups if lines[0] in g.lines)
     return Chart(

@@ -9,6 +9,7 @@ import altair as alt
 from bench.report.charts_theme import (
     INK,
     MUTED,
+    SERIES,
     Axis,
     axis,
     colours,
@@ -84,14 +85,26 @@ def scatter(
         *_steps(best, sides),
         dots.encode(
             *sides,
-            alt.Color("series:N", scale=colours(every), legend=legend(series)),
+            _colour(every, series),
             alt.Shape("word:N", scale=shapes(words), legend=words_legend()),
             _area(points),
             description="words:N",
         ),
         *_numbers(best, sides),
     ]
-    return finished(layers, HEIGHT + LEGEND_ROW * (len(series) + 1))
+    rows = 1 if is_crowded(points) else len(series) + 1
+    return finished(layers, HEIGHT + LEGEND_ROW * rows)
+
+
+def is_crowded(points: Iterable[Point]) -> bool:
+    """Tell whether there are more series than colours to tell them apart."""
+    return len({point.series for point in points}) > len(SERIES)
+
+
+def _colour(every: Sequence[str], series: Sequence[str]) -> alt.Color | alt.ColorValue:
+    if len(series) > len(SERIES):
+        return alt.ColorValue(SERIES[0][0])
+    return alt.Color("series:N", scale=colours(every), legend=legend(series))
 
 
 def _area(points: Sequence[Point]) -> alt.Size | alt.SizeValue:

@@ -216,6 +216,15 @@ class TestWork:
         assert len(scales) == 3
         assert all(scale == scales[0] for scale in scales)
 
+    def test_more_networks_than_colours_share_one_and_that_is_said(self):
+        nets = [manifest(f"net{n}", macs=10**6 + n) for n in range(len(SERIES) + 1)]
+        found = made(nets, [record(net, 1.0 + n) for n, net in enumerate(nets)])
+        for chart in (only(found, "front"), only(found, "macs")):
+            assert "More networks than colours" in chart.summary
+            colours = [layer["encoding"]["color"] for layer in chart.picture.to_dict()["layer"]
+                       if "color" in layer["encoding"]]  # fmt: skip
+            assert colours == [{"value": SERIES[0][0]}]
+
     def test_one_network_is_no_contrast(self):
         found = made([SMALL, INT8], MEASURED[1:])
         assert "Work against latency" in [c.title for c in found if isinstance(c, Absent)]
@@ -235,6 +244,17 @@ class TestSustained:
         assert said(chart) == [
             "mobilenet/tflite-fp32: 1.50x the burst's time, throttled after 20 s"
         ]
+
+    def test_more_curves_than_colours_are_cut_to_the_slowest(self):
+        nets = [manifest(f"net{n}") for n in range(len(SERIES) + 2)]
+        levels = [(100,) * 20 + (110 + n,) * 20 for n in range(len(nets))]
+        runs = [replace(record(net), sustained=replace(self.RUN, medians_ns=level))
+                for net, level in zip(nets, levels, strict=True)]  # fmt: skip
+        chart = only(made(nets, runs), "sustained")
+        assert f"Drawn are the {len(SERIES)} slowest" in chart.summary
+        drawn = {point["name"] for point in points(chart) if "name" in point}
+        assert drawn == {f"net{n}/tflite-fp32" for n in range(2, len(SERIES) + 2)}
+        assert len(chart.marks) == len(nets)
 
     def test_emulated_runs_are_left_out_and_counted(self):
         hot = [replace(record(of, **where), sustained=self.RUN)
