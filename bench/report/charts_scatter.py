@@ -21,6 +21,7 @@ from bench.report.charts_theme import (
 
 HEIGHT, LEGEND_ROW = 280, 20  # pixels
 AREAS, AREA = (40, 400), 80  # square pixels
+MOST_NUMBERED = 10  # points of a front
 ROOM = 1.4  # beside the outermost points, as a factor
 
 
@@ -126,7 +127,10 @@ def _steps(best: Sequence[Point], sides: tuple[alt.X, alt.Y]) -> list[alt.Chart]
 
 def _numbers(best: Sequence[Point], sides: tuple[alt.X, alt.Y]) -> list[alt.Chart]:
     """Number the front: above and left of it no point is in the way."""
-    data = [{**vars(point), "number": str(number)} for number, point in enumerate(best, 1)]
+    data = [
+        {**vars(point), "number": str(number)}
+        for number, point in enumerate(best[:MOST_NUMBERED], 1)
+    ]
     text = alt.Chart(alt.InlineData(data)).mark_text(
         align="right", baseline="bottom", dx=-5, dy=-6, fontWeight="bold", color=INK[0]
     )

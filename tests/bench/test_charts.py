@@ -93,9 +93,17 @@ class TestChoice:
     def test_accuracy_is_weighed_against_latency_with_the_front_named(self):
         chart = only(made(), "front")
         assert chart.title == "Accuracy against latency on cpu, 1 thread, batch 1"
-        assert "(1) mobilenet/tflite-int8 by" in chart.summary
-        assert "(3) vgg16/tflite-fp32 by" in chart.summary
+        assert "(1) mobilenet/tflite-int8, (2) mobilenet/tflite-fp32," in chart.summary
+        assert "(3) vgg16/tflite-fp32." in chart.summary
         assert "1000 test images of fashion-mnist" in chart.summary
+
+    def test_two_runtimes_of_one_file_are_told_apart(self):
+        records = [record(SMALL, ms, runtime=name) for name, ms in (("litert", 4), ("other", 5))]
+        words = said(only(made([SMALL], records), "front"))
+        assert [w.partition(":")[0] for w in words] == [
+            "mobilenet/tflite-fp32 by litert",
+            "mobilenet/tflite-fp32 by other",
+        ]
 
     def test_without_accuracy_size_is_and_that_is_said(self):
         chart = only(made(records=[record(LARGE, 100.0), record(SMALL, 4.0)]), "front")
