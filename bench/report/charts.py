@@ -67,9 +67,10 @@ def _curve(line: Line, *, apart: bool) -> Curve:
     assert run is not None
     assert points is not None
     when = f"throttled after {run.throttled_s:.0f} s" if run.throttled_s else "no throttling seen"
-    # First, as a legend may have to cut what is last.
+    # A legend may have to cut what is last.
     doubt = "contended: " if run.contended else ""
-    name = f"{doubt}{line.key}{f' on {line.row.device}' if apart else ''}"
+    where = f" on {line.row.device}" if apart else ""
+    name = f"{doubt}{line.row.variant}{where} of {line.row.model}"
     steady = run.steady_ns / run.burst_ns
     return Curve(
         name=name,

@@ -250,7 +250,7 @@ class TestSustained:
         assert chart.summary.startswith("1 of 1 throttled. Steady by burst: from 1.50x")
         assert "throttled" in texts(chart)
         assert said(chart) == [
-            "mobilenet/tflite-fp32: 1.50x the burst's time, throttled after 20 s"
+            "tflite-fp32 of mobilenet: 1.50x the burst's time, throttled after 20 s"
         ]
 
     def test_more_curves_than_colours_are_cut_to_the_slowest(self):
@@ -261,7 +261,7 @@ class TestSustained:
         chart = only(made(nets, runs), "sustained")
         assert f"Drawn are the {len(SERIES)} slowest" in chart.summary
         drawn = {point["name"] for point in points(chart) if "name" in point}
-        assert drawn == {f"net{n}/tflite-fp32" for n in range(2, len(SERIES) + 2)}
+        assert drawn == {f"tflite-fp32 of net{n}" for n in range(2, len(SERIES) + 2)}
         assert len(chart.marks) == len(nets)
 
     def test_emulated_runs_are_left_out_and_counted(self):
