@@ -1,5 +1,6 @@
 """Accuracy of an artifact as it runs on the device: images preprocessed here, classified there."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +52,7 @@ class AccuracyTest:
         self._scratch = scratch
         self._files: dict[tuple[Any, str], list[Path]] = {}
         self._labels: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._preparing = threading.Lock()
 
     def misfit(self, manifest: Manifest) -> str | None:
         """Return why these images cannot test this artifact, or None if they can."""
@@ -91,9 +93,10 @@ class AccuracyTest:
     def _prepared(self, contract: Contract) -> list[Path]:
         assert contract.preprocessing is not None
         key = (contract.preprocessing, contract.inputs[0].layout)
-        if key not in self._files:
-            self._files[key] = self._write(*key)
-        return self._files[key]
+        with self._preparing:
+            if key not in self._files:
+                self._files[key] = self._write(*key)
+            return self._files[key]
 
     def _write(self, preprocessing: Any, layout: str) -> list[Path]:
         folder = self._scratch / str(len(self._files))

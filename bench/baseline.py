@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
 
 from bench import atomic
 from bench.conditions import Conditions, conditions, succeeded
+from bench.exact import is_exact
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
 
@@ -50,6 +52,12 @@ class Measurement(_Data, frozen=True, kw_only=True):
     def units_ns(self) -> tuple[int, ...]:
         """Return the medians of processes, or those of the only one's rounds."""
         return self.processes_ns or self.rounds_ns
+
+    @property
+    def count(self) -> int | None:
+        """Return what an invocation counts, if that is the same in every run: see `bench.exact`."""
+        known = self.conditions.counts and is_exact(self.rounds_ns, self.conditions.threads)
+        return round(median(self.rounds_ns)) if known else None
 
     @property
     def name(self) -> str:
@@ -184,9 +192,9 @@ def unfit(record: Record, manifest: Manifest | None) -> str | None:
         return "measured on another file than the artifact's"
     if not succeeded(record):
         return "wrong" if record.proof.verified is False else "failed"
-    if record.device.emulated:
-        return "emulated"
-    return "unproved" if record.proof.verified is None else None
+    if record.proof.verified is None:
+        return "unproved"
+    return "emulated" if record.device.emulated and not measurement(record).count else None
 
 
 def build(manifests: Iterable[Manifest], records: Iterable[Record]) -> Baseline:

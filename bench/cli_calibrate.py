@@ -31,6 +31,7 @@ Exit codes:
 )
 @options.artifacts_dir
 @options.device
+@options.wait
 @options.runtime
 @options.threads
 @options.processes(
@@ -49,6 +50,7 @@ def calibrate_command(
     patterns: tuple[str, ...],
     root: Path,
     device: str,
+    wait_s: float,
     runtime: str | None,
     threads: int,
     processes: int,
@@ -59,7 +61,7 @@ def calibrate_command(
 
     'bench check' then takes no growth of latency for a regression that is within that noise.
     """
-    from bench import noise
+    from bench import exact, noise
     from bench.calibrate import calibrate
     from bench.cli_run import enough
     from bench.matrix import Choice, Effort, describe, plan, select
@@ -68,8 +70,11 @@ def calibrate_command(
     choice = Choice(threads=(threads,), runtime=runtime)
     chosen = select(root, patterns)
     effort = Effort(processes=enough(processes))
-    cell = _only(plan(chosen, describe([find(device)]), choice, effort))
-    found = calibrate(cell, 60 * minutes, _tell)
+    targets = describe([find(device)])
+    exact.refuse(targets, "noise, as it has none and needs no calibration")
+    cell = _only(plan(chosen, targets, choice, effort))
+    with options.held(cell.target.device, wait_s):
+        found = calibrate(cell, 60 * minutes, _tell)
     place = noise.write(found)
     _print(found, as_json)
     click.echo(f"wrote {place}; 'bench check' holds growth of latency against it", err=True)

@@ -30,6 +30,7 @@ Exit codes:
 @click.argument("now")
 @options.artifacts_dir
 @options.device
+@options.wait
 @options.runtime
 @options.threads
 @click.option(
@@ -53,6 +54,7 @@ def decide_command(
     now: str,
     root: Path,
     device: str,
+    wait_s: float,
     runtime: str | None,
     threads: int,
     limit: str,
@@ -85,7 +87,8 @@ def decide_command(
             (before, now), root, device=device, runtime=runtime, threads=threads, effort=effort
         ) as cells:
             check_writable(out)
-            with Follower(out, len(cells)) as follower:
+            taken = options.held(cells[0].target.device, wait_s)
+            with taken, Follower(out, len(cells)) as follower:
                 found = fight(*cells, follower)
     except KeyboardInterrupt:
         click.echo("interrupted: nothing was decided", err=True)

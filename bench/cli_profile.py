@@ -35,6 +35,7 @@ Exit codes:
 @click.argument("artifact")
 @options.artifacts_dir
 @options.device
+@options.wait
 @options.runtime
 @options.threads
 @click.option("--all", "every", is_flag=True, help="List all operators, in the order they run.")
@@ -57,6 +58,7 @@ def profile_command(
     *,
     root: Path,
     device: str,
+    wait_s: float,
     runtime: str | None,
     threads: int,
     every: bool,
@@ -74,7 +76,10 @@ def profile_command(
 
     if chart is not None:
         _check_picture(chart)
-    with _cell(artifact, root, device, runtime, threads) as cell:
+    with (
+        _cell(artifact, root, device, runtime, threads) as cell,
+        options.held(cell.target.device, wait_s),
+    ):
         found = profile(cell, _work)
     if chart is not None:
         _draw(found, chart)

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from shutil import get_terminal_size
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from bench.accuracy import AccuracyTest
     from bench.matrix import Cell
     from bench.record import Record, ScenarioName
-    from devices.device import Device
+    from devices.device import Device, DeviceError
 
 DEFAULT_IMAGES = 1000
 # Below this the table's figures do not fit; it is also what a README shows without scrolling.
@@ -57,8 +58,10 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     default=("cpu",),
     show_default=True,
     metavar="NAME",
-    help="Device to measure on, of 'edgeworthy devices list' (repeatable).",
+    help="Device to measure on, of 'edgeworthy devices list': its name, a label, its model or its "
+    "serial. Several (repeatable) are measured side by side.",
 )
+@options.wait
 @options.runtime_or_all
 @click.option(
     "--threads",
@@ -116,6 +119,7 @@ def run_command(
     patterns: tuple[str, ...],
     root: Path,
     devices: tuple[str, ...],
+    wait_s: float,
     runtime: str | None,
     threads: str,
     batch: str | None,
@@ -141,7 +145,14 @@ def run_command(
     Artifacts take turns in rounds, in fresh processes after every few, each until the median of its
     latency is known precisely enough.
     """
-    from bench.matrix import Choice, Effort, describe, plan, select, with_predecessors
+    from bench.matrix import (
+        Choice,
+        Effort,
+        describe_those_there,
+        plan,
+        select,
+        with_predecessors,
+    )
     from bench.record import check_writable
     from bench.run import exit_code
 
@@ -173,23 +184,28 @@ def run_command(
             sustained_s=None if sustained is None else seconds(sustained),
             scenario=rule,
         )
-        targets = describe(_find(devices))
+        targets, absent = describe_those_there(_find(devices))
+        for error in absent:
+            click.echo(f"not measured: {error}", err=True)
         check_writable(out)
         with adopted(patterns) as found, _accuracy_test(data, images, seed) as accuracy:
             chosen = select(root, found)
             if wish["best"]:
                 cells = cli_best.cells(chosen, targets, choice, effort)
                 _tell_misfits(cells, accuracy)
-                sys.exit(cli_best.run(cells, wish, accuracy, out, as_json))
+                with options.held(targets[0].device, wait_s):
+                    sys.exit(cli_best.run(cells, wish, accuracy, out, as_json))
             cells = plan(chosen, targets, choice, effort)
             if predecessors:
                 cells = with_predecessors(cells, predecessors)
-            records = _measure(cells, accuracy, out, resume)
+            records, refusals = _measure(cells, accuracy, out, wait_s, resume=resume)
         _print(records, as_json)
     except KeyboardInterrupt:
         click.echo(f"interrupted; {_kept(out, searching=wish['best'])}", err=True)
         sys.exit(130)
-    sys.exit(exit_code(records))
+    for error in (*absent, *refusals):
+        click.echo(f"error: not measured: {error}", err=True)
+    sys.exit(exit_code(records) or (3 if absent or refusals else 0))
 
 
 def _kept(out: Path, *, searching: bool) -> str:
@@ -331,13 +347,24 @@ def _accuracy_test(
 
 
 def _measure(
-    cells: "Sequence[Cell]", accuracy: "AccuracyTest | None", out: Path, resume: bool
-) -> "list[Record]":
-    """Measure what is to be measured, and return all records, those found on resuming first."""
+    cells: "Sequence[Cell]",
+    accuracy: "AccuracyTest | None",
+    out: Path,
+    wait_s: float,
+    *,
+    resume: bool,
+) -> "tuple[list[Record], list[DeviceError]]":
+    """Measure what is to be measured; return all records, those found on resuming first, and why
+    devices could not be taken.
+
+    Raises:
+        DeviceError: none could.
+    """
+    from bench.lanes import run_lanes
     from bench.matrix import resume as split
     from bench.progress import Follower
     from bench.record import read
-    from bench.run import run_matrix
+    from devices.lock import held
 
     found: list[Record] = []
     if resume and out.exists():
@@ -345,8 +372,12 @@ def _measure(
         click.echo(f"{len(found)} already recorded in {out}, {len(cells)} to measure", err=True)
     _tell_misfits(cells, accuracy)
     with Follower(out, len(cells)) as follower:
-        run_matrix(cells, follower, accuracy)
-    return [*found, *follower.records]
+        hold = partial(held, wait_s=wait_s, told=follower.note)
+        refusals = run_lanes(cells, follower, accuracy, hold)
+    records = [*found, *follower.records]
+    if refusals and not records:
+        raise refusals[0]
+    return records, refusals
 
 
 def _tell_misfits(cells: "Sequence[Cell]", accuracy: "AccuracyTest | None") -> None:

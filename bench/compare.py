@@ -17,7 +17,7 @@ from bench.reading import Reading, reading, readings
 from bench.record import Record, load
 from bench.sequential import MARGIN
 
-Word = Literal["faster", "slower", "same", "cannot tell"]
+Word = Literal["faster", "slower", "same", "identical", "cannot tell"]
 Pairing = Callable[[Record], tuple[str, ...]]
 
 
@@ -30,6 +30,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     word is that of the medians, and beyond `floor`: how far two measurements of one artifact may
     lie apart on this device by 'bench calibrate' (None: it was never run there). `caution` holds
     the verdicts that are not plain "valid".
+
+    `counts` says of each what its figure counts instead of nanoseconds. Two counts that are the
+    same in every run have a ratio without an interval, and the least difference is one.
     """
 
     a: str
@@ -48,6 +51,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     load: float | None
     memory: float | None
     accuracy: float | None
+    counts: tuple[str | None, str | None] = (None, None)
+
+    @property
+    def mixed(self) -> bool:
+        """Tell whether a count stands beside a time: they are never compared."""
+        return self.counts[0] != self.counts[1]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,8 +152,12 @@ def _comparison(
 ) -> Comparison:
     a, b = pair
     differences = _differences(a, b)
-    time, p90 = figures if rule.anyway or not differences else (None, None)
+    anyway = rule.anyway and a.device.counts == b.device.counts
+    time, p90 = figures if anyway or not differences else (None, None)
     floor = rule.floor(b, together=sides.blocks > 0)
+    exact = a.verdict.exact and b.verdict.exact
+    if time and exact:
+        time, p90 = _exactly(a, b, "p50_ns"), _exactly(a, b, "p90_ns")
     return Comparison(
         a=name(a),
         b=name(b),
@@ -154,18 +167,26 @@ def _comparison(
         p90=p90,
         pairwise=sides.blocks > 0,
         processes=max(1, min(len(a.processes), len(b.processes))),
-        word=_word(time, sides, rule.margin, floor or 0.0) if time else None,
+        word=_word(time, sides, rule.margin, floor or 0.0, exact=exact) if time else None,
         floor=floor,
         incomparable=differences,
         caution=_caution(a, b),
         size=b.manifest.size_bytes / a.manifest.size_bytes,
-        load=_quotient(_load(a), _load(b)),
+        load=_quotient(_load(a), _load(b)) if a.device.counts == b.device.counts else None,
         memory=_memory(a, b),
         accuracy=_accuracy(a, b),
+        counts=(a.device.counts, b.device.counts),
     )
 
 
-def _word(time: Ratio, sides: Sides, margin: float, floor: float) -> Word:
+def _exactly(a: Reading, b: Reading, figure: str) -> Ratio:
+    before, now = (getattr(r.figures and r.figures.summary, figure) for r in (a, b))
+    return Ratio(value=now / before, low=now / before, high=now / before)
+
+
+def _word(time: Ratio, sides: Sides, margin: float, floor: float, *, exact: bool) -> Word:
+    if exact:
+        return "identical" if time.value == 1 else "slower" if time.value > 1 else "faster"
     return word(time, margin, floor) if sides.enough else "cannot tell"
 
 

@@ -1,7 +1,7 @@
 """What must agree for two measurements to be comparable, and which records count."""
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Where and how a measurement was made. `threads` is what was asked for (None: the runtime's
     choice), `threads_found` what the runtime reported; `streams` is how many inferences ran at
     once, `scenario` the rule they followed. `governor`, `turbo` and `power` are None where the
-    device does not tell.
+    device does not tell. `counts` says what a nanosecond stands for where it is no time.
     """
 
     device: str
@@ -35,6 +35,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     governor: str | None = None
     turbo: str | None = None
     power: str | None = None
+    counts: Literal["instructions"] | None = None
 
     @property
     def label(self) -> str:
@@ -62,6 +63,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in fields]
         switches = [(name, getattr(self, name), getattr(other, name)) for name in SWITCHES]
         pairs += [pair for pair in switches if None not in pair]
+        pairs += [("figures", self.counts or "time", other.counts or "time")]
         pairs += [("scenario", self.scenario or "none", other.scenario or "none")]
         return tuple(
             f"{name.replace('_', ' ')}: {_word(a)} and {_word(b)}" for name, a, b in pairs if a != b
@@ -83,6 +85,7 @@ def conditions(record: Record) -> Conditions:
         batch=settings.batch,
         streams=settings.streams or 1,
         scenario=settings.scenario,
+        counts=device.counts,
         **{name: device.facts.get(name) for name in SWITCHES},
     )
 

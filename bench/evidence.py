@@ -18,7 +18,7 @@ SINCE_START = 16
 CLOCK_FALLS = 0.1
 # Hypervisors take a core for milliseconds.
 SLICE_NS = 1e6
-WEAK_SUPPLY = "the board's supply fell below its voltage"
+WEAK_SUPPLY = "the board's supply was too weak: its voltage fell, or its current was too high"
 
 
 @dataclass(frozen=True)
@@ -149,16 +149,28 @@ def _throttling(record: Record, moving: Trend | None) -> str | None:
     if record.surroundings is None or record.surroundings.after is None:
         return None
     before, after = record.surroundings.before, record.surroundings.after
+    lowered = _supply(before, after) or _heat(before, after) or _gpu_lowered(record, before, after)
+    slower = is_drifting(moving, record.settings.precision_target) and moving and moving.change > 0
+    return lowered or (_slower_clock(before, after) if slower else None)
+
+
+def _supply(before: Sensors, after: Sensors) -> str | None:
+    """Say that a board's supply was too weak, where it tells."""
+    events = (after.current_events or 0) - (before.current_events or 0)
+    weak = _flags(before, after) & UNDER_VOLTAGE or (before.current_events is not None and events)
+    return WEAK_SUPPLY if weak else None
+
+
+def _heat(before: Sensors, after: Sensors) -> str | None:
+    """Say what lowered the clock for heat, by the processor's, a board's or Linux's own word."""
     events = (after.throttle_events or 0) - (before.throttle_events or 0)
     if before.throttle_events is not None and events > 0:
         return f"heat lowered the clock {events} times{_warmth(before, after)}"
-    flags = _flags(before, after)
-    if flags & UNDER_VOLTAGE:
-        return WEAK_SUPPLY
-    if flags & CAPPED:
+    if _flags(before, after) & CAPPED:
         return f"the board's firmware lowered the clock{_warmth(before, after)}"
-    slower = is_drifting(moving, record.settings.precision_target) and moving and moving.change > 0
-    return _gpu_lowered(record, before, after) or (_slower_clock(before, after) if slower else None)
+    if after.cooling:
+        return f"heat keeps the clock low (cooling state {after.cooling}){_warmth(before, after)}"
+    return None
 
 
 def _gpu_lowered(record: Record, before: Sensors, after: Sensors) -> str | None:

@@ -8,13 +8,15 @@ import msgspec
 from bench.budget import Rule
 
 Verdict = Literal["pass", "fail", "unmeasured"]
+Unit = Literal["B", "ns", "instructions", "share"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One rule's verdict on one subject, with the figures it rests on.
 
-    `measured` and `baseline` are in `unit`: B, ns, or share (a fraction of 1). `low` and `high`
-    bound what was held against the limit: the time itself, or its ratio to the baseline's.
+    `measured` and `baseline` are in `unit`: B, ns, instructions, or share (a fraction of 1). `low`
+    and `high` bound what was held against the limit: the time itself, or its ratio to the
+    baseline's.
     `threshold` is the growth that was allowed where the device's noise had a say in it.
     """
 
@@ -23,7 +25,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     verdict: Verdict
     reason: str
-    unit: Literal["B", "ns", "share"] | None = None
+    unit: Unit | None = None
     measured: float | None = None
     baseline: float | None = None
     low: float | None = None
@@ -37,7 +39,7 @@ def finding(
     verdict: Verdict,
     reason: str,
     *,
-    unit: Literal["B", "ns", "share"] | None = None,
+    unit: Unit | None = None,
     measured: float | None = None,
     baseline: float | None = None,
     bounds: tuple[float, float] | None = None,

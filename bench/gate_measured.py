@@ -18,6 +18,10 @@ from bench.reading import Reading
 from bench.record import Accuracy, Record
 
 UNJUDGED = ("failed", "unproved", "emulated")
+NO_TIME = (
+    "a count of instructions is no time; limit its growth, by max-latency-growth, or name the "
+    "devices that the rule is for, by device"
+)
 NO_ACCURACY = "the record holds no accuracy; type 'bench run --data DIR'"
 # 90.3 % less 0.5 points is 89.8 %, though not in binary fractions.
 ROUNDING = 1e-12
@@ -104,7 +108,7 @@ def _refused(rule: Rule, subject: Subject, model_sha256: str) -> Finding | None:
         return finding(rule, subject.name, "unmeasured", reason)
     if judged.word == "wrong":
         return finding(rule, subject.name, "fail", f"its proof failed: {judged.evidence}")
-    if judged.word in UNJUDGED:
+    if judged.word in UNJUDGED and not judged.exact:
         return finding(rule, subject.name, "unmeasured", f"{judged.word}: {judged.evidence}")
     return None
 
@@ -153,6 +157,8 @@ def _sides(before: Measurement, now: Measurement) -> Sides:
 
 def _latency(rule: Rule, subject: Subject) -> Finding:
     record, judged = subject.record, subject.record.verdict
+    if judged.exact:
+        return finding(rule, subject.name, "unmeasured", NO_TIME)
     if record.figures is None or judged.word == "too short":
         return finding(rule, subject.name, "unmeasured", judged.evidence)
     figures = record.figures.summary
@@ -175,6 +181,8 @@ def _latency_growth(rule: Rule, subject: Subject, past: Before | None) -> Findin
     now, before, time = subject.now, past.known, past.ratio
     if past.differences:
         return _incomparable(rule, now, past.differences)
+    if now.count and before.count:
+        return _count_growth(rule, now, now.count, before.count)
     fewest = min(len(now.rounds_ns), len(before.rounds_ns))
     if time is None or fewest < stats.MIN_ROUNDS or not _sides(before, now).enough:
         reason = (
@@ -198,6 +206,21 @@ def _latency_growth(rule: Rule, subject: Subject, past: Before | None) -> Findin
         baseline=old,
         bounds=(time.low, time.high),
         threshold=threshold if past.noise else None,
+    )
+
+
+def _count_growth(rule: Rule, now: Measurement, count: int, old: int) -> Finding:
+    """Judge what is counted the same in every run: by nothing but the two counts."""
+    grown = "identical" if count == old else f"{100 * (count / old - 1):+.3g} %"
+    counted = now.conditions.counts
+    return finding(
+        rule,
+        now.name,
+        "pass" if count <= old * (1 + rule.value) else "fail",
+        f"{units.whole(count)} {counted} against {units.whole(old)}: {grown}",
+        unit=counted,
+        measured=count,
+        baseline=old,
     )
 
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from bench import exact
 from bench.accuracy import AccuracyTest
+from bench.limits import check_charge
 from bench.record import BenchError, Record, Settings, load
 from bench.scenario import Plan, covers
 from bench.verdict import verdict
-from devices.device import Device, DeviceInfo, Ready
+from devices import quarantine
+from devices.device import Device, DeviceError, DeviceInfo, Ready
 from export import artifact as artifacts
 from export.artifact import Manifest
 
@@ -100,6 +103,11 @@ class Cell:
         return load(self.streams, self.effort.scenario.name if self.effort.scenario else None)
 
     @property
+    def processes(self) -> int:
+        """How many processes share the rounds: one does where all count the same."""
+        return 1 if self.target.info.counts else self.effort.processes
+
+    @property
     def name(self) -> str:
         """``model/variant (device, threads, batch)``, with streams and scenario where there are."""
         plural = "" if self.threads == 1 else "s"
@@ -181,9 +189,33 @@ def describe(devices: Sequence[Device]) -> list[Target]:
     """Ask every device what it is, before anything is measured.
 
     Raises:
-        DeviceError: one of them is unavailable.
+        DeviceError: one of them is unavailable, or set aside.
     """
-    return [Target(device, device.info()) for device in devices]
+    return [_target(device) for device in devices]
+
+
+def _target(device: Device) -> Target:
+    quarantine.check(device)
+    target = Target(device, device.info())
+    check_charge(device.limits, target.info)
+    return target
+
+
+def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[DeviceError]]:
+    """Ask every device what it is; return those that answered, and why the others did not.
+
+    Raises:
+        DeviceError: none did.
+    """
+    targets, absent = list[Target](), list[DeviceError]()
+    for device in devices:
+        try:
+            targets.append(_target(device))
+        except DeviceError as error:
+            absent.append(error)
+    if not targets:
+        raise absent[0]
+    return targets, absent
 
 
 def plan(
@@ -192,8 +224,10 @@ def plan(
     """Return every combination, those that share a device, batch and threads one after another.
 
     Raises:
-        BenchError: the runtime asked for can run none of the artifacts.
+        BenchError: the runtime asked for can run none of the artifacts, or more is asked of a
+            device that counts than to count.
     """
+    exact.refuse(targets, *_beyond_counting(choice, effort))
     cells = [
         Cell(artifact, target, runtime, threads, batch, effort, streams)
         for target, threads, streams in product(targets, choice.threads, choice.streams or (None,))
@@ -203,6 +237,17 @@ def plan(
     if choice.runtime and not any(cell.runtime for cell in cells):
         raise BenchError(_no_such_runtime(choice.runtime, chosen, targets))
     return cells
+
+
+def _beyond_counting(choice: Choice, effort: Effort) -> Iterator[str]:
+    if effort.sustained_s is not None:
+        yield "how long one takes under load"
+    if effort.scenario is not None:
+        yield "a scenario"
+    if choice.streams:
+        yield "several streams"
+    if effort.max_slowdown is not None:
+        yield "which of two is slower"
 
 
 def with_predecessors(cells: Sequence[Cell], root: Path) -> list[Cell]:
@@ -334,7 +379,7 @@ def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
         and record.device.fingerprint == cell.target.info.fingerprint
         and record.settings.precision_target <= cell.effort.precision_target
         and _accuracy_will_do(record, accuracy)
-        and (record.several or cell.effort.processes == 1)
+        and (record.several or cell.processes == 1)
         and (record.sustained is not None or cell.effort.sustained_s is None)
         and (record.settings.streams is not None or cell.streams is None)
         and covers(record.scenario, cell.effort.scenario)

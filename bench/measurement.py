@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from bench.matrix import Cell
-from bench.pace import Pace
+from bench.pace import CountPace, Pace
 from bench.record import (
     SCHEMA,
     Accuracy,
@@ -33,7 +33,7 @@ STREAMS = (
 )
 ONE_STREAM = "one inference after another; the time is that of the invocations alone"
 
-Stage = Literal["load", "prove", "idle", "warm up", "measure", "accuracy", "sustain"]
+Stage = Literal["load", "cool", "prove", "idle", "warm up", "measure", "accuracy", "sustain"]
 
 
 @dataclass
@@ -72,7 +72,8 @@ class Measurement:
     def __post_init__(self) -> None:
         # Samples of streams overlap: together they are so much longer than the time they take.
         seconds = self.cell.effort.max_seconds * (self.cell.streams or 1)
-        self.pace = Pace(replace(self.cell.effort, max_seconds=seconds))
+        effort = replace(self.cell.effort, max_seconds=seconds, processes=self.cell.processes)
+        self.pace = CountPace(effort) if self.cell.target.info.counts else Pace(effort)
 
     @property
     def opened(self) -> Session:

@@ -1,15 +1,22 @@
 """Options that several commands of ``bench`` have, defined once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from devices.device import Device
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Unless told otherwise, an artifact is measured in so many fresh processes.
 PROCESSES = 10
+# By then a run of a few artifacts is over, and a job of CI that waits has not met its own limit.
+WAIT_S = 600.0
 
 artifacts_dir = click.option(
     "--artifacts-dir",
@@ -29,6 +36,15 @@ runtime_or_all = click.option(
     "--runtime",
     metavar="NAME|all",
     help="Runtime (default: the first that is there); all: every one that is.",
+)
+wait = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=WAIT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a device on which another job runs.",
 )
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 threads = click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
@@ -55,6 +71,15 @@ def records_out(told: str) -> Callable[[Command], Command]:
         show_default=True,
         help=told,
     )
+
+
+@contextmanager
+def held(device: "Device", wait_s: float) -> Iterator[None]:
+    """Have a device to oneself, after waiting for it if need be: see `devices.lock.held`."""
+    from devices import lock
+
+    with lock.held(device, wait_s, partial(click.echo, err=True)):
+        yield
 
 
 def share(option: str, text: str) -> float:

@@ -7,7 +7,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from bench import stats
+from bench import exact, stats
 from bench.matrix import Effort
 from bench.record import Stop, WarmUp
 from bench.steady import WINDOW, is_steady
@@ -103,6 +103,25 @@ class Pace:
         widened = sqrt(independence(units)) if self._effort.processes == 1 else 1.0
         precision = widened * stats.precision(rounds, processes)
         return precision <= self._effort.precision_target
+
+
+class CountPace(Pace):
+    """The pace where invocations are counted, not timed: always the same, as the counts are then.
+
+    One invocation a round will do: it is the next one's, too.
+    """
+
+    def warm_up(self, session: Session, first_ns: int) -> WarmUp:
+        """Run until so much was counted as others run until steady, at least twice."""
+        runs = 1 + runs_for(WARM_UP_BLOCK_NS, first_ns)
+        found = session.measure(min(MAX_RUNS, runs))
+        return WarmUp(runs=1 + len(found), seconds=(first_ns + sum(found)) / 1e9, steady=True)
+
+    def stop(self, rounds: stats.Rounds, processes: Sequence[int]) -> Stop | None:
+        """Tell whether there is enough: a few rounds that count the same, or what others need."""
+        if exact.is_exact(stats.medians(rounds), threads=1):
+            return "precise"
+        return super().stop(rounds, processes)
 
 
 def runs_for(nanoseconds: float, one_ns: float) -> int:

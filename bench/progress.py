@@ -72,6 +72,10 @@ class Follower:
         )
         self._live.update(self._tasks[id(cell)], stage=stage, figures=figures, refresh=True)
 
+    def note(self, text: str) -> None:
+        """Tell something about the run itself."""
+        self._say(text)
+
     def record(self, cell: Cell, measured: Record) -> None:
         """Keep a record, on the disk first."""
         record.append(self._out, measured)
@@ -80,7 +84,9 @@ class Follower:
             self._live.remove_task(self._tasks.pop(id(cell)))
             self._begun.pop(id(cell))
             self._live.refresh()
-        line = f"[{len(self.records)}/{self._total}] {cell.name}: {_outcome(measured)}"
+        self._say(f"[{len(self.records)}/{self._total}] {cell.name}: {_outcome(measured)}")
+
+    def _say(self, line: str) -> None:
         if self._live.disable:
             click.echo(line, err=True)
         else:
@@ -91,11 +97,11 @@ def _so_far(rounds: Sequence[Sequence[int]], processes: Sequence[int], cell: Cel
     """Return the median, and its interval as soon as there is one that means something."""
     if len(rounds) < 2:
         return ""
-    several = cell.effort.processes > 1
+    several = cell.processes > 1
     made, least = (
         (len(processes), stats.MIN_PROCESSES) if several else (len(rounds), stats.MIN_ROUNDS)
     )
-    typical = units.duration(median(stats.medians(rounds)))
+    typical = units.measured(cell.target.info.counts)(median(stats.medians(rounds)))
     interval = f" ± {stats.precision(rounds, processes):.1%}" if made >= least else ""
     counted = f"{len(processes)} processes, " if several else ""
     return f"{typical}{interval}, {counted}{len(rounds)} rounds"
@@ -105,4 +111,5 @@ def _outcome(measured: Record) -> str:
     (row,) = rows([measured])
     if row.p50_ns is None:
         return f"{row.verdict}: {row.evidence}"
-    return f"{row.verdict}, {units.duration(row.p50_ns)} {row.evidence}"
+    typical = "" if row.counts else f"{units.duration(row.p50_ns)} "
+    return f"{row.verdict}, {typical}{row.evidence}"

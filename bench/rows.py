@@ -23,7 +23,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A record's figures. Times in nanoseconds, memory in bytes (peak, by `memory_definition`).
 
     `verdict` is a word of `bench.verdict`, or ``unmeasured`` where the device cannot run the
-    artifact. None: not measured. `end_to_end_ns` is the median over rounds with copies in and out.
+    artifact. None: not measured. With `counts` what is in nanoseconds counts that instead.
+    `end_to_end_ns` is the median over rounds with copies in and out.
     `uncertainty` is half the interval's width as a fraction (see `bench.evidence.uncertainty`).
     `beside` is true of a predecessor in turns with which the next was measured. `calibration` is
     where activation ranges came from. `streams` is None where nobody asked for the
@@ -37,6 +38,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     precision: str
     variant: str
     device: str
+    counts: str | None
     runtime: str
     runtime_version: str | None
     timing: str | None
@@ -160,6 +162,7 @@ def _row(record: Reading) -> Row:
         precision=manifest.precision,
         variant=manifest.variant,
         device=record.device.name,
+        counts=record.device.counts,
         runtime=settings.runtime,
         runtime_version=settings.runtime_version,
         timing=settings.timing,

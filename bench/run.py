@@ -8,6 +8,7 @@ they live; each shows what a cold start takes, too.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import ceil
 from typing import Protocol
 from uuid import uuid4
@@ -18,6 +19,7 @@ import numpy as np
 from bench import sequential, stats
 from bench.accuracy import AccuracyTest
 from bench.energy import IDLE_S
+from bench.limits import cool
 from bench.matrix import Cell, groups
 from bench.measurement import Measurement, Stage
 from bench.record import ColdStart, Failure, Record, Surroundings
@@ -26,7 +28,7 @@ from bench.scenario import Plan
 from bench.serving import serve
 from bench.sustained import sustain
 from bench.verdict import verdict
-from devices.device import Session, WorkerError
+from devices.device import TRANSPORT, Session, TransportError, WorkerError
 from export import verify
 from export.artifact import ArtifactError, Manifest, Proof
 
@@ -65,7 +67,17 @@ def run_matrix(
     """
     run = uuid4().hex
     for number, group in enumerate(groups(cells, mixed=mixed)):
-        _Group(listener, accuracy).measure([Measurement(cell, run, number) for cell in group])
+        measure_group([Measurement(cell, run, number) for cell in group], listener, accuracy)
+
+
+def measure_group(
+    measurements: Sequence[Measurement], listener: Listener, accuracy: AccuracyTest | None
+) -> None:
+    """Measure cells side by side: of one device, and few enough to be open at once.
+
+    An interrupt closes the workers and passes on; see `run_matrix` for what is recorded then.
+    """
+    _Group(listener, accuracy).measure(measurements)
 
 
 def exit_code(records: Iterable[Record]) -> int:
@@ -73,10 +85,10 @@ def exit_code(records: Iterable[Record]) -> int:
     nothing could run; else 0.
     """
     records = list(records)
-    words = [verdict(record).word for record in records if can_run(record)]
-    if "wrong" in words:
+    judged = [verdict(record) for record in records if can_run(record)]
+    if any(found.word == "wrong" for found in judged):
         return 1
-    return 0 if words and set(words) == {"valid"} else 3
+    return 0 if judged and all(found.holds for found in judged) else 3
 
 
 class _Group:
@@ -125,6 +137,8 @@ class _Group:
         except WorkerError as error:
             detail = _told(m, error.detail)
             failure = Failure(stage=error.stage, cause=error.cause, detail=detail)
+        except TransportError as error:
+            failure = Failure(stage="start", cause=TRANSPORT, detail=_told(m, str(error)))
         except ArtifactError as error:
             failure = Failure(stage="verify", cause="error", detail=str(error))
         else:
@@ -142,6 +156,7 @@ class _Group:
         """Start a fresh process, prove it, and warm it up."""
         self._tell(m, "load")
         m.start()
+        cool(m.opened, m.cell.target.device.limits, partial(self._tell, m, "cool"))
         if not m.opened.ready.reference:
             m.cold.append(_cold_start(m.opened))
         self._tell(m, "prove")

@@ -61,22 +61,26 @@ def notes(records: Sequence[Record]) -> list[str]:
 def _columns(figures: Sequence[Row]) -> list[tuple[str, Callable[[Row], str]]]:
     """Return the headings and what stands below; cold starts have a table of their own."""
     warm = [
-        ("load", lambda row: _or(units.duration, row.load_ns)),
-        ("first", lambda row: _or(units.duration, row.first_ns)),
+        ("load", lambda row: _figure(row, row.load_ns)),
+        ("first", lambda row: _figure(row, row.first_ns)),
     ]
-    copies = ("in+out", lambda row: _or(units.duration, row.end_to_end_ns))
+    copies = ("in+out", lambda row: _figure(row, row.end_to_end_ns))
     top1 = ("top-1", lambda row: _or(units.percent, row.top1))
     return [
         ("size", lambda row: units.size(row.size_bytes)),
         *([] if any(row.cold for row in figures) else warm),
-        ("p50", lambda row: _or(units.duration, row.p50_ns)),
+        ("p50", lambda row: _figure(row, row.p50_ns)),
         ("±", lambda row: _or(lambda share: f"{share:.1%}", row.uncertainty)),
-        ("p90", lambda row: _or(units.duration, row.p90_ns)),
-        ("p99", lambda row: _or(units.duration, row.p99_ns)),
+        ("p90", lambda row: _figure(row, row.p90_ns)),
+        ("p99", lambda row: _figure(row, row.p99_ns)),
         *([copies] if any(row.end_to_end_ns for row in figures) else []),
         ("memory", lambda row: _or(units.size, row.memory_after_run)),
         *([top1] if any(row.top1 is not None for row in figures) else []),
     ]
+
+
+def _figure(row: Row, value: float | None) -> str:
+    return _or(units.measured(row.counts), value)
 
 
 def _or(text: Callable[[float], str], value: float | None) -> str:
@@ -142,7 +146,8 @@ def _runtimes(figures: Iterable[Row]) -> Iterator[str]:
 def _machines(records: Iterable[Record]) -> Iterator[str]:
     devices = {record.device.fingerprint: record.device for record in records}
     for device in devices.values():
-        emulated = " (emulated: its times mean nothing)" if device.emulated else ""
+        counted = f"its figures are {device.counts}, no times" if device.counts else ""
+        emulated = f" (emulated: {counted or 'its times mean nothing'})" if device.emulated else ""
         facts = ", ".join(f"{name} {value}" for name, value in device.facts.items())
         yield f"device {device.name}{emulated}: {facts}"
 

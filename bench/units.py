@@ -23,6 +23,16 @@ def count(number: float) -> str:
     return _scaled(number, _COUNT)
 
 
+def whole(number: float) -> str:
+    """Return a count to the last one, as ``113,712,345``."""
+    return f"{number:,.0f}"
+
+
+def measured(counts: str | None) -> Callable[[float], str]:
+    """Return how a figure in nanoseconds is written: one that counts something as that count."""
+    return whole if counts else duration
+
+
 def energy(joules: float) -> str:
     """Return joules as ``4.10 mJ``."""
     return _scaled(joules, _ENERGY)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench import advice, stats, units
+from bench import advice, exact, stats, units
 from bench.evidence import Evidence, Share, evidences, is_drifting
 from bench.record import Record
 from bench.scenario import shortfall
@@ -27,11 +27,20 @@ ENDS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a record is worth: one word, the evidence for it in one line, and what would help."""
+    """What a record is worth: one word, the evidence for it in one line, and what would help.
+
+    `exact`: its figures are counts, no times, and will be the same in the next run.
+    """
 
     word: Word
     evidence: str
     advice: str | None = None
+    exact: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether its figures may be believed: as times, or as exact counts."""
+        return self.word == "valid" or self.exact
 
 
 def verdict(record: Record) -> Verdict:
@@ -67,15 +76,28 @@ def _plain(record: Record, figures: Figures | None) -> Verdict | None:
         return Verdict("failed", f"{failure.stage}: {failure.cause}: {failure.detail}")
     if figures is None:
         return Verdict("failed", "the record holds no samples", "measure it again")
-    return _meaningless(record) or _shortness(record, figures.summary)
+    return _meaningless(record, figures) or _shortness(record, figures.summary)
 
 
-def _meaningless(record: Record) -> Verdict | None:
-    if record.device.emulated:
+def _meaningless(record: Record, figures: Figures) -> Verdict | None:
+    if record.device.emulated and record.device.counts is None:
         return Verdict("emulated", "right answers, but the times of an emulator mean nothing")
     if record.proof.verified is None:
         return Verdict("unproved", record.proof.reason or "its answers were not compared")
-    return None
+    return _counted(record, figures) if record.device.counts else None
+
+
+def _counted(record: Record, figures: Figures) -> Verdict:
+    """Judge counts: those of one thread will be the same in the next run."""
+    known, threads = figures.summary, record.settings.threads
+    told = f"{units.whole(known.p50_ns)} {record.device.counts}"
+    if exact.is_exact(figures.rounds, threads):
+        return Verdict("emulated", f"{told}, the same in every run, and no time", exact=True)
+    span = " to ".join(units.whole(end) for end in (known.low_ns, known.high_ns))
+    if threads != 1:
+        why = "threads take turns by chance"
+        return Verdict("emulated", f"{told}, {span}: {why}", "count one, by --threads 1")
+    return Verdict("emulated", f"{told}, {span} in {known.rounds} rounds: not exact")
 
 
 def _shortness(record: Record, known: Summary) -> Verdict | None:

@@ -1,15 +1,23 @@
 """What a device is: the protocol every kind follows, and the errors that may come of it."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 
+# What `Device.runtimes` is asked for: see `export.artifact`.
+FORMATS = ("tflite", "onnx", "coreml", "torch")
+
 
 class DeviceError(Exception):
-    """A device is unknown or unavailable; the message says what there is and what to do."""
+    """A device is unknown or unavailable; the message says what there is and what to do.
+
+    Attributes:
+        state: what `devices list` calls a device that answers so.
+    """
 
     exit_code: ClassVar[int] = 3
+    state: ClassVar[str] = "unavailable"
 
 
 class ConfigError(DeviceError):
@@ -18,12 +26,28 @@ class ConfigError(DeviceError):
     exit_code: ClassVar[int] = 2
 
 
+class TransportError(DeviceError):
+    """The way to a device failed, and not the device itself: it may be tried again."""
+
+    state: ClassVar[str] = "offline"
+
+
+class UnauthorisedError(DeviceError):
+    """A device is there and does not let this host in; the message says what to do on it."""
+
+    state: ClassVar[str] = "unauthorised"
+
+
+# The cause of a `WorkerError` that is the link's fault, and not the worker's.
+TRANSPORT = "transport"
+
+
 class WorkerError(Exception):
     """A worker could not do what was asked. It ends one measurement, never the run.
 
     Attributes:
         stage: what was being done: start, load, verify, measure, streams, predict or memory.
-        cause: died, hung, out-of-memory, transport, missing-runtime, unsupported, or error.
+        cause: died, hung, out-of-memory, transport, busy, missing-runtime, unsupported, or error.
         detail: one line for a person, with what to do where that is known.
     """
 
@@ -36,7 +60,8 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What was measured on.
 
     `fingerprint` is a hash of the facts that must agree for two runs to be comparable: processor,
-    cores, memory, system, architecture, restriction to cores.
+    cores, memory, system, architecture, restriction to cores. `counts` says what its nanoseconds
+    stand for where they are no time.
     """
 
     name: str
@@ -44,6 +69,27 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     fingerprint: str
     emulated: bool
     facts: dict[str, str]
+    counts: Literal["instructions"] | None = None
+
+
+class Step(NamedTuple):
+    """One step of a device's check: `ok` None where it could not be made."""
+
+    ok: bool | None
+    what: str
+    detail: str
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a device must be for anything to be timed on it: the table `limits` of its entry.
+
+    Attributes:
+        max_temperature_c: of the hottest of its sensors, before each worker is timed.
+        min_battery_percent: of the charge that is left, when a command begins.
+    """
+
+    max_temperature_c: float | None = None
+    min_battery_percent: float | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +215,10 @@ class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         throttle_events: how often heat has lowered a clock since the start (Intel's counters).
         throttle_flags: Raspberry Pi's bits: 0 under-voltage, 1 capped, 2 throttled, 3 soft limit
             of temperature, all now; 16 to 19 the same since the start.
+        cooling: how far Linux's thermal framework lowers a core's clock now: the highest state of
+            its cooling devices, 0 not at all (boards and phones).
+        current_events: how often a Jetson lowered its clocks for a current too high or a voltage
+            too low, since the start.
         load: the system's load average over one minute, the worker included.
         power_w: what a GPU draws; its clocks and temperature are then those above.
         memory_clock_mhz: of a GPU's memory.
@@ -180,6 +230,8 @@ class Sensors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     temperature_c: float | None = None
     throttle_events: int | None = None
     throttle_flags: int | None = None
+    cooling: int | None = None
+    current_events: int | None = None
     load: float | None = None
     power_w: float | None = None
     memory_clock_mhz: float | None = None
@@ -294,6 +346,7 @@ class Device(Protocol):
 
     name: str
     kind: str
+    limits: Limits
 
     def info(self) -> DeviceInfo:
         """Describe the device as it is now.

@@ -1,18 +1,36 @@
-"""What this machine is. Standard library only and on its own, so that it can also run elsewhere."""
+"""What this machine is. Runs ON devices, too: standard library only, Python 3.9, on its own.
+
+As a program it prints the facts as JSON; an argument names the cores that workers will run on, as
+0,1.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import re
+import struct
 import subprocess
+import sys
 from pathlib import Path
 
 # What two runs must share to be compared. Not the kernel's release or Python's version: updates
 # change them every few weeks, and the records carry them. Nor what a switch changes: the
 # frequency governor, turbo, the power supply; these are conditions of their own.
 STABLE = ("processor", "architecture", "system", "cores", "logical_cores", "memory", "cpus")
+# Arm's part numbers (implementer 0x41) in /proc/cpuinfo, which has no names: MIDR_EL1 of each
+# core's reference manual, as in Linux's arch/arm64/include/asm/cputype.h.
+ARM_PARTS = {
+    "0xd03": "Cortex-A53", "0xd04": "Cortex-A35", "0xd05": "Cortex-A55", "0xd07": "Cortex-A57",
+    "0xd08": "Cortex-A72", "0xd09": "Cortex-A73", "0xd0a": "Cortex-A75", "0xd0b": "Cortex-A76",
+    "0xd0c": "Neoverse-N1", "0xd0d": "Cortex-A77", "0xd40": "Neoverse-V1", "0xd41": "Cortex-A78",
+    "0xd42": "Cortex-A78AE", "0xd44": "Cortex-X1", "0xd46": "Cortex-A510", "0xd47": "Cortex-A710",
+    "0xd48": "Cortex-X2", "0xd49": "Neoverse-N2", "0xd4b": "Cortex-A78C", "0xd4d": "Cortex-A715",
+    "0xd4e": "Cortex-X3", "0xd4f": "Neoverse-V2", "0xd80": "Cortex-A520", "0xd81": "Cortex-A720",
+    "0xd82": "Cortex-X4",
+}  # fmt: skip
 
 
 def facts(cpus: tuple[int, ...] | None = None) -> dict[str, str]:
@@ -23,9 +41,10 @@ def facts(cpus: tuple[int, ...] | None = None) -> dict[str, str]:
     """
     found = {
         "processor": _processor(),
-        "architecture": platform.machine(),
+        "architecture": _architecture(),
         "system": platform.system(),
         "release": platform.release(),
+        "libc": " ".join(platform.libc_ver()).strip(),
         "python": platform.python_version(),
         "cores": _physical_cores(),
         "logical_cores": str(os.cpu_count() or ""),
@@ -33,6 +52,7 @@ def facts(cpus: tuple[int, ...] | None = None) -> dict[str, str]:
         "cpus": _restriction(cpus),
         **switches(),
         "hypervisor": _hypervisor(),
+        "emulator": _emulator(),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -47,10 +67,34 @@ def _processor() -> str:
     """Return the processor's model; for a board also the board's."""
     cpuinfo = _read("/proc/cpuinfo")
     model = _field(cpuinfo, "model name") or _sysctl("machdep.cpu.brand_string")
-    if not model and (part := _field(cpuinfo, "CPU part")):
-        model = f"implementer {_field(cpuinfo, 'CPU implementer')} part {part}"
-    board = _read("/proc/device-tree/model").strip("\0")
-    return ", ".join(filter(None, (board, model))) or platform.processor()
+    board = _read("/sys/firmware/devicetree/base/model").strip("\0")
+    return ", ".join(filter(None, (board, model or arm_cores(cpuinfo)))) or platform.processor()
+
+
+def arm_cores(cpuinfo: str) -> str:
+    """Return the kinds of core that an ARM's /proc/cpuinfo lists, as ``4 x Cortex-A72``."""
+    found = re.findall(r"^CPU implementer\s*:\s*(\S+)$|^CPU part\s*:\s*(\S+)$", cpuinfo, re.M)
+    makers, parts = [m for m, _ in found if m], [part for _, part in found if part]
+    names = [
+        ARM_PARTS.get(part, part) if maker == "0x41" else f"implementer {maker} part {part}"
+        for maker, part in zip(makers, parts)  # noqa: B905 -- Python 3.9 has no `strict`
+    ]
+    return " + ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
+
+
+def _architecture() -> str:
+    """Return the processor's architecture, and whether programs here are the 32-bit ones of it."""
+    machine, bits = platform.machine(), 8 * struct.calcsize("P")
+    return f"{machine}, 32-bit" if bits == 32 and machine.endswith("64") else machine
+
+
+def _emulator() -> str:
+    """Return what runs this program if it is not the processor: qemu-user does not hide here."""
+    try:
+        program = Path("/proc/thread-self/exe").readlink()
+    except OSError:
+        return ""
+    return "qemu-user" if program.name.startswith("qemu-") else ""
 
 
 def _physical_cores() -> str:
@@ -138,3 +182,8 @@ def _sysctl(name: str) -> str:
         return ""
     done = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    _cores = [int(cpu) for cpu in "".join(sys.argv[1:]).split(",") if cpu]
+    sys.stdout.write(json.dumps(facts(tuple(_cores) or None)) + "\n")

@@ -12,12 +12,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakSet
 
 from devices.device import WorkerError
 
 OUT_OF_MEMORY = re.compile(r"bad_alloc|MemoryError|allocate memory|out of memory", re.IGNORECASE)
 TAIL_BYTES = 8192
 CLOSE_S = 2.0
+# A line that no worker sends, as it has no newline.
+_INTERRUPT = b"interrupt"
+_children: "WeakSet[Child]" = WeakSet()
+_children_change = threading.Lock()
+
+
+def interrupt() -> None:
+    """Have every thread that waits for a worker, or asks one next, raise `KeyboardInterrupt`."""
+    with _children_change:
+        for child in _children:
+            child.interrupt()
 
 
 class Child:
@@ -51,6 +63,12 @@ class Child:
         assert stderr
         self._stdin = stdin
         self._readers = [_reader(self._read, stdout), _reader(self._drain, stderr)]
+        with _children_change:
+            _children.add(self)
+
+    def interrupt(self) -> None:
+        """Have the thread that waits for an answer, or asks next, raise `KeyboardInterrupt`."""
+        self._lines.put(_INTERRUPT)
 
     def _read(self, stdout: IO[bytes]) -> None:
         for line in stdout:
@@ -68,6 +86,7 @@ class Child:
         Raises:
             WorkerError: the worker answered with an error, died, or did not answer in `timeout_s`
                 seconds (it is killed then).
+            KeyboardInterrupt: see `interrupt`.
         """
         self._send({"op": op, **arguments})
         try:
@@ -76,6 +95,8 @@ class Child:
             self.close(kill=True)
             detail = f"no answer within {timeout_s:g} s; the worker was killed"
             raise WorkerError(op, "hung", detail) from None
+        if line == _INTERRUPT:
+            raise KeyboardInterrupt
         if not line:
             raise self._death(op)
         return _event(op, line)
@@ -89,18 +110,23 @@ class Child:
     def _death(self, op: str) -> WorkerError:
         self._lines.put(b"")  # whoever asks again is told again
         self.close()
-        code = self._process.returncode
-        tail = self._tail.decode(errors="replace")
-        last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "")
+        return self._died(op, self._process.returncode, _oom_kills() > self._oom_kills)
+
+    def _died(self, op: str, code: int, oom_kill: bool) -> WorkerError:
+        """Return what to say of an exit code (of a signal's number below 0)."""
         end = f"was killed by {_signal(-code)}" if code < 0 else f"ended with exit code {code}"
         detail = f"the worker {end}"
-        killed_for_memory = code == -signal.SIGKILL and _oom_kills() > self._oom_kills
+        killed_for_memory = code == -signal.SIGKILL and oom_kill
         if killed_for_memory:
             detail += "; the kernel counts an out-of-memory kill"
-        if last:
-            detail += f"; its last words: {last[:300]}"
+        tail = self._tail.decode(errors="replace")
         short = killed_for_memory or OUT_OF_MEMORY.search(tail)
-        return WorkerError(op, "out-of-memory" if short else "died", detail)
+        return WorkerError(op, "out-of-memory" if short else "died", detail + self._last_words())
+
+    def _last_words(self) -> str:
+        lines = self._tail.decode(errors="replace").splitlines()
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"; its last words: {last[:300]}" if last else ""
 
     def close(self, *, kill: bool = False) -> None:
         """End and reap the worker and what it started: by asking, or else by force."""
@@ -115,18 +141,20 @@ class Child:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        for thread, pipe in self._readers:
+        for thread in self._readers:
             thread.join(CLOSE_S)
-            if not thread.is_alive():
-                pipe.close()
 
 
-def _reader(
-    read: Callable[[IO[bytes]], None], pipe: IO[bytes]
-) -> tuple[threading.Thread, IO[bytes]]:
-    thread = threading.Thread(target=read, args=(pipe,), daemon=True)
+def _reader(read: Callable[[IO[bytes]], None], pipe: IO[bytes]) -> threading.Thread:
+    """Start reading a pipe to its end, which may come after that of the process we started."""
+
+    def run() -> None:
+        with pipe:
+            read(pipe)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    return thread, pipe
+    return thread
 
 
 def _event(op: str, line: bytes) -> dict[str, Any]:

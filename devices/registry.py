@@ -1,37 +1,67 @@
-"""Which devices there are: `cpu`, `gpu`, and those of devices.toml, the project's and the user's.
+"""Which devices there are: `cpu`, `gpu`, those of devices.toml (the project's and the user's), and
+those that are found.
 
 A kind of device is one module, with `Settings` (the keys of its table) and `make`, plus one line in
-`KINDS`.
+`KINDS`: see docs/devices.md.
 """
 
-import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from operator import eq
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import platformdirs
 
-from devices import gpu, local
-from devices.device import ConfigError, Device, DeviceError
+from devices import android, exact, gpu, local, ssh, survey
+from devices.device import ConfigError, Device, DeviceError, Limits, Step
+from devices.discovery import Found
+from devices.survey import Seen
 
 FILE = "devices.toml"
+# The keys of every kind.
+OF_ALL = ("kind", "labels", "limits")
 NAME = re.compile(r"[A-Za-z0-9_-]+")
+# The facts that a person knows a device by.
+KNOWN_BY = ("model", "product", "serial", "processor")
 
 
 class Kind(NamedTuple):
-    """How a table becomes a device: its keys, besides kind and labels, and what they make."""
+    """How a table becomes a device: its keys, besides kind and labels, and what they make.
+
+    Attributes:
+        settings: the keys.
+        make: takes a name and the settings; asks the device nothing.
+        discover: finds devices that nobody told of, None where there is nothing to be found.
+        steps: what `devices check` tries of such a device before its worker and runtimes.
+        prepare: makes what such a device needs on this machine, when one is added.
+        absence: says in one line why `discover` finds nothing and what to do.
+    """
 
     settings: type[msgspec.Struct]
     make: Callable[[str, Any], Device]
+    discover: Callable[[], Iterable[Found]] | None = None
+    steps: Callable[[Any], Iterator[Step]] | None = None
+    absence: Callable[[], str] | None = None
+    prepare: Callable[[Any, Callable[[str], None]], None] | None = None
 
 
 KINDS = {
     "local": Kind(local.Settings, local.make),
     "gpu": Kind(gpu.Settings, gpu.make),
+    "ssh": Kind(ssh.Settings, ssh.make, steps=ssh.steps),
+    "android": Kind(
+        android.Settings,
+        android.make,
+        android.discover,
+        android.steps,
+        android.absence,
+        android.prepare,
+    ),
+    exact.KIND: Kind(exact.Settings, exact.make, prepare=exact.prepare),
 }
 
 
@@ -42,25 +72,43 @@ class Entry(NamedTuple):
     labels: tuple[str, ...]
 
 
+def paths() -> tuple[Path, Path]:
+    """Return where a devices.toml may be: the user's, then the project's."""
+    return Path(platformdirs.user_config_dir("edgeworthy")) / FILE, Path(FILE)
+
+
 def entries() -> dict[str, Entry]:
-    """Return the devices by name: `cpu`, `gpu`, then the user's, then the project's, which win.
+    """Return the devices by name: `cpu`, `gpu`, `arm64-exact`, the user's, and the project's.
+
+    Those that come later win.
 
     Raises:
         ConfigError: a devices.toml is wrong; names the file and the key.
     """
-    found = {"cpu": Entry(local.LocalDevice(), ()), "gpu": Entry(gpu.GpuDevice(), ())}
-    for path in (Path(platformdirs.user_config_dir("edgeworthy")) / FILE, Path(FILE)):
+    own = (local.LocalDevice(), gpu.GpuDevice(), exact.ExactDevice())
+    found = {device.name: Entry(device, ()) for device in own}
+    for path in paths():
         if path.is_file():
-            found.update(parse(_read(path), str(path)))
+            found.update(parse(read(path), str(path)))
     return found
 
 
-def find(name: str) -> Device:
-    """Return the device with a name, ``gpu:1`` for a further GPU, or the only one with a label.
+def all_devices() -> list[Seen]:
+    """Return every device with its state, within `survey.LIMIT_S` seconds.
 
     Raises:
-        DeviceError: there is none.
-        ConfigError: several have the label, or a devices.toml is wrong.
+        ConfigError: a devices.toml is wrong; names the file and the key.
+    """
+    return survey.look(entries(), KINDS)
+
+
+def find(name: str) -> Device:
+    """Return the device with a name or label, ``gpu:1`` for a further GPU; else the only one that
+    is known by it: by a name or label in other case, its model, parts of it, or its serial.
+
+    Raises:
+        DeviceError: there is none, or it is not ready to be asked.
+        ConfigError: several fit, or a devices.toml is wrong.
     """
     found = entries()
     if name in found:
@@ -68,20 +116,74 @@ def find(name: str) -> Device:
     if further := gpu.named(name):
         return further
     labelled = [key for key, entry in found.items() if name in entry.labels]
-    if not labelled:
-        raise DeviceError(_unknown(name, found))
     if len(labelled) > 1:
         raise ConfigError(f"label '{name}' fits {', '.join(labelled)}: give one of these names")
-    return found[labelled[0]].device
+    if labelled:
+        return found[labelled[0]].device
+    seen = survey.look(found, KINDS)
+    one = match(name, seen)
+    if one is None:
+        raise DeviceError(_unknown(name, seen))
+    if one.device is None:
+        raise DeviceError(f"device '{one.name}' is {one.state}: {one.reason}")
+    return one.device
 
 
-def _unknown(name: str, found: dict[str, Entry]) -> str:
-    labels = [label for entry in found.values() for label in entry.labels]
-    return (
-        f"no device named '{name}'{_near(name, [*found, *labels])}; there is: {', '.join(found)}; "
-        "add one with 'edgeworthy devices add NAME --kind local --cpus 0-1' "
-        "(phones over adb and boards over SSH are not supported by this version yet)"
+def match(name: str, seen: Sequence[Seen]) -> Seen | None:
+    """Return the only device that is known by `name`, or else by words of which it is a part.
+
+    Raises:
+        ConfigError: several are.
+    """
+    wanted = _words(name)
+    for fits in (eq, _is_part):
+        fitting = [s for s in seen if any(fits(wanted, _words(text)) for text in _known_by(s))]
+        if len(fitting) > 1:
+            told = ", ".join(f"{s.name} ({_model(s)})" for s in fitting)
+            raise ConfigError(f"'{name}' fits {told}: give one of these names")
+        if fitting:
+            return fitting[0]
+    return None
+
+
+def _is_part(words: list[str], whole: list[str]) -> bool:
+    starts = range(len(whole) - len(words) + 1)
+    return bool(words) and any(whole[n : n + len(words)] == words for n in starts)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.casefold())
+
+
+def _known_by(seen: Seen) -> list[str]:
+    facts = seen.info.facts if seen.info else {}
+    return [seen.name, *seen.labels, *(facts[name] for name in KNOWN_BY if name in facts)]
+
+
+def _model(seen: Seen) -> str:
+    return next((text for text in _known_by(seen)[1:]), seen.kind)
+
+
+def _unknown(name: str, seen: Sequence[Seen]) -> str:
+    known = [text for s in seen for text in _known_by(s)]
+    there = ", ".join(map(_told, seen))
+    meant, kinds = near(name, known), {s.kind for s in seen}
+    absent = [kind.absence for key, kind in KINDS.items() if key not in kinds and kind.absence]
+    return "; ".join(
+        [
+            f"no device named '{name}'{meant}, nor with such a label, model or serial",
+            f"there is: {there}",
+            *(tell() for tell in absent if not meant),
+            "see 'edgeworthy devices list', or add one with "
+            "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'",
+        ]
     )
+
+
+def _told(seen: Seen) -> str:
+    """Return a device's name, with what is wrong where somebody could mend it at once."""
+    why = f": {seen.reason}" if seen.state == "unauthorised" else ""
+    return seen.name if seen.state == "ready" else f"{seen.name} ({seen.state}{why})"
 
 
 def parse(text: str, source: str) -> dict[str, Entry]:
@@ -109,71 +211,52 @@ def _entry(name: str, table: Any, source: str) -> Entry:
     if not isinstance(table, dict):
         raise ConfigError(f"{source}: [{where}] must be a table")
     keys = dict(table)
-    kind_name, labels = keys.pop("kind", "local"), keys.pop("labels", [])
-    kind = KINDS.get(kind_name) if isinstance(kind_name, str) else None
-    if kind is None:
-        near = _near(str(kind_name), list(KINDS))
-        there = ", ".join(KINDS)
-        raise ConfigError(f"{source}: {where}.kind: no kind '{kind_name}'{near}; there is: {there}")
-    _check_keys(keys, [*kind.settings.__struct_fields__, "kind", "labels"], source, f"{where}.")
+    given = {key: keys.pop(key) for key in OF_ALL if key in keys}
+    chosen = kind(given.get("kind", "local"), f"{source}: {where}.kind")
+    _check_keys(keys, [*chosen.settings.__struct_fields__, *OF_ALL], source, f"{where}.")
     try:
-        settings = msgspec.convert(keys, kind.settings)
-        return Entry(kind.make(name, settings), msgspec.convert(labels, tuple[str, ...]))
+        device = chosen.make(name, msgspec.convert(keys, chosen.settings))
+        limits = msgspec.convert(given.get("limits", {}), dict[str, float])
+        _check_keys(limits, [*Limits.__struct_fields__], source, f"{where}.limits.")
+        device.limits = Limits(**limits)
+        return Entry(device, msgspec.convert(given.get("labels", []), tuple[str, ...]))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: [{where}]: {error}") from None
 
 
-def _check_keys(table: dict[str, Any], known: list[str], source: str, prefix: str) -> None:
+def kind(name: Any, where: str) -> Kind:
+    """Return the kind with a name; `where` says who asks for it.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if isinstance(name, str) and name in KINDS:
+        return KINDS[name]
+    raise ConfigError(
+        f"{where}: no kind '{name}'{near(str(name), list(KINDS))}; there is: {', '.join(KINDS)}"
+    )
+
+
+def _check_keys(table: Mapping[str, Any], known: list[str], source: str, prefix: str) -> None:
     for key in table:
         if key not in known:
             there = f"; there is: {', '.join(known)}"
-            raise ConfigError(f"{source}: unknown key {prefix}{key}{_near(key, known)}{there}")
+            raise ConfigError(f"{source}: unknown key {prefix}{key}{near(key, known)}{there}")
 
 
-def _near(word: str, known: list[str]) -> str:
+def near(word: str, known: Sequence[str]) -> str:
+    """Return a question for the known word that is most like this one, empty if none is."""
     close = get_close_matches(word, known, n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """Return the text of a devices.toml.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
-
-
-def add(name: str, table: dict[str, Any], path: Path) -> None:
-    """Add a device to a devices.toml, keeping what is there, in one step.
-
-    Args:
-        name: the device's name.
-        table: its keys; None and empty values are left out.
-        path: the file, made if need be.
-
-    Raises:
-        ConfigError: the name is taken, the table is wrong, or the file cannot be written.
-    """
-    old = _read(path) if path.is_file() else ""
-    taken = parse(old, str(path))
-    if name in taken:
-        raise ConfigError(f"device '{name}' is in {path} already; choose another name or edit it")
-    text = (old.rstrip("\n") + "\n\n" if old.strip() else "") + _table(name, table)
-    parse(text, str(path))
-    _write(path, text)
-
-
-def _table(name: str, table: dict[str, Any]) -> str:
-    """Return a TOML table; a JSON string or list of them is TOML too."""
-    lines = [f"{k} = {msgspec.json.encode(v).decode()}" for k, v in table.items() if v]
-    header = name if NAME.fullmatch(name) else msgspec.json.encode(name).decode()
-    return "\n".join([f"[devices.{header}]", *lines]) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from None

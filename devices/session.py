@@ -40,12 +40,16 @@ class WorkerSession:
         """
         self._child, self._timeout_s = child, job.timeout_s
         try:
-            self._ask("start")
-            self._start_ns = time.perf_counter_ns() - child.started_ns
+            self._start_ns = self._begin()
             self.load(job, artifact)
         except BaseException:
             child.close(kill=True)
             raise
+
+    def _begin(self) -> int | None:
+        """Wait for the worker's first answer; return how long after its start that came."""
+        self._ask("start")
+        return time.perf_counter_ns() - self._child.started_ns
 
     def load(self, job: Job, artifact: str) -> None:
         """Load another artifact in the same worker, which will prove it, but not time it.
@@ -111,8 +115,12 @@ class WorkerSession:
 
     def predict(self, images: Path, top: int = 5) -> list[list[int]]:
         """Classify the images of a `.npy` file; return the `top` best classes of each."""
-        answer = self._ask("predict", images=str(images.resolve()), top=top)
+        answer = self._ask("predict", images=self._place(images), top=top)
         return _typed("predict", list[list[int]], answer.get("classes"))
+
+    def _place(self, images: Path) -> str:
+        """Return where the worker finds a file of images."""
+        return str(images.resolve())
 
     def memory(self) -> Memory:
         """Return the worker's memory figures so far."""

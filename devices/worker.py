@@ -1,9 +1,9 @@
-"""The worker: runs ON the device, a process an artifact; this file is all that is sent there.
+"""The worker: runs ON the device, a process an artifact; facts.py is all that is sent with it.
 
 Needs Python 3.9, numpy and one runtime. JSON lines on standard input and output; a runtime's own
 chatter goes to standard error, whatever descriptor it writes to.
 
-    {"op": "start"}                 -> {"event": "started"}
+    {"op": "start"}                 -> {"event": "started", "age_ns"}
     {"op": "probe", "runtime": R}   -> {"event": "runtime", "runtime_version", "environment"}
     {"op": "load", "artifact": DIR, "runtime": R, "threads": n | null, "batch": b}
                                     -> {"event": "ready", "import_ns", "load_ns", "threads", ...}
@@ -19,6 +19,8 @@ chatter goes to standard error, whatever descriptor it writes to.
     {"op": "memory"}                -> {"event": "memory", "definition", "before_load", ...}
     {"op": "profile", "runs": n}    -> {"event": "profile", "operators": [OPERATOR, ...]}
     {"op": "peak", "threads": n}    -> {"event": "peak", "flops", "bytes", "method"}
+    {"op": "facts"}                 -> {"event": "facts", "facts": {NAME: TEXT}}
+    {"op": "lock", "file": FILE, "owner": TEXT}  -> {"event": "locked"}
     {"op": "close"}                 -> {"event": "closed"}
     whatever fails                  -> {"event": "error", "stage", "cause", "detail"}
 
@@ -38,7 +40,8 @@ is off meanwhile. Preprocessing, quantizing a float input and copying are outsid
 inputs are handed over and the outputs fetched inside, where the runtime does that by itself:
 "copies" in the answer to `load` names how, null where there is nothing to copy. A runtime on a GPU
 (`devices.cuda`) times an invocation by the device's own clock: "timing" says how, null for the
-above; "precision" is what it computes an fp32 file in, null for the file's own.
+above; "precision" is what it computes an fp32 file in, null for the file's own. With --instructions
+all times are counts of an emulator (`devices.exact`), and no "usage" is told.
 
 After "streams" the file is loaded n times, and a `measure` without copies invokes all of them at
 once, a thread each, until together they did `runs` (at least `LEAST_EACH` a stream); its answer
@@ -53,6 +56,15 @@ OPERATOR is {"name", "kind", "activation_bytes", "starts_ns": [...], "ns": [...]
 what the runtime's own profiler tells, of a session or interpreter beside the one that is measured,
 as profiling slows. ONNX Runtime's clock counts whole microseconds. A peak is per second.
 
+`age_ns` is this process's age by the system's own clock, which counts hundredths of a second, null
+where it does not tell. Facts are those of `devices.facts`.
+
+A lock on a device is shared by the workers of one owner, and refused to others with cause "busy".
+
+With --lease an empty line is no request, but a sign that the host is alive: without a line for so
+long, and at the end of input even in the middle of an invocation, the worker ends itself and what
+it started.
+
 Threads are as found: torch is asked; for the others, the operating system's threads that loading
 added, and the one that calls (Linux; null elsewhere).
 """
@@ -62,19 +74,23 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import gc
 import hashlib
 import importlib
 import json
 import os
 import platform
+import queue
 import re
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from array import array as stored
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
@@ -118,6 +134,7 @@ ZONES = {"package": "the processor's package", "dram": "its memory", "psys": "th
 COUNTED = "a counter, read right before and right after each round"
 SAMPLED = "the mean of the power right before and right after each round, times its time: rough"
 LEAST_EACH = 5  # invocations of a stream in a round, on average
+END_S = 1.0  # that a worker has to end by itself once its host is gone
 # Far above what the order of a sum moves, far below what another answer is.
 AGREEMENT = 1e-3
 
@@ -228,6 +245,8 @@ class OnnxRuntime:
     modules = ("onnxruntime",)
 
     def __init__(self) -> None:
+        # Since 1.31 importing it starts a thread that reports on its use, now and then.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         self._runtime, self.version = import_first(self.modules)
         self.threads = None
         self._profile_prefix = ""
@@ -544,10 +563,10 @@ NEED_AN_ARTIFACT = {"verify", "measure", "streams", "predict", "memory", "profil
 class Worker:
     """One artifact at a time in one runtime; `answer` is the whole protocol."""
 
-    def __init__(self, root: str = "/") -> None:
-        self.root = root
+    def __init__(self, root: str = "/", clock: Callable[[], int] = time.perf_counter_ns) -> None:
+        self.root, self.clock = root, clock
         self.ops: dict[str, Callable[..., dict[str, Any]]] = {
-            "start": lambda: {"event": "started"},
+            "start": lambda: {"event": "started", "age_ns": age_ns()},
             "probe": self._probe,
             "load": self._load,
             "verify": self._verify,
@@ -560,6 +579,8 @@ class Worker:
             "memory": self._memory,
             "profile": self._profile,
             "peak": lambda threads: {"event": "peak", **peak_apart(threads)},
+            "facts": lambda: {"event": "facts", "facts": import_beside("devices.facts").facts()},
+            "lock": self._lock,
             "close": lambda: {"event": "closed"},
         }
         self.runtime: Any = None
@@ -590,6 +611,10 @@ class Worker:
             detail = one_line(error)
         return {"event": "error", "stage": op, "cause": cause, "detail": detail}
 
+    def _lock(self, file: str, owner: str) -> dict[str, Any]:
+        self.held = hold(file, owner)
+        return {"event": "locked"}
+
     def _probe(self, runtime: str) -> dict[str, Any]:
         version = start_runtime(runtime).version
         return {"event": "runtime", "runtime_version": version, "environment": environment()}
@@ -604,19 +629,19 @@ class Worker:
         self.contract, self.batch = manifest["contract"], batch
         known = manifest.get("golden") != []
         self.inputs, self.expected = read_golden(directory / "golden.npz", self.contract, known)
-        start = time.perf_counter_ns()
+        start = self.clock()
         opened = start_runtime(runtime)
-        import_ns = time.perf_counter_ns() - start
+        import_ns = self.clock() - start
         if manifest["format"] != opened.format:
             files = f"{runtime} runs {opened.format} files"
             raise JobError("unsupported", f"{files}, this artifact is {manifest['format']}")
         alone = count_threads()
         self._note_peak("before_load")
         self.pages["before_load"] = {**pages(None), **getattr(opened, "held", dict)()}
-        start = time.perf_counter_ns()
+        start = self.clock()
         self.model = str((directory / MODEL_FILES[opened.format]).resolve())
         opened.load(self.model, threads, self.contract, batch)
-        load_ns = time.perf_counter_ns() - start
+        load_ns = self.clock() - start
         self._note_peak("after_load")
         self.runtime, self.sessions = opened, [opened]
         self.pages["after_load"] = {**pages(self.model), **self._of_runtime("held")}
@@ -705,7 +730,9 @@ class Worker:
         several = len(self.sessions) > 1 and not copies
         invoke = partial(self.runtime.process, self.fed) if copies else self.runtime.invoke
         of_device = None if copies else getattr(self.runtime, "time", None)
-        joules, before = [meter.read() for meter in self.meters], usage()
+        # Beside a count of instructions this machine's times say nothing, and reading them varies.
+        used_by_now = usage if self.clock is time.perf_counter_ns else dict
+        joules, before = [meter.read() for meter in self.meters], used_by_now()
         gc.disable()
         try:
             if several:
@@ -713,17 +740,18 @@ class Worker:
             elif of_device:
                 found = {"ns": [of_device() for _ in range(runs)], "invocations": runs}
             else:
-                found = {"ns": one_by_one(invoke, runs), "invocations": runs}
+                found = {"ns": one_by_one(invoke, runs, self.clock), "invocations": runs}
         finally:
             gc.enable()
-        used = {k: None if n is None else n - before[k] for k, n in usage().items()}
-        wall_ns = int(used["wall_ns"] or 0)
+        used = {k: None if n is None else n - before[k] for k, n in used_by_now().items()}
+        wall_ns = int(used.get("wall_ns") or 0)
         burnt = [meter.joules(since, wall_ns) for meter, since in zip(self.meters, joules)]
         self._note_peak("after_run")
         if several:
             self._check_agreement()
         spent = {"joules": burnt, "invocations": found.pop("invocations")} if burnt else None
-        return {"event": "samples", **found, "usage": used, "spent": spent}
+        told = {"usage": used} if used else {}
+        return {"event": "samples", **found, **told, "spent": spent}
 
     def _check_agreement(self) -> None:
         """Refuse what streams computed if it differs: the first one's answers were proved."""
@@ -802,8 +830,8 @@ class Worker:
 
 
 def import_beside(module: str) -> Any:
-    """Import a module of ours: it lies beside this file where it was installed; on a device this
-    file is all there is.
+    """Import a module of ours: it lies beside this file where it was installed; on a device only
+    facts.py does.
     """
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     try:
@@ -942,24 +970,42 @@ def sensors(root: str = "/") -> dict[str, Any]:
     zones = numbers("sys/class/thermal/thermal_zone*/temp", root)
     zones += numbers("sys/class/hwmon/hwmon*/temp*_input", root)
     events = numbers(f"{cpus}[0-9]*/thermal_throttle/*_throttle_count", root)
-    flags = numbers("sys/devices/platform/soc/soc:firmware/get_throttled", root, 16)
+    flags = numbers("sys/devices/platform/soc*/soc*:firmware/get_throttled", root, 16)
+    cooled = [n for place in coolers(root) for n in numbers("cur_state", place)]
+    currents = numbers("sys/class/hwmon/hwmon*/oc[0-9]_event_cnt", root)
     return {
         "frequency_mhz": max(clocks) / 1e3 if clocks else None,
         "temperature_c": max(zones) / 1e3 if zones else None,
         "throttle_events": sum(events) if events else None,
         "throttle_flags": flags[0] if flags else None,
+        "cooling": max(cooled, default=None),
+        "current_events": sum(currents) if currents else None,
         "load": os.getloadavg()[0],
     }
 
 
-def one_by_one(invoke: Callable[[], Any], runs: int) -> list[int]:
-    """Return the nanoseconds of each of `runs` invocations."""
-    samples, clock = [0] * runs, time.perf_counter_ns
+def coolers(root: str) -> list[str]:
+    """Return where Linux lowers the clocks of cores for heat: ``cpufreq-cpu0``, in its older
+    versions ``thermal-cpufreq-0``.
+    """
+    found = Path(root).glob("sys/class/thermal/cooling_device*")
+    return [str(place) for place in found if "cpufreq" in "".join(texts("type", str(place)))]
+
+
+def one_by_one(
+    invoke: Callable[[], Any], runs: int, clock: Callable[[], int] = time.perf_counter_ns
+) -> list[int]:
+    """Return the nanoseconds of each of `runs` invocations.
+
+    What the clock says is put where no object has to be made for it, so that nothing but the
+    invocation differs from one to the next, and a count of instructions is always the same.
+    """
+    starts, ends = (stored("q", bytes(8 * runs)) for _ in range(2))
     for number in range(runs):
-        start = clock()
+        starts[number] = clock()
         invoke()
-        samples[number] = clock() - start
-    return samples
+        ends[number] = clock()
+    return [end - start for start, end in zip(starts, ends)]
 
 
 def at_once(invokes: list[Callable[[], Any]], pool: Any, runs: int) -> dict[str, Any]:
@@ -1210,9 +1256,17 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:1000] or type(error).__name__
 
 
-def serve(requests: Any, answers: Any) -> None:
+def instructions(descriptor: int) -> Callable[[], int]:
+    """Return a clock of the instructions that an emulator executed: see `devices/counter.c`."""
+    import mmap
+
+    page = mmap.mmap(descriptor, mmap.PAGESIZE, prot=mmap.PROT_READ)
+    return partial(memoryview(page).cast("Q").__getitem__, 0)
+
+
+def serve(requests: Any, answers: Any, clock: Callable[[], int] = time.perf_counter_ns) -> None:
     """Answer until `close`, or until the host is gone and with it the pipe's other end."""
-    worker = Worker()
+    worker = Worker(clock=clock)
     for line in requests:
         try:
             request = dict(json.loads(line))
@@ -1222,6 +1276,67 @@ def serve(requests: Any, answers: Any) -> None:
         answers.flush()
         if request.get("op") == "close":
             return
+
+
+def leased(requests: Any, lease_s: float) -> Iterator[str]:
+    """Yield the lines that hold something; end this process where the host is gone (see above).
+
+    A thread waits for the lines, without looking in between: nothing that is timed notices it.
+    """
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        rest = b""
+        while select.select([requests], [], [], lease_s)[0]:
+            block = os.read(requests.fileno(), 1 << 16)
+            if not block:
+                break
+            *whole, rest = (rest + block).split(b"\n")
+            for line in filter(None, map(bytes.strip, whole)):
+                lines.put(line.decode(errors="replace"))
+        lines.put(None)
+        time.sleep(END_S)
+        os.killpg(0, signal.SIGKILL)
+
+    with contextlib.suppress(PermissionError):  # who leads a session leads its group
+        os.setpgid(0, 0)
+    threading.Thread(target=read, daemon=True).start()
+    return iter(lines.get, None)
+
+
+def hold(lock: str, owner: str) -> int:
+    """Take a lock that the workers of one owner share; return its open file.
+
+    It lies among temporary files, if its path is not absolute. The system gives it back when the
+    last of them ends, however that comes.
+    """
+    import fcntl
+
+    file = Path(tempfile.gettempdir(), lock)
+    try:
+        held = os.open(file, os.O_RDWR)
+    except FileNotFoundError:
+        held = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        os.fchmod(held, 0o666)  # other users of this device come, too
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(held, 0)
+        os.pwrite(held, owner.encode(), 0)
+    fcntl.flock(held, fcntl.LOCK_SH)  # whoever else has all of it is just writing who it is
+    holder = os.pread(held, 1000, 0).decode(errors="replace")
+    if holder != owner:
+        os.close(held)
+        raise JobError("busy", f"{holder} is measuring on it; try again after that")
+    return held
+
+
+def age_ns() -> int | None:
+    """Return how long ago the system started this process, None where it does not tell."""
+    told = texts("proc/self/stat")
+    if not told or not hasattr(time, "CLOCK_BOOTTIME"):
+        return None
+    started = int(told[0].rpartition(")")[2].split()[19]) * 10**9 // os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - started
 
 
 def take_pipes() -> tuple[Any, Any]:
@@ -1259,15 +1374,19 @@ def main() -> None:
     parser.add_argument("--cpus", help="cores to run on, as 0,1")
     parser.add_argument("--limit-bytes", type=int, help="address space limit (RLIMIT_AS)")
     parser.add_argument("--parent", type=int, help="the process to end with (Linux)")
+    parser.add_argument("--instructions", type=int, help="descriptor of an emulator's count")
     parser.add_argument("--peak", type=int, help="print the peaks with so many threads, and end")
-    pipes, given = take_pipes(), vars(parser.parse_args())
-    threads = given.pop("peak")
+    parser.add_argument("--lease", type=float, help="seconds to live without a line from the host")
+    (requests, answers), given = take_pipes(), vars(parser.parse_args())
+    threads, lease_s = given.pop("peak"), given.pop("lease")
+    counted = given.pop("instructions")
     confine(**given)
     if threads:
-        pipes[1].write(json.dumps(peak(threads)) + "\n")
-        pipes[1].flush()
+        answers.write(json.dumps(peak(threads)) + "\n")
+        answers.flush()
         return
-    serve(*pipes)
+    clock = time.perf_counter_ns if counted is None else instructions(counted)
+    serve(leased(requests, lease_s) if lease_s else requests, answers, clock)
 
 
 if __name__ == "__main__":

@@ -126,14 +126,19 @@ def main() -> None:
     for number in range(1, given.checks + 1):
         code, reason = steps.check(same, f"check{number:02}", before)
         found[WORDS[code]] += 1
-        print(f"unchanged, check {number}: {WORDS[code]}: {reason}", flush=True)
+        print(f"unchanged, check {number}: {told(code, reason)}", flush=True)
     counts = ", ".join(f"{found[word]} {word}" for word in WORDS.values())
     print(f"unchanged: {given.checks} checks: {counts}; false alarms: {found['fail']}")
     code, reason = steps.check(slower, "slower", before)
-    print(f"one layer more (+{1 / LAYERS:.0%}): {WORDS[code]}: {reason}", flush=True)
+    print(f"one layer more (+{1 / LAYERS:.0%}): {told(code, reason)}", flush=True)
     for what, now in (("unchanged", same), ("one layer more", slower)):
         code, said = steps.decide(before, now)
         print(f"bench decide, {what}: {WORDS[code]}: {brief(said)}", flush=True)
+
+
+def told(code: int, reason: str) -> str:
+    """Return the verdict and its reason, which may begin with it."""
+    return reason if reason.startswith(WORDS[code]) else f"{WORDS[code]}: {reason}"
 
 
 def brief(said: str) -> str:

@@ -129,5 +129,6 @@ def _run(artifacts: Path, say: Say) -> "dict[str, Record]":
     effort = matrix.Effort(max_seconds=SECONDS, processes=options.PROCESSES)
     cells = matrix.plan(matrix.select(artifacts, []), targets, matrix.Choice(), effort)
     listener = _Listener(say, {})
-    run_matrix(cells, listener)
+    with options.held(targets[0].device, options.WAIT_S):
+        run_matrix(cells, listener)
     return listener.records

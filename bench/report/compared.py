@@ -11,6 +11,10 @@ UNKNOWN_NOISE = (
     "{count} compared by rounds of one process each: two processes of one file may differ by more "
     "than the intervals say; measure in several ('bench run --processes 10')"
 )
+COUNTED = (
+    "{count} compared by counts, in full and of no time: they are the same in every run, so the "
+    "least difference is one, and there is no interval"
+)
 APART = (
     "{count} compared across two runs: what differs from run to run is in no interval; 'bench run' "
     "with both artifacts compares them side by side, and 'bench calibrate' finds out how much it is"
@@ -41,8 +45,8 @@ def compared(outcome: Outcome) -> Report:
 def _pair(pair: Comparison) -> tuple[Cell, ...]:
     return (
         word("\n".join(_names(pair))),
-        figure(pair.a_ns, units.duration),
-        figure(pair.b_ns, units.duration),
+        figure(pair.a_ns, units.measured(pair.counts[0])),
+        figure(pair.b_ns, units.measured(pair.counts[1])),
         _ratio(pair.time),
         _ratio(pair.p90),
         word(pair.word or "incomparable"),
@@ -62,6 +66,8 @@ def _names(pair: Comparison) -> list[str]:
 def _ratio(found: Ratio | None) -> Cell:
     if found is None:
         return Cell(EMPTY)
+    if found.low == found.high:
+        return Cell(f"{found.value:.6g}x", found.value)
     bounds = f"{units.times(found.low)} to {units.times(found.high)}"
     known = found.high < UNBOUNDED * found.low
     return Cell(f"{units.times(found.value)}\n{bounds if known else 'unbounded'}", found.value)
@@ -69,7 +75,7 @@ def _ratio(found: Ratio | None) -> Cell:
 
 def _noise(outcome: Outcome) -> list[str]:
     """Say what faster and slower had to be beyond, or how to find that out."""
-    compared = [pair for pair in outcome.pairs if pair.time]
+    compared = [pair for pair in outcome.pairs if pair.time and not any(pair.counts)]
     floors = sorted({pair.floor for pair in compared if pair.floor is not None})
     lines = []
     if floors:
@@ -89,11 +95,15 @@ def _notes(outcome: Outcome) -> list[str]:
         "size, load, memory and top-1 are plain figures, B/A or B - A, without an interval",
     ]
     lines += _noise(outcome)
-    if apart := sum(1 for pair in outcome.pairs if pair.time and not pair.pairwise):
+    compared = [pair for pair in outcome.pairs if pair.time]
+    if counted := sum(any(pair.counts) for pair in compared):
+        lines.append(COUNTED.format(count=counted))
+    if apart := sum(not pair.pairwise and not any(pair.counts) for pair in compared):
         lines.append(APART.format(count=apart))
     for pair in outcome.pairs:
         if pair.incomparable:
-            how = "compared anyway" if pair.time else "refused, --anyway compares them"
+            refused = "never compared" if pair.mixed else "refused, --anyway compares them"
+            how = "compared anyway" if pair.time else refused
             lines.append(f"{pair.a}: incomparable: {'; '.join(pair.incomparable)} ({how})")
         if pair.caution:
             lines.append(f"{pair.a}: {', '.join(pair.caution)}")

@@ -159,16 +159,16 @@ def _measured(line: Line, group: Group, material: Material) -> tuple[Cell, ...]:
 
 
 def _figures(line: Line, time: float, group: Group, material: Material) -> Iterator[Cell]:
-    row = line.row
+    row, show = line.row, units.measured(line.row.counts)
     fastest = min(other.time or time for other in group.lines if _same_input(line, other))
     yield from (
         word(row.model),
         _artifact(line, group),
-        figure(time, units.duration),
+        figure(time, show),
         figure(row.uncertainty, lambda share: f"{share:.1%}"),
         figure(time / fastest, units.times),
-        figure(row.p90_ns, units.duration),
-        figure(row.load_ns, units.duration),
+        figure(row.p90_ns, show),
+        figure(row.load_ns, show),
         figure(row.memory_after_run, units.size, UNMEASURED),
         figure(row.top1, units.percent, UNMEASURED),
     )

@@ -130,6 +130,7 @@ def _group(records: Sequence[Record], known: dict[str, Manifest]) -> Group:
         first.threads, f"{first.threads} threads"
     )
     emulated = ", emulated" if first.emulated else ""
+    emulated += f", {first.counts}" if first.counts else ""
     several = "".join(f", {words}" for words in load(first.streams, first.scenario))
     return Group(f"{first.device}{emulated}, {threads}, batch {first.batch}{several}", tuple(lines))
 

@@ -15,6 +15,7 @@ WIDEST_FIGURE = 12
 MOST_DRAWN = 1000
 STYLES = {
     "valid": "green", "pass": "green", "same": "green", "faster": "green",
+    "identical": "green",
     "noisy": "yellow", "drifting": "yellow", "contended": "yellow", "throttled": "yellow",
     "too short": "yellow", "unproved": "yellow", "emulated": "yellow",
     "unmeasured": "yellow", "cannot tell": "yellow", "outdated": "yellow", "incomparable": "yellow",

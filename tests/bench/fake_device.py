@@ -13,6 +13,7 @@ from devices.device import (
     DeviceInfo,
     Idle,
     Job,
+    Limits,
     Memory,
     Meter,
     Meters,
@@ -154,6 +155,7 @@ class FakeDevice:
     """Runs ONNX and TFLite artifacts by their scripts, named after the model."""
 
     kind = "fake"
+    limits = Limits()
 
     def __init__(
         self,

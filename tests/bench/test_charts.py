@@ -170,6 +170,14 @@ class TestRows:
         ((_, largest),) = domains(real)
         assert largest < 1  # seconds
 
+    def test_counts_are_called_what_they_count_and_are_no_latency(self):
+        found = made([SMALL], [record(SMALL, 4.0, **BOARD, counts="instructions")])
+        chart = only(found, "instructions")
+        assert "no time" in chart.summary
+        assert "emulated, instructions" in chart.title
+        assert not [text for text in said(chart) if " ms" in text or " us" in text]
+        assert not named(found, "latency")
+
     def test_two_machines_of_one_name_have_two_charts(self):
         names = [c.name for c in made(records=[record(SMALL), record(SMALL, fingerprint="other")])
                  if isinstance(c, Chart)]  # fmt: skip

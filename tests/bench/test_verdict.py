@@ -200,6 +200,18 @@ class TestThrottling:
         assert "supply" in found.evidence
         assert "supply" in found.advice
 
+    def test_a_jetsons_current_events_count_if_they_rose(self):
+        found = judged(sensors=({"current_events": 3}, {"current_events": 4}))
+        assert found.word == "throttled"
+        assert "supply was too weak" in found.evidence
+        assert judged(sensors=({"current_events": 3}, {"current_events": 3})).word == "valid"
+
+    def test_a_boards_cooling_that_lowers_the_clock_at_the_end_counts(self):
+        found = judged(sensors=({"cooling": 0}, {"cooling": 2, "temperature_c": 85.0}))
+        assert found.word == "throttled"
+        assert "heat keeps the clock low (cooling state 2)" in found.evidence
+        assert judged(sensors=({"cooling": 2}, {"cooling": 0})).word == "valid"
+
     def test_a_clock_that_fell_while_it_got_slower_is_throttled_and_alone_is_not(self):
         clocks = ({"frequency_mhz": 2400.0}, {"frequency_mhz": 1800.0})
         found = judged(self.RISE, sensors=clocks)

@@ -140,6 +140,14 @@ SENSORS = {
     "sys/class/hwmon/hwmon0/temp1_input": "56500\n",
     "sys/class/hwmon/hwmon0/temp2_input": "broken\n",
     "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
+    "sys/class/thermal/cooling_device0/type": "pwm-fan\n",
+    "sys/class/thermal/cooling_device0/cur_state": "4\n",
+    "sys/class/thermal/cooling_device1/type": "cpufreq-cpu0\n",
+    "sys/class/thermal/cooling_device1/cur_state": "2\n",
+    "sys/class/thermal/cooling_device2/type": "thermal-cpufreq-1\n",
+    "sys/class/thermal/cooling_device2/cur_state": "0\n",
+    "sys/class/hwmon/hwmon3/oc1_event_cnt": "1\n",
+    "sys/class/hwmon/hwmon3/oc3_event_cnt": "37\n",
 }
 
 
@@ -156,7 +164,16 @@ def test_sensors_are_read_where_they_are(tmp_path):
         "temperature_c": 56.5,
         "throttle_events": 12,
         "throttle_flags": 0x50005,
+        "cooling": 2,
+        "current_events": 38,
     }
+
+
+def test_a_raspberry_pi_5_has_its_flags_elsewhere(tmp_path):
+    path = tmp_path / "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
+    path.parent.mkdir(parents=True)
+    path.write_text("8\n")
+    assert worker.sensors(str(tmp_path))["throttle_flags"] == 8
 
 
 def test_what_has_no_sensor_is_none(tmp_path):

@@ -1,0 +1,216 @@
+"""Machines side by side, each with its share of the matrix; and what is done when a link fails.
+
+A lane is a machine's cells, measured one group after the other; lanes run in a thread each. A group
+that the link to the device broke off is measured again, twice at most, once the device answers. If
+that was in vain the device is set aside: what it has left to measure becomes failures, and the
+other machines go on.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from itertools import count
+from typing import Protocol
+from uuid import uuid4
+
+from bench.accuracy import AccuracyTest
+from bench.matrix import Cell, Target, groups
+from bench.measurement import Measurement, Stage
+from bench.record import Failure, Record
+from bench.run import Listener, measure_group
+from devices import lock, process, quarantine
+from devices.device import TRANSPORT, Device, DeviceError
+
+# Seconds before each further attempt: a dropped link is often back at once, a rebooted board in a
+# while.
+PAUSES_S = (1.0, 20.0)
+# Every worker is asked to close, and has some seconds for it.
+JOIN_S = 30.0
+
+# Has a device's machine to itself while the context lasts, or raises a `DeviceError`.
+Hold = Callable[[Device], AbstractContextManager[None]]
+
+
+class Follower(Listener, Protocol):
+    """Whoever follows several machines."""
+
+    def note(self, text: str) -> None:
+        """Called with one line about the run itself."""
+
+
+def run_lanes(
+    cells: Iterable[Cell],
+    follower: Follower,
+    accuracy: AccuracyTest | None,
+    hold: Hold,
+    *,
+    mixed: bool = False,
+    pauses_s: Sequence[float] = PAUSES_S,
+) -> list[DeviceError]:
+    """Measure every cell, those of one machine one after the other, machines side by side.
+
+    What is finished is recorded, also when it is interrupted: see `bench.run.run_matrix`.
+
+    Args:
+        cells: what to measure; each machine's are measured in this order.
+        follower: told from several threads, but never at the same time.
+        accuracy: the images, if any.
+        hold: takes a machine.
+        mixed: see `bench.matrix.groups`.
+        pauses_s: before each further attempt after a broken link.
+
+    Returns:
+        Why machines could not be taken; nothing was measured on them.
+    """
+    by_machine: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_machine.setdefault(lock.machine(cell.target.device), []).append(cell)
+    lanes = _Lanes(follower, accuracy, hold, pauses_s)
+    lanes.run([list(groups(some, mixed=mixed)) for some in by_machine.values()])
+    return lanes.refusals
+
+
+class _Attempt:
+    """Follows a group once, and keeps the records of those that the link broke off."""
+
+    def __init__(self, lanes: "_Lanes") -> None:
+        self.broken: list[tuple[Cell, Record]] = []
+        self.progress = lanes.progress
+        self._lanes = lanes
+
+    def record(self, cell: Cell, record: Record) -> None:
+        """Keep what may be measured again; pass the rest on."""
+        if record.failure is not None and record.failure.cause == TRANSPORT:
+            self.broken.append((cell, record))
+        else:
+            self._lanes.record(cell, record)
+
+
+class _Lanes:
+    """Lanes at work; follows each of them and tells the follower in turn."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        accuracy: AccuracyTest | None,
+        hold: Hold,
+        pauses_s: Sequence[float],
+    ) -> None:
+        self.refusals: list[DeviceError] = []
+        self._follower, self._accuracy, self._hold = follower, accuracy, hold
+        self._pauses_s = pauses_s
+        self._run, self._numbers = uuid4().hex, count()
+        self._turn, self._stopped = threading.Lock(), threading.Event()
+        self._errors: list[Exception] = []
+
+    def run(self, lanes: Sequence[Sequence[list[Cell]]]) -> None:
+        """Measure the first lane in this thread, which an interrupt reaches, the others beside."""
+        threads = [
+            threading.Thread(target=self._beside, args=(lane,), daemon=True) for lane in lanes[1:]
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for lane in lanes[:1]:
+                self._measure(lane)
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            self._stop()
+            for thread in threads:
+                thread.join(JOIN_S)
+            if not self._errors:
+                raise
+        for error in self._errors:
+            raise error
+
+    def _stop(self) -> None:
+        """Have every lane end as by an interrupt."""
+        self._stopped.set()
+        process.interrupt()
+
+    def _beside(self, lane: Sequence[list[Cell]]) -> None:
+        try:
+            self._measure(lane)
+        except KeyboardInterrupt:
+            return
+        except Exception as error:
+            self._errors.append(error)
+            self._stop()
+
+    def _measure(self, lane: Sequence[list[Cell]]) -> None:
+        try:
+            with self._hold(lane[0][0].target.device):
+                aside: str | None = None
+                for group in lane:
+                    aside = self._give_up(group, aside) if aside else self._group(group)
+        except DeviceError as error:
+            self.refusals.append(error)
+
+    def _group(self, group: list[Cell]) -> str | None:
+        """Measure a group, again where the link broke; return why its machine is set aside now."""
+        target, broken = group[0].target, self._attempt(group)
+        for pause in self._pauses_s:
+            if not broken:
+                return None
+            self.note(f"{target.info.name}: {_why(broken)}; trying again in {pause:g} s")
+            if self._stopped.wait(pause):
+                raise KeyboardInterrupt
+            if _is_back(target):
+                broken = self._attempt([cell for cell, _ in broken])
+        for cell, record in broken:
+            self.record(cell, record)
+        return self._set_aside(target, _why(broken)) if broken else None
+
+    def _attempt(self, group: list[Cell]) -> list[tuple[Cell, Record]]:
+        attempt, number = _Attempt(self), next(self._numbers)
+        measurements = [Measurement(cell, self._run, number) for cell in group]
+        measure_group(measurements, attempt, self._accuracy)
+        return attempt.broken
+
+    def _set_aside(self, target: Target, why: str) -> str:
+        times = 1 + len(self._pauses_s)
+        reason = f"the link to it broke {times} times in a row: {why}"
+        quarantine.put(target.device, reason)
+        self.note(f"{target.info.name} is set aside: {reason}")
+        return reason
+
+    def _give_up(self, group: list[Cell], reason: str) -> str:
+        number = next(self._numbers)
+        for cell in group:
+            failure = Failure(stage="start", cause="quarantined", detail=reason)
+            self.record(cell, Measurement(cell, self._run, number, stop="failed").record(failure))
+        return reason
+
+    def progress(self, cell: Cell, stage: Stage, rounds: Sequence[Sequence[int]]) -> None:
+        """Pass on, one lane at a time; end a lane that is to stop."""
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
+        with self._turn:
+            self._follower.progress(cell, stage, rounds)
+
+    def record(self, cell: Cell, record: Record) -> None:
+        """Pass on, one lane at a time; what fails once all are to stop is no fault of its own."""
+        if self._stopped.is_set() and record.failure is not None:
+            raise KeyboardInterrupt
+        with self._turn:
+            self._follower.record(cell, record)
+
+    def note(self, text: str) -> None:
+        """Pass on, one lane at a time."""
+        with self._turn:
+            self._follower.note(text)
+
+
+def _why(broken: Sequence[tuple[Cell, Record]]) -> str:
+    """Return what the first of them failed by."""
+    failure = broken[0][1].failure
+    return failure.detail if failure else ""
+
+
+def _is_back(target: Target) -> bool:
+    """Tell whether a device answers, and is the one that it was."""
+    try:
+        return target.device.info().fingerprint == target.info.fingerprint
+    except DeviceError:
+        return False

@@ -1,0 +1,416 @@
+"""A device elsewhere: whatever has a POSIX shell and a way to it runs the same worker.
+
+What it needs is sent there once and kept by its content (`devices.store`). The worker lives no
+longer than its host: see `devices.worker` on leases. Nothing is believed of a way that may break in
+the middle: a command's end is told by a line of its own, and so is a worker's.
+"""
+
+import json
+import os
+import re
+import shlex
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from getpass import getuser
+from pathlib import Path
+from socket import gethostname
+from typing import IO, Any, NamedTuple, Protocol
+
+from devices import facts
+from devices.device import DeviceError, DeviceInfo, Job, Limits, TransportError, WorkerError
+from devices.local import FIND, RUNTIMES
+from devices.process import Child
+from devices.session import WorkerSession
+from devices.store import Store
+
+BEGIN, END = "::edgeworthy::begin", "::edgeworthy::end"
+LEASE_S = 60.0
+START_TIMEOUT_S = 120.0
+ANSWER_S = 15.0  # even a slow link needs less for a command that does nothing
+LOCK = "edgeworthy.lock"
+WORKER = {
+    f"devices/{name}.py": Path(__file__).with_name(f"{name}.py") for name in ("facts", "worker")
+}
+OOM_KILLS = "$(sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null)"
+# Refuses an old Python before anything is compiled that it does not know.
+SURVEY = "import sys; exec(sys.argv.pop(1)) if sys.version_info >= (3, 9) else sys.exit('too old')"
+
+
+class Ran(NamedTuple):
+    """What a command did that ran to its end."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Transport(Protocol):
+    """A way to a device that has a POSIX shell. `address` tells devices apart."""
+
+    address: str
+
+    def argv(self, command: str) -> list[str]:
+        """Return a local program that runs a shell command there, its standard input, output and
+        error connected.
+        """
+
+    def run(self, command: str, timeout_s: float = 30.0) -> Ran:
+        """Run a shell command to its end.
+
+        Raises:
+            TransportError: its end was not seen.
+            DeviceError: the device does not let this host in.
+        """
+
+    def put(self, files: Mapping[str, Path], timeout_s: float = 600.0) -> None:
+        """Copy local files to paths there; each arrives whole, checked by its hash, or not at all.
+
+        Raises:
+            TransportError: the way failed meanwhile.
+            DeviceError: they cannot be written there; says why.
+        """
+
+
+class Provisioner(Protocol):
+    """Where the Python and the runtimes of a device's workers come from."""
+
+    def python(self, store: Store) -> Sequence[str]:
+        """Return the words that start Python on the device, where it is from now on."""
+
+    def runtimes(self, format: str, found: Mapping[str, str], store: Store) -> list[str]:
+        """Return what can run `format` on a device with such facts, preferred first."""
+
+    def environment(
+        self, runtime: str, found: Mapping[str, str], store: Store
+    ) -> Mapping[str, str]:
+        """Put there what a runtime and numpy need; return the variables by which a worker finds
+        them.
+
+        Raises:
+            DeviceError: it cannot be had, or not be put there.
+        """
+
+
+class OwnRuntimes:
+    """The runtimes that a Python on the device has itself: a `Provisioner` that sends nothing."""
+
+    def __init__(self, python: Sequence[str]) -> None:
+        """Take the words that start that Python."""
+        self._python = tuple(python)
+
+    def python(self, store: Store) -> Sequence[str]:
+        """Return the words that start it."""
+        return self._python
+
+    def runtimes(self, format: str, found: Mapping[str, str], store: Store) -> list[str]:
+        """Return the runtimes for `format` that are installed there."""
+        known = RUNTIMES.get(format, {})
+        packages = {package for names in known.values() for package in names}
+        ran = store.transport.run(shlex.join([*self._python, "-c", FIND, *sorted(packages)]))
+        there = set(ran.out.split())
+        return [name for name, names in known.items() if there & {*names}]
+
+    def environment(
+        self, runtime: str, found: Mapping[str, str], store: Store
+    ) -> Mapping[str, str]:
+        """Return nothing: Python finds them."""
+        return {}
+
+
+def enclosed(command: str) -> str:
+    """Return a shell command whose output tells where it begins and ends: see `disclosed`."""
+    return f"printf '%s\\n' {BEGIN}; ({command}\n); printf '\\n%s %d\\n' {END} $?"
+
+
+def disclosed(out: str, err: str) -> Ran | None:
+    """Return what an enclosed command did, None if its end is not there."""
+    found = re.search(rf"^{BEGIN}\r?\n(.*)\n{END} (\d+)\r?\n", out, re.DOTALL | re.MULTILINE)
+    return Ran(int(found[2]), found[1], err) if found else None
+
+
+class RemoteChild(Child):
+    """A worker elsewhere, held by the local program that reaches it."""
+
+    _ended: tuple[int, bool] | None = None
+
+    def __init__(self, transport: Transport, command: str, lease_s: float) -> None:
+        """Start a shell command there; an empty line now and then keeps its lease.
+
+        Raises:
+            WorkerError: it could not be started.
+        """
+        counted = f"printf '%s\\n' {BEGIN}; a={OOM_KILLS}; {command}; c=$?; b={OOM_KILLS}; "
+        told = f"printf '%s %d %d\\n' {END} $c $((${{b:-0}} - ${{a:-0}}))"
+        self._closed, self._transport = threading.Event(), transport
+        super().__init__(transport.argv(counted + told), dict(os.environ))
+        threading.Thread(target=self._keep_alive, args=(lease_s / 4,), daemon=True).start()
+
+    def _keep_alive(self, every_s: float) -> None:
+        while not self._closed.wait(every_s):
+            with suppress(OSError, ValueError):
+                self._stdin.write(b"\n")
+                self._stdin.flush()
+
+    def request(self, op: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
+        """Send one request; where there is no answer, find out whose fault that is.
+
+        Raises:
+            WorkerError: as a child's; `transport` if the device does not answer either.
+        """
+        try:
+            return super().request(op, timeout_s, **arguments)
+        except WorkerError as error:
+            if error.cause == "hung" and (why := self._silence()):
+                raise WorkerError(
+                    op, "transport", f"no answer within {timeout_s:g} s: {why}"
+                ) from None
+            raise
+
+    def _silence(self) -> str:
+        """Return why the device itself does not answer, empty if it does."""
+        try:
+            self._transport.run("true", ANSWER_S)
+        except DeviceError as error:
+            return str(error)
+        return ""
+
+    def _read(self, stdout: IO[bytes]) -> None:
+        """Take the lines between the two of the shell; a login may print others before."""
+        begun = False
+        for line in stdout:
+            word, *figures = line.split() or [b""]
+            if begun and word == END.encode():
+                code, oom_kills = map(int, figures)
+                self._ended = 128 - code if code > 128 else code, oom_kills > 0
+            elif begun:
+                self._lines.put(line)
+            begun = begun or word == BEGIN.encode()
+        self._lines.put(b"")
+
+    def _death(self, op: str) -> WorkerError:
+        self._lines.put(b"")  # whoever asks again is told again
+        self.close()
+        if self._ended is None:
+            detail = f"the connection to the device ended{self._last_words()}"
+            return WorkerError(op, "transport", detail)
+        return self._died(op, *self._ended)
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether the local program still runs."""
+        return self._process.poll() is None
+
+    def close(self, *, kill: bool = False) -> None:
+        """End and reap the local program; the worker there ends as it loses its input."""
+        self._closed.set()
+        super().close(kill=kill)
+
+
+class RemoteSession(WorkerSession):
+    """A loaded artifact on a device elsewhere."""
+
+    def __init__(self, child: RemoteChild, job: Job, artifact: str, device: "RemoteDevice") -> None:
+        """Lock the device, and load `artifact`, a path there; the worker is ended if that fails.
+
+        Raises:
+            WorkerError: another host has the device, or the artifact could not be loaded.
+        """
+        self._device = device
+        super().__init__(child, job, artifact)
+
+    def _begin(self) -> int | None:
+        """Return the worker's own word for its age: ours would count the way there."""
+        started = self._ask("start")
+        self._ask("lock", file=self._device.lock, owner=OWNER)
+        age_ns = started.get("age_ns")
+        return None if age_ns is None else int(age_ns)
+
+    def _place(self, images: Path) -> str:
+        return self._device.place("predict", "images", {"images.npy": images}) + "/images.npy"
+
+
+class RemoteDevice:
+    """A device that a transport reaches. Nothing is started or asked before it is needed."""
+
+    limits = Limits()
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        transport: Transport,
+        cache: str,
+        provisioner: Provisioner,
+        *,
+        cpus: Sequence[int] | None = None,
+        emulated: bool | None = None,
+        lock: str = LOCK,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        """Describe the device.
+
+        Args:
+            name: what records call it.
+            kind: of `devices.registry.KINDS`.
+            transport: the way to it.
+            cache: the directory there for what is sent, from where a command starts.
+            provisioner: where Python and the runtimes come from.
+            cpus: the cores that workers are bound to; None for all.
+            emulated: whether its times are those of no real device; None to find out.
+            lock: the file there that all hosts lock, in its directory for temporary files if the
+                path is not absolute.
+            lease_s: how long a worker there outlives a way that is cut.
+        """
+        self.name, self.kind, self.transport, self.lock = name, kind, transport, lock
+        self.machine = f"{kind} {transport.address}"
+        self.store = Store(transport, cache)
+        self._provisioner, self._emulated, self._lease_s = provisioner, emulated, lease_s
+        self.cpus = None if cpus is None else tuple(sorted(set(cpus)))
+        self._keeper: RemoteChild | None = None
+        self._facts: dict[str, str] | None = None
+
+    def info(self) -> DeviceInfo:
+        """Describe the device as it is now.
+
+        Raises:
+            TransportError: it cannot be reached.
+            DeviceError: it does not let this host in, or has no Python that will do.
+        """
+        self._facts = found = self._survey()
+        guessed = "emulator" in found
+        return DeviceInfo(
+            name=self.name,
+            kind=self.kind,
+            fingerprint=facts.fingerprint(found),
+            emulated=guessed if self._emulated is None else self._emulated,
+            facts=found,
+        )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the device last said of itself, as `devices.facts`."""
+        if self._facts is None:
+            self._facts = self._survey()
+        return self._facts
+
+    def _survey(self) -> dict[str, str]:
+        source = Path(facts.__file__).read_text(encoding="utf-8")
+        cores = [",".join(map(str, self.cpus))] if self.cpus else []
+        words = [*self._provisioner.python(self.store), "-c", SURVEY, source, *cores]
+        ran = self.transport.run(shlex.join(words))
+        if ran.code:
+            raise DeviceError(f"device '{self.name}': {_no_python(words[0], ran)}")
+        return dict(json.loads(ran.out))
+
+    def runtimes(self, format: str) -> list[str]:
+        """Return the runtimes able to run `format` that are there or can be sent, preferred first.
+
+        Raises:
+            DeviceError: the device cannot be reached, or cannot be used.
+        """
+        return self._provisioner.runtimes(format, self.facts, self.store)
+
+    def references(self, format: str) -> list[str]:
+        """Return nothing: what only proves a file needs no device."""
+        return []
+
+    def probe(self, runtime: str) -> str:
+        """Start a worker, import `runtime` in it, and return the runtime's version.
+
+        Raises:
+            WorkerError: it could not be started, or has no such runtime.
+        """
+        child = self._start(runtime)
+        try:
+            answer = child.request("probe", START_TIMEOUT_S, runtime=runtime)
+            return str(answer.get("runtime_version"))
+        finally:
+            child.close()
+
+    def open(self, job: Job) -> RemoteSession:
+        """Send the artifact if need be, start a worker, and load it.
+
+        From the first one on the device is locked until this process ends or `close`.
+
+        Raises:
+            WorkerError: another host has the device; the way to it failed; or the worker could not
+                be started or could not load the artifact.
+        """
+        files = {
+            str(p.relative_to(job.artifact)): p for p in job.artifact.rglob("*") if p.is_file()
+        }
+        artifact = self.place("load", "artifacts", files)
+        self._keep(job.runtime)
+        return RemoteSession(self._start(job.runtime), job, artifact, self)
+
+    def place(self, stage: str, kind: str, files: Mapping[str, Path]) -> str:
+        """Put files there, if they are not there yet; return their directory.
+
+        Raises:
+            WorkerError: that failed, at `stage`.
+        """
+        try:
+            return self.store.place(kind, files)
+        except DeviceError as error:
+            raise _as_worker_error(stage, error) from None
+
+    def _keep(self, runtime: str) -> None:
+        """Have a worker hold the lock while those that measure come and go."""
+        if self._keeper is not None and self._keeper.is_alive:
+            return
+        self.close()
+        keeper = self._start(runtime)
+        try:
+            keeper.request("lock", START_TIMEOUT_S, file=self.lock, owner=OWNER)
+            self.store.tidy()
+        except BaseException as error:
+            keeper.close(kill=True)
+            if isinstance(error, DeviceError):
+                raise _as_worker_error("start", error) from None
+            raise
+        self._keeper = keeper
+        weakref.finalize(self, keeper.close)
+
+    def _start(self, runtime: str) -> RemoteChild:
+        try:
+            python = self._provisioner.python(self.store)
+            sent = self.store.place("worker", WORKER)
+            given = self._provisioner.environment(runtime, self.facts, self.store)
+        except DeviceError as error:
+            raise _as_worker_error("start", error) from None
+        variables = [f"{name}={value}" for name, value in given.items()]
+        words = ["env", *variables, *python, "-u", f"{sent}/devices/worker.py"]
+        words += ["--lease", f"{self._lease_s:g}"]
+        words += ["--cpus", ",".join(map(str, self.cpus))] if self.cpus else []
+        return RemoteChild(self.transport, shlex.join(words), self._lease_s)
+
+    def close(self) -> None:
+        """Unlock the device for other hosts. Never raises; safe to call twice."""
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
+
+
+OWNER = f"{getuser()}@{gethostname()} (process {os.getpid()})"
+
+
+def _as_worker_error(stage: str, error: DeviceError) -> WorkerError:
+    cause = "transport" if isinstance(error, TransportError) else "error"
+    return WorkerError(stage, cause, str(error))
+
+
+def _no_python(python: str, ran: Ran) -> str:
+    if "too old" in ran.err or "SyntaxError" in ran.err:
+        return (
+            f"{python} there is older than 3.9; install a newer one there, and name it by "
+            "python = 'PATH' in devices.toml"
+        )
+    if ran.code in (126, 127):
+        return (
+            f"there is no {python}; install Python 3.9 or newer there (Debian: apt install "
+            "python3), or name it by python = 'PATH' in devices.toml"
+        )
+    words: Any = ran.err.strip().splitlines()[-1:] or [f"exit code {ran.code}"]
+    return f"{python} does not work there: {words[0]}"
