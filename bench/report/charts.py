@@ -10,7 +10,7 @@ from bench.report.charts_curve import Curve, lines
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_figures import strips
 from bench.report.charts_plane import fronts, works
-from bench.report.charts_theme import slug
+from bench.report.charts_theme import SERIES, slug
 from bench.report.material import Line, Material
 
 Drawn = Iterator[Chart | Absent]
@@ -44,6 +44,8 @@ def _sustained(material: Material) -> Drawn:
     devices = len({line.row.device for line in real})
     curves = [_curve(line, apart=devices > 1) for line in real]
     marks = tuple(Mark(curve.words, line.row.key) for curve, line in zip(curves, real, strict=True))
+    drawn = sorted(curves, key=lambda curve: -curve.steady)[: len(SERIES)]
+    some = f" Drawn are the {len(drawn)} slowest by that." if len(drawn) < len(curves) else ""
     left = len(known) - len(real)
     without = f" Without {left} of emulated devices, whose times mean nothing." if left else ""
     throttled = sum(curve.throttled_s is not None for curve in curves)
@@ -53,9 +55,9 @@ def _sustained(material: Material) -> Drawn:
         title=title,
         summary=(
             f"{throttled} of {len(curves)} throttled. Steady by burst: from {least.steady:.2f}x "
-            f"({least.name}) to {most.steady:.2f}x ({most.name}).{without}"
+            f"({least.name}) to {most.steady:.2f}x ({most.name}).{some}{without}"
         ),
-        picture=lines(curves),
+        picture=lines(drawn),
         marks=marks,
     )
 
@@ -65,9 +67,10 @@ def _curve(line: Line, *, apart: bool) -> Curve:
     assert run is not None
     assert points is not None
     when = f"throttled after {run.throttled_s:.0f} s" if run.throttled_s else "no throttling seen"
-    # First, as a legend may have to cut what is last.
+    # A legend may have to cut what is last.
     doubt = "contended: " if run.contended else ""
-    name = f"{doubt}{line.key}{f' on {line.row.device}' if apart else ''}"
+    where = f" on {line.row.device}" if apart else ""
+    name = f"{doubt}{line.row.variant}{where} of {line.row.model}"
     steady = run.steady_ns / run.burst_ns
     return Curve(
         name=name,

@@ -30,10 +30,26 @@ class Picture:
 SIZES = Picture("size", "Size by format and precision", Axis("bytes of the file", "bytes"))
 
 
+def plain(group: Group) -> bool:
+    """Tell whether inferences ran one by one, so that times are latencies."""
+    row = group.lines[0].row
+    return (row.streams or 1) == 1 and row.scenario is None
+
+
+def emulated(group: Group) -> bool:
+    """Tell whether the times of a group mean nothing."""
+    return group.lines[0].record.device.emulated
+
+
+def counted(group: Group) -> bool:
+    """Tell whether what should be times are counts."""
+    return group.lines[0].row.counts is not None
+
+
 @dataclass(frozen=True)
 class Figure:
-    """A figure of measurements. `interval`: that of the median belongs to it. `real`: it has no
-    meaning on an emulated device, not even beside the word.
+    """A figure of measurements. `interval`: that of the median belongs to it. `fits` tells of which
+    places it has a meaning, `lacking` what to say where there is none; empty: nothing.
     """
 
     name: str
@@ -43,7 +59,8 @@ class Figure:
     show: Callable[[float], str]
     note: str = ""
     interval: bool = False
-    real: bool = False
+    fits: Callable[[Group], bool] = lambda _: True
+    lacking: str = "nothing was measured one by one; type 'bench run'"
 
 
 def _seconds(line: Line) -> float | None:
@@ -72,6 +89,17 @@ MEASURED = (
         lambda seconds: units.duration(seconds * 1e9),
         f" Bars: {CONFIDENCE:.0%} intervals of the median.",
         interval=True,
+        fits=lambda group: not counted(group),
+    ),
+    Figure(
+        "instructions",
+        "Instructions",
+        Axis("instructions", "count"),
+        lambda line: line.time,
+        units.whole,
+        " Counted by an emulator: the same in every run, and no time.",
+        fits=counted,
+        lacking="",
     ),
     Figure("memory", "Memory", Axis("peak", "bytes"), _memory, units.size),
     Figure(
@@ -81,20 +109,10 @@ MEASURED = (
         _per_mac,
         _short,
         " Less is better use of the processor, not a faster network.",
-        real=True,
+        fits=lambda group: not emulated(group),
+        lacking="nothing was measured one by one on a real device; type 'bench run'",
     ),
 )
-
-
-def plain(group: Group) -> bool:
-    """Tell whether inferences ran one by one, so that times are latencies."""
-    row = group.lines[0].row
-    return (row.streams or 1) == 1 and row.scenario is None
-
-
-def emulated(group: Group) -> bool:
-    """Tell whether the times of a group mean nothing."""
-    return group.lines[0].record.device.emulated
 
 
 def strips(material: Material) -> Iterator[Chart | Absent]:
@@ -102,11 +120,9 @@ def strips(material: Material) -> Iterator[Chart | Absent]:
     yield _sizes(material)
     every = [group for group in material.groups if plain(group)]
     for figure in MEASURED:
-        groups = [group for group in every if not (figure.real and emulated(group))]
-        if not groups:
-            where = " on a real device" if figure.real else ""
-            reason = f"nothing was measured one by one{where}; type 'bench run'"
-            yield Absent(figure.title, reason)
+        groups = [group for group in every if figure.fits(group)]
+        if figure.lacking and not groups:
+            yield Absent(figure.title, figure.lacking)
         for group in groups[:MOST_PLACES]:
             beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
             yield _measured(figure, group, material, beside, first=group is groups[0])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from bench import units
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_figures import MOST_PLACES, emulated, further_places, plain
-from bench.report.charts_scatter import Point, front, scatter
+from bench.report.charts_scatter import MOST_NUMBERED, Point, front, is_crowded, scatter
 from bench.report.charts_theme import Axis
 from bench.report.material import Group, Line, Material
 from bench.report.readings import PREFERRED
@@ -47,19 +47,24 @@ def _front(group: Group, lines: Sequence[Line], every: Sequence[str]) -> Chart:
     if number > 1:
         fit = [line for line in lines if line.row.dataset == dataset]
         return _accuracy(group, fit, len(lines) - len(fit), every)
-    points = [_point(line, float(line.row.size_bytes), None) for line in lines]
+    points = [_point(line, lines, float(line.row.size_bytes), None) for line in lines]
     found = front(points, most=False)
     return Chart(
         name=f"front-{group.label}",
         title=f"Size against latency on {group.label}",
-        summary=f"{_told(found)} No accuracy was measured: 'bench run --data DIR' adds it.",
+        summary=(
+            f"{_told(found)} No accuracy was measured: 'bench run --data DIR' adds it."
+            f"{_crowd(points)}"
+        ),
         picture=scatter(points, LATENCY, SIZE, every, found),
         marks=_marks(points),
     )
 
 
 def _accuracy(group: Group, lines: Sequence[Line], left: int, every: Sequence[str]) -> Chart:
-    points = [_point(line, line.row.top1 or 0.0, float(line.row.size_bytes)) for line in lines]
+    points = [
+        _point(line, lines, line.row.top1 or 0.0, float(line.row.size_bytes)) for line in lines
+    ]
     found = front(points, most=True)
     row = lines[0].row
     without = f" Without {left} that have no accuracy on them." if left else ""
@@ -68,15 +73,16 @@ def _accuracy(group: Group, lines: Sequence[Line], left: int, every: Sequence[st
         title=f"Accuracy against latency on {group.label}",
         summary=(
             f"{_told(found)} Top-1 is of {row.images} test images of {row.dataset}; the larger "
-            f"the dot, the larger the file.{without}"
+            f"the dot, the larger the file.{without}{_crowd(points)}"
         ),
         picture=scatter(points, LATENCY, ACCURACY, every, found),
         marks=_marks(points),
     )
 
 
-def _point(line: Line, y: float, area: float | None) -> Point:
+def _point(line: Line, lines: Sequence[Line], y: float, area: float | None) -> Point:
     row, time = line.row, line.time or 0.0
+    several = len({other.row.runtime for other in lines if other.key == line.key}) > 1
     top1 = "" if row.top1 is None else f", top-1 {units.percent(row.top1)}"
     figures = f"{units.duration(time)}{top1}, {units.size(row.size_bytes)}"
     return Point(
@@ -84,7 +90,7 @@ def _point(line: Line, y: float, area: float | None) -> Point:
         y=y,
         series=row.model,
         word=line.verdict,
-        words=f"{line.key} by {row.runtime}: {figures}, {line.verdict}",
+        words=f"{line.key}{f' by {row.runtime}' if several else ''}: {figures}, {line.verdict}",
         source=row.key,
         area=area,
         counts=line.verdict in {"valid", *DOUBTFUL},
@@ -95,8 +101,14 @@ def _told(best: Sequence[Point]) -> str:
     """Name the front's points as they are numbered in the picture."""
     if not best:
         return "No time is sure enough for a front."
-    names = ", ".join(f"({n}) {p.words.partition(':')[0]}" for n, p in enumerate(best, 1))
-    return f"On the front, as no other is better in both: {names}."
+    names = [f"({n}) {p.words.partition(':')[0]}" for n, p in enumerate(best, 1)]
+    more = [f"and {len(names) - MOST_NUMBERED} more"] if len(names) > MOST_NUMBERED else []
+    told = ", ".join((*names[:MOST_NUMBERED], *more))
+    return f"On the front, as no other is better in both: {told}."
+
+
+def _crowd(points: Sequence[Point]) -> str:
+    return " More networks than colours: each dot says its own." if is_crowded(points) else ""
 
 
 def _marks(points: Sequence[Point]) -> tuple[Mark, ...]:
@@ -140,7 +152,7 @@ def _work(
     least, most = min(points, key=lambda p: p.x), max(points, key=lambda p: p.x)
     summary = (
         f"{most.series} has {units.times(most.x / least.x)} the {title} of {least.series}, and "
-        f"takes {units.times(most.y / least.y)} the time, as {row.variant}."
+        f"takes {units.times(most.y / least.y)} the time, as {row.variant}.{_crowd(points)}"
     )
     group = next(g for g in material.groups if lines[0] in g.lines)
     return Chart(

@@ -9,6 +9,7 @@ import altair as alt
 from bench.report.charts_theme import (
     INK,
     MUTED,
+    SERIES,
     Axis,
     axis,
     colours,
@@ -20,6 +21,7 @@ from bench.report.charts_theme import (
 
 HEIGHT, LEGEND_ROW = 280, 20  # pixels
 AREAS, AREA = (40, 400), 80  # square pixels
+MOST_NUMBERED = 10  # points of a front
 ROOM = 1.4  # beside the outermost points, as a factor
 
 
@@ -84,14 +86,26 @@ def scatter(
         *_steps(best, sides),
         dots.encode(
             *sides,
-            alt.Color("series:N", scale=colours(every), legend=legend(series)),
+            _colour(every, series),
             alt.Shape("word:N", scale=shapes(words), legend=words_legend()),
             _area(points),
             description="words:N",
         ),
         *_numbers(best, sides),
     ]
-    return finished(layers, HEIGHT + LEGEND_ROW * (len(series) + 1))
+    rows = 1 if is_crowded(points) else len(series) + 1
+    return finished(layers, HEIGHT + LEGEND_ROW * rows)
+
+
+def is_crowded(points: Iterable[Point]) -> bool:
+    """Tell whether there are more series than colours to tell them apart."""
+    return len({point.series for point in points}) > len(SERIES)
+
+
+def _colour(every: Sequence[str], series: Sequence[str]) -> alt.Color | alt.ColorValue:
+    if len(series) > len(SERIES):
+        return alt.ColorValue(SERIES[0][0])
+    return alt.Color("series:N", scale=colours(every), legend=legend(series))
 
 
 def _area(points: Sequence[Point]) -> alt.Size | alt.SizeValue:
@@ -113,7 +127,10 @@ def _steps(best: Sequence[Point], sides: tuple[alt.X, alt.Y]) -> list[alt.Chart]
 
 def _numbers(best: Sequence[Point], sides: tuple[alt.X, alt.Y]) -> list[alt.Chart]:
     """Number the front: above and left of it no point is in the way."""
-    data = [{**vars(point), "number": str(number)} for number, point in enumerate(best, 1)]
+    data = [
+        {**vars(point), "number": str(number)}
+        for number, point in enumerate(best[:MOST_NUMBERED], 1)
+    ]
     text = alt.Chart(alt.InlineData(data)).mark_text(
         align="right", baseline="bottom", dx=-5, dy=-6, fontWeight="bold", color=INK[0]
     )

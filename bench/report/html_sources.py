@@ -71,11 +71,11 @@ def _figures(line: Line) -> Iterator[tuple[str, str]]:
     row = line.row
     if row.p50_ns is None:
         return
-    p50 = units.duration(row.p50_ns)
+    show = units.measured(row.counts)
+    p50 = show(row.p50_ns)
     if row.p50_low_ns is not None and row.p50_high_ns is not None:
-        low, high = units.duration(row.p50_low_ns), units.duration(row.p50_high_ns)
-        p50 = f"{p50}, interval {low} to {high}"
-    yield "p50", p50
+        p50 = f"{p50}, interval {show(row.p50_low_ns)} to {show(row.p50_high_ns)}"
+    yield "p50", f"{p50} {row.counts or ''}".rstrip()
     counted = f"{row.samples} samples in {row.rounds} rounds of {row.processes} processes"
     yield "seen", f"{counted}, ended as {line.record.stop}"
 

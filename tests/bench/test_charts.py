@@ -93,9 +93,17 @@ class TestChoice:
     def test_accuracy_is_weighed_against_latency_with_the_front_named(self):
         chart = only(made(), "front")
         assert chart.title == "Accuracy against latency on cpu, 1 thread, batch 1"
-        assert "(1) mobilenet/tflite-int8 by" in chart.summary
-        assert "(3) vgg16/tflite-fp32 by" in chart.summary
+        assert "(1) mobilenet/tflite-int8, (2) mobilenet/tflite-fp32," in chart.summary
+        assert "(3) vgg16/tflite-fp32." in chart.summary
         assert "1000 test images of fashion-mnist" in chart.summary
+
+    def test_two_runtimes_of_one_file_are_told_apart(self):
+        records = [record(SMALL, ms, runtime=name) for name, ms in (("litert", 4), ("other", 5))]
+        words = said(only(made([SMALL], records), "front"))
+        assert [w.partition(":")[0] for w in words] == [
+            "mobilenet/tflite-fp32 by litert",
+            "mobilenet/tflite-fp32 by other",
+        ]
 
     def test_without_accuracy_size_is_and_that_is_said(self):
         chart = only(made(records=[record(LARGE, 100.0), record(SMALL, 4.0)]), "front")
@@ -162,6 +170,14 @@ class TestRows:
         ((_, largest),) = domains(real)
         assert largest < 1  # seconds
 
+    def test_counts_are_called_what_they_count_and_are_no_latency(self):
+        found = made([SMALL], [record(SMALL, 4.0, **BOARD, counts="instructions")])
+        chart = only(found, "instructions")
+        assert "no time" in chart.summary
+        assert "emulated, instructions" in chart.title
+        assert not [text for text in said(chart) if " ms" in text or " us" in text]
+        assert not named(found, "latency")
+
     def test_two_machines_of_one_name_have_two_charts(self):
         names = [c.name for c in made(records=[record(SMALL), record(SMALL, fingerprint="other")])
                  if isinstance(c, Chart)]  # fmt: skip
@@ -216,6 +232,15 @@ class TestWork:
         assert len(scales) == 3
         assert all(scale == scales[0] for scale in scales)
 
+    def test_more_networks_than_colours_share_one_and_that_is_said(self):
+        nets = [manifest(f"net{n}", macs=10**6 + n) for n in range(len(SERIES) + 1)]
+        found = made(nets, [record(net, 1.0 + n) for n, net in enumerate(nets)])
+        for chart in (only(found, "front"), only(found, "macs")):
+            assert "More networks than colours" in chart.summary
+            colours = [layer["encoding"]["color"] for layer in chart.picture.to_dict()["layer"]
+                       if "color" in layer["encoding"]]  # fmt: skip
+            assert colours == [{"value": SERIES[0][0]}]
+
     def test_one_network_is_no_contrast(self):
         found = made([SMALL, INT8], MEASURED[1:])
         assert "Work against latency" in [c.title for c in found if isinstance(c, Absent)]
@@ -233,8 +258,19 @@ class TestSustained:
         assert chart.summary.startswith("1 of 1 throttled. Steady by burst: from 1.50x")
         assert "throttled" in texts(chart)
         assert said(chart) == [
-            "mobilenet/tflite-fp32: 1.50x the burst's time, throttled after 20 s"
+            "tflite-fp32 of mobilenet: 1.50x the burst's time, throttled after 20 s"
         ]
+
+    def test_more_curves_than_colours_are_cut_to_the_slowest(self):
+        nets = [manifest(f"net{n}") for n in range(len(SERIES) + 2)]
+        levels = [(100,) * 20 + (110 + n,) * 20 for n in range(len(nets))]
+        runs = [replace(record(net), sustained=replace(self.RUN, medians_ns=level))
+                for net, level in zip(nets, levels, strict=True)]  # fmt: skip
+        chart = only(made(nets, runs), "sustained")
+        assert f"Drawn are the {len(SERIES)} slowest" in chart.summary
+        drawn = {point["name"] for point in points(chart) if "name" in point}
+        assert drawn == {f"tflite-fp32 of net{n}" for n in range(2, len(SERIES) + 2)}
+        assert len(chart.marks) == len(nets)
 
     def test_emulated_runs_are_left_out_and_counted(self):
         hot = [replace(record(of, **where), sustained=self.RUN)
