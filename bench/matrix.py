@@ -1,7 +1,8 @@
 """What is to be measured: artifacts x devices x threads x batch, in groups run side by side."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -22,6 +23,9 @@ from export.artifact import Manifest
 MAX_OPEN = 8
 MAX_OPEN_BYTES = 1_500_000_000
 NO_RUNTIME = "none"
+
+# Has a device's machine to itself while the context lasts, or raises a `DeviceError`.
+Hold = Callable[[Device], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,13 @@ class Cell:
 
     @property
     def _load(self) -> tuple[str, ...]:
-        return load(self.streams, self.effort.scenario.name if self.effort.scenario else None)
+        rule = self.effort.scenario.name if self.effort.scenario else None
+        return load(self.streams, rule, self.network)
+
+    @property
+    def network(self) -> str | None:
+        """The shaped link to a server, None for the network as it is."""
+        return getattr(self.target.device, "network", None)
 
     @property
     def processes(self) -> int:
@@ -130,6 +140,7 @@ class Cell:
             streams=self.streams,
             scenario=self.effort.scenario.name if self.effort.scenario else None,
             timing=ready.timing if ready else None,
+            network=self.network,
         )
 
 
@@ -201,8 +212,14 @@ def _target(device: Device) -> Target:
     return target
 
 
-def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[DeviceError]]:
+def describe_those_there(
+    devices: Sequence[Device], hold: Hold
+) -> tuple[list[Target], list[DeviceError]]:
     """Ask every device what it is; return those that answered, and why the others did not.
+
+    Args:
+        devices: whom to ask.
+        hold: takes a device's machine meanwhile, as asking disturbs what is measured there.
 
     Raises:
         DeviceError: none did.
@@ -210,7 +227,8 @@ def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[
     targets, absent = list[Target](), list[DeviceError]()
     for device in devices:
         try:
-            targets.append(_target(device))
+            with hold(device):
+                targets.append(_target(device))
         except DeviceError as error:
             absent.append(error)
     if not targets:

@@ -10,7 +10,7 @@ from devices import facts
 from devices.device import DeviceError
 
 if TYPE_CHECKING:
-    from devices.remote import Ran, Transport
+    from devices.transport import Ran, Transport
 
 # Refuses an old Python before anything is compiled that it does not know.
 SURVEY = "import sys; exec(sys.argv.pop(1)) if sys.version_info >= (3, 9) else sys.exit('too old')"

@@ -19,8 +19,9 @@ from typing import IO, Annotated, Literal, NamedTuple
 import msgspec
 
 from devices.device import DeviceError, Step, TransportError, UnauthorisedError
-from devices.remote import OwnRuntimes, Ran, RemoteDevice, disclosed, enclosed
+from devices.remote import OwnRuntimes, RemoteDevice
 from devices.store import cannot_write, sha256
+from devices.transport import Ran, disclosed, enclosed
 from devices.wheels import Wheels
 
 CONNECT_S = 10

@@ -9,12 +9,10 @@ import shlex
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from devices.device import DeviceError
-
-if TYPE_CHECKING:
-    from devices.remote import Transport
+from devices.transport import Transport
 
 DAYS = 30
 HASHING_S = 120.0
@@ -62,7 +60,7 @@ def _sha256(path: Path, _size: int, _changed_ns: int) -> str:
 class Store:
     """A directory on a device for what hosts send there."""
 
-    def __init__(self, transport: "Transport", root: str) -> None:
+    def __init__(self, transport: Transport, root: str) -> None:
         """Take the way there and the directory, which need not exist."""
         self.transport, self.root = transport, root
         self._whole: set[str] = set()
