@@ -5,7 +5,6 @@ longer than its host: see `devices.worker` on leases. Nothing is believed of a w
 the middle: a command's end is told by a line of its own, and so is a worker's.
 """
 
-import json
 import os
 import shlex
 import threading
@@ -17,7 +16,7 @@ from pathlib import Path
 from socket import gethostname
 from typing import IO, Any, Protocol
 
-from devices import facts
+from devices import facts, remote_facts
 from devices.device import (
     DeviceError,
     DeviceInfo,
@@ -31,7 +30,7 @@ from devices.local import FIND, RUNTIMES
 from devices.process import Child
 from devices.session import WorkerSession
 from devices.store import Store
-from devices.transport import BEGIN, END, Ran, Transport
+from devices.transport import BEGIN, END, Transport
 
 LEASE_S = 60.0
 START_TIMEOUT_S = 120.0
@@ -41,8 +40,6 @@ WORKER = {
     f"devices/{name}.py": Path(__file__).with_name(f"{name}.py") for name in ("facts", "worker")
 }
 OOM_KILLS = "$(sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null)"
-# Refuses an old Python before anything is compiled that it does not know.
-SURVEY = "import sys; exec(sys.argv.pop(1)) if sys.version_info >= (3, 9) else sys.exit('too old')"
 
 
 class Provisioner(Protocol):
@@ -240,6 +237,7 @@ class RemoteDevice:
             DeviceError: it does not let this host in, or has no Python that will do.
         """
         self._facts = found = self._survey()
+        self.store.doubt()
         guessed = "emulator" in found
         return DeviceInfo(
             name=self.name,
@@ -257,13 +255,9 @@ class RemoteDevice:
         return self._facts
 
     def _survey(self) -> dict[str, str]:
-        source = Path(facts.__file__).read_text(encoding="utf-8")
-        cores = [",".join(map(str, self.cpus))] if self.cpus else []
-        words = [*self._provisioner.python(self.store), "-c", SURVEY, source, *cores]
-        ran = self.transport.run(shlex.join(words))
-        if ran.code:
-            raise DeviceError(f"device '{self.name}': {_no_python(words[0], ran)}")
-        return dict(json.loads(ran.out))
+        return remote_facts.ask(
+            self.name, self.transport, self._provisioner.python(self.store), self.cpus
+        )
 
     def runtimes(self, format: str) -> list[str]:
         """Return the runtimes able to run `format` that are there or can be sent, preferred first.
@@ -370,18 +364,3 @@ def as_worker_error(stage: str, error: DeviceError) -> WorkerError:
     """Return what ends one measurement where a device could not be used at some stage of it."""
     cause = "transport" if isinstance(error, TransportError) else "error"
     return WorkerError(stage, cause, str(error))
-
-
-def _no_python(python: str, ran: Ran) -> str:
-    if "too old" in ran.err or "SyntaxError" in ran.err:
-        return (
-            f"{python} there is older than 3.9; install a newer one there, and name it by "
-            "python = 'PATH' in devices.toml"
-        )
-    if ran.code in (126, 127):
-        return (
-            f"there is no {python}; install Python 3.9 or newer there (Debian: apt install "
-            "python3), or name it by python = 'PATH' in devices.toml"
-        )
-    words: Any = ran.err.strip().splitlines()[-1:] or [f"exit code {ran.code}"]
-    return f"{python} does not work there: {words[0]}"
