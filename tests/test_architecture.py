@@ -24,7 +24,8 @@ HELP = [
     ["bench", "compare"], ["bench", "baseline"], ["bench", "check"], ["bench", "report"],
     ["bench", "calibrate"], ["bench", "profile"],
     ["models"], ["models", "list"], ["models", "show"], ["models", "train"], ["models", "explain"],
-    ["devices"], ["devices", "list"], ["devices", "check"], ["devices", "add"], ["devices", "remove"],
+    ["devices"], ["devices", "list"], ["devices", "check"], ["devices", "add"],
+    ["devices", "remove"],
 ]  # fmt: skip
 
 
