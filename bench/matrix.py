@@ -104,7 +104,13 @@ class Cell:
 
     @property
     def _load(self) -> tuple[str, ...]:
-        return load(self.streams, self.effort.scenario.name if self.effort.scenario else None)
+        rule = self.effort.scenario.name if self.effort.scenario else None
+        return load(self.streams, rule, self.network)
+
+    @property
+    def network(self) -> str | None:
+        """The shaped link to a server, None for the network as it is."""
+        return getattr(self.target.device, "network", None)
 
     @property
     def processes(self) -> int:
@@ -134,6 +140,7 @@ class Cell:
             streams=self.streams,
             scenario=self.effort.scenario.name if self.effort.scenario else None,
             timing=ready.timing if ready else None,
+            network=self.network,
         )
 
 

@@ -23,7 +23,7 @@ def unmet() -> str:
 needs_exact = pytest.mark.skipif(bool(unmet()), reason=unmet() or "nothing")
 
 
-def set_up(cpu: exact.Cpu = "cortex-a72") -> exact.ExactDevice:
+def set_up(cpu: str = "cortex-a72") -> exact.ExactDevice:
     """Make what is not there yet: about a minute the first time on a machine."""
     settings = exact.Settings(cpu=cpu)
     exact.prepare(settings, print)
