@@ -156,7 +156,7 @@ def test_a_link_that_is_cut_ends_in_time_and_leaves_nothing_running(
     session._timeout_s = 3  # starting takes longer than that under emulation
     running = Running(session)
     phone.link.stop()
-    assert running.error().cause == "hung"
+    assert running.error().cause == "transport"
     device.close()
     with pytest.raises(TransportError):
         device.transport.run("true", timeout_s=1)
