@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from bench import cli_best, cli_load, options
+from bench import cli_best, cli_load, cli_network, options
 from bench.cli_adopt import adopted
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     show_default=True,
     metavar="NAME",
     help="Device to measure on, of 'edgeworthy devices list': its name, a label, its model or its "
-    "serial. Several (repeatable) are measured side by side.",
+    "serial; cloud:URL is a server. Several (repeatable) are measured side by side.",
 )
+@cli_network.option
 @options.wait
 @options.runtime_or_all
 @click.option(
@@ -120,6 +121,7 @@ def run_command(
     patterns: tuple[str, ...],
     root: Path,
     devices: tuple[str, ...],
+    network: str | None,
     wait_s: float,
     runtime: str | None,
     threads: str,
@@ -185,7 +187,9 @@ def run_command(
             sustained_s=None if sustained is None else seconds(sustained),
             scenario=rule,
         )
-        targets, absent = describe_those_there(_find(devices))
+        targets, absent = describe_those_there(
+            cli_network.over(_find(devices), network), partial(options.held, wait_s=wait_s)
+        )
         for error in absent:
             click.echo(f"not measured: {error}", err=True)
         check_writable(out)
@@ -291,7 +295,8 @@ def seconds(text: str) -> float:
 def _find(names: Sequence[str]) -> "list[Device]":
     from devices.registry import find
 
-    return [find(name) for name in dict.fromkeys(names)]
+    found = [find(name) for name in dict.fromkeys(names)]
+    return list({device.name: device for device in found}.values())
 
 
 @contextmanager

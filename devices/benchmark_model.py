@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from devices.device import (
     Alarm,
+    Cloud,
     DeviceError,
     Idle,
     Job,
@@ -110,6 +111,7 @@ class BenchmarkModelSession:
     usage: Usage | None = None
     served: Served | None = None
     spent: Spent | None = None
+    cloud: Cloud | None = None
 
     def __init__(self, program: Path, store: Store, job: Job, artifact: str) -> None:
         """Start the program once, for its figures of a cold start.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devices.cli_check import check
+from devices.cli_serve import serve
 
 if TYPE_CHECKING:
     from devices.survey import Seen
@@ -22,6 +23,7 @@ def command() -> None:
 
 
 command.add_command(check)
+command.add_command(serve)
 
 
 @command.command("list")
@@ -116,3 +118,24 @@ def remove(name: str) -> None:
     from devices import editing
 
     click.echo(f"removed '{name}' from {editing.remove(name)}", err=True)
+
+
+@command.command()
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there.")
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="Keep the one there."
+)
+def bundle(out: Path | None, source: Path | None) -> None:
+    """Make the bundle of Python and runtimes that phones and arm64-exact run, or bring it here.
+
+    It is made on Debian 12; other machines take it --from a file that was written there by --out.
+    """
+    from devices import bundle as bundles
+
+    tell = partial(click.echo, err=True)
+    found = bundles.load(source) if source else bundles.make(tell)
+    if out:
+        bundles.save(found, out)
+        tell(f"wrote {out}; elsewhere type: edgeworthy devices bundle --from {out}")
+    for part in found.contents.parts:
+        click.echo(f"{part.name} {part.version}")

@@ -99,7 +99,7 @@ def _try(device: Device, runtime: str, format: str, artifacts: Path) -> Step:
     try:
         session = device.open(Job(artifact=path, runtime=runtime, batch=batch))
         try:
-            took = _once(session)
+            took = _once(session, device.info().counts)
         finally:
             session.close()
     except WorkerError as error:
@@ -107,9 +107,10 @@ def _try(device: Device, runtime: str, format: str, artifacts: Path) -> Step:
     return Step(True, what, f"{manifest.key}, {took}")
 
 
-def _once(session: Session) -> str:
+def _once(session: Session, counts: str | None) -> str:
     """Run once and say how long that took; a reference has no time of its own."""
     if session.ready.reference:
         session.verify()
         return "to prove it; never timed"
-    return f"{session.measure(1)[0] / 1e6:.3g} ms the first time"
+    (first,) = session.measure(1)
+    return f"{first:,} {counts}" if counts else f"{first / 1e6:.3g} ms the first time"

@@ -3,8 +3,8 @@
 The worker runs on the bundle's Python (see `devices.bundle`) as a program of 64-bit ARM, and its
 clock is the count that `counter.c` keeps: a nanosecond for each instruction executed. Everything
 that a program could see of this machine and of this moment is the same each time: paths, by a
-directory that qemu puts over the root; processor, cores and sensors, by files there; environment,
-hash seed and addresses.
+directory that qemu puts over the root; processor, cores and sensors, by files there; environment
+and hash seed. Addresses are by themselves: qemu does not shuffle those of the program.
 """
 
 import hashlib
@@ -12,8 +12,9 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from devices import bundle, counter
 from devices.bundle import RUNTIMES, Bundle, Tell
 from devices.counter import Emulator
 from devices.device import (
+    ConfigError,
     DeviceError,
     DeviceInfo,
     Job,
@@ -46,11 +48,10 @@ DESCRIPTOR = 200
 RELEASE = "6.1.0"
 NO_MEMORY = "not told: the process holds the emulator, too"
 
-Cpu = Literal["cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1"]
 V8_0 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 V8_2 = f"{V8_0} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
 # Part numbers by ARM, and what the kernel says that they can do: a runtime chooses kernels by that.
-CPUS: dict[Cpu, tuple[str, str]] = {
+CPUS = {
     "cortex-a53": ("0xd03", V8_0),
     "cortex-a72": ("0xd08", V8_0),
     "cortex-a76": ("0xd0b", V8_2),
@@ -64,7 +65,7 @@ ONE_CORE = ("kernel_max", "online", "possible", "present")
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of a ``[devices.NAME]`` table with ``kind = "arm64-exact"``."""
 
-    cpu: Cpu = "cortex-a72"
+    cpu: str = "cortex-a72"
 
 
 class Parts(NamedTuple):
@@ -85,7 +86,7 @@ class ExactDevice:
     machine = LocalDevice.machine
     limits = Limits()
 
-    def __init__(self, name: str = KIND, cpu: Cpu = "cortex-a72") -> None:
+    def __init__(self, name: str = KIND, cpu: str = "cortex-a72") -> None:
         """Describe the device; nothing is started.
 
         Args:
@@ -219,7 +220,17 @@ class ExactSession(WorkerSession):
 
 
 def make(name: str, settings: Settings) -> ExactDevice:
-    """Return the device that a ``[devices.NAME]`` table describes."""
+    """Return the device that a ``[devices.NAME]`` table describes.
+
+    Raises:
+        ConfigError: its processor is none whose answers were verified.
+    """
+    if settings.cpu not in CPUS:
+        close = get_close_matches(settings.cpu, CPUS, n=1)
+        near = f" (did you mean '{close[0]}'?)" if close else ""
+        raise ConfigError(
+            f"device '{name}': no cpu '{settings.cpu}'{near}; there is: {', '.join(CPUS)}"
+        )
     return ExactDevice(name, settings.cpu)
 
 
@@ -247,11 +258,11 @@ def prepare(settings: Settings, tell: Tell) -> None:
         tell: is told every step, in a few words.
 
     Raises:
+        ConfigError: there is no such processor.
         DeviceError: a program or a package is missing, or what was made does not work.
     """
+    device = make(KIND, settings)
     emulator = counter.emulator()
-    for name in ("cc", "setarch"):
-        counter.tool(name)
     plugin = counter.compile_plugin(emulator)
     made = bundle.make(tell)
     found = Parts(emulator, plugin, made, _bytecode(made))
@@ -260,7 +271,7 @@ def prepare(settings: Settings, tell: Tell) -> None:
         _compile_modules(found, settings.cpu)
     for runtime in (name for names in RUNTIMES.values() for name in names):
         try:
-            version = ExactDevice(cpu=settings.cpu).probe(runtime)
+            version = device.probe(runtime)
         except WorkerError as error:
             raise DeviceError(
                 f"{runtime} does not start under {counter.PROGRAM}: {error}"
@@ -272,7 +283,7 @@ def _bytecode(of: Bundle) -> Path:
     return counter.cache() / f"bytecode-{of.digest[:16]}"
 
 
-def _compile_modules(found: Parts, cpu: Cpu) -> None:
+def _compile_modules(found: Parts, cpu: str) -> None:
     """Have the bundle's Python keep what it compiles while it imports the runtimes."""
     scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=found.bytecode.parent))
     root = _root(cpu, found)
@@ -292,7 +303,7 @@ def _compile_modules(found: Parts, cpu: Cpu) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _root(cpu: Cpu, found: Parts) -> Path:
+def _root(cpu: str, found: Parts) -> Path:
     """Make the directory that the emulator puts over the root of this machine's files."""
     root = Path(tempfile.mkdtemp(prefix="edgeworthy-"))
     (root / "bundle").symlink_to(found.bundle.path)
@@ -305,7 +316,7 @@ def _root(cpu: Cpu, found: Parts) -> Path:
     return root
 
 
-def _machine(cpu: Cpu) -> Iterator[tuple[str, str]]:
+def _machine(cpu: str) -> Iterator[tuple[str, str]]:
     """Yield the files by which a program knows the machine: one core of a processor."""
     part, features = CPUS[cpu]
     described = {
@@ -323,16 +334,16 @@ def _machine(cpu: Cpu) -> Iterator[tuple[str, str]]:
     yield from ((f"sys/devices/system/cpu/{name}", "0\n") for name in ONE_CORE)
 
 
-def _emulated(root: Path, cpu: Cpu, program: list[str], *, every_thread: bool = False) -> list[str]:
+def _emulated(root: Path, cpu: str, program: list[str], *, every_thread: bool = False) -> list[str]:
     """Return the command that runs a program of the bundle's Python; it ends with this process.
 
     The words that the program could find on its stack are always the same.
     """
     env = counter.tool("env")
-    command = [env, f"--chdir={root}", counter.tool("setarch"), "-R"]
+    command = [env, f"--chdir={root}", "LD_PRELOAD=./counter.so"]
     if threading.current_thread() is threading.main_thread():
         command[:0] = [counter.tool("setpriv"), "--pdeathsig", "KILL"]
-    command += [env, "LD_PRELOAD=./counter.so", counter.emulator().program, "-U", "LD_PRELOAD"]
+    command += [counter.emulator().program, "-U", "LD_PRELOAD"]
     plugin = f"./counter.so,fd={DESCRIPTOR}" + (",all=on" if every_thread else "")
     command += ["-plugin", plugin, "-L", ".", "-cpu", cpu, "-r", RELEASE, "-0", "python3"]
     loader, *rest = bundle.command("/bundle")

@@ -1,22 +1,32 @@
 """The exact clock on the real emulator: the same instructions in every run."""
 
+import re
 import shutil
 import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
+from msgspec.structs import replace
 
 from bench.record import read
 from bench.verdict import verdict
 from devices import bundle, counter, exact
 from devices.device import ConfigError, DeviceError, Job, WorkerError
 from devices.registry import find, parse
+from export.artifact import list_files, model_bytes, read_manifest, write_manifest
 from tests import tiny
 from tests.devices.exactly import elsewhere, needs_exact, set_up
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow, needs_exact]
 RUN = ("bench", "run", "--device", "arm64-exact")
+BUDGET = """
+[[budget]]
+artifact = "*"
+device = "arm64-exact"
+max-latency-growth = "0.1%"
+"""
 FORMATS = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
@@ -154,7 +164,7 @@ class TestSetUp:
 
     def test_a_processor_that_was_not_verified_is_refused(self):
         text = '[devices.pi]\nkind = "arm64-exact"\ncpu = "max"\n'
-        with pytest.raises(ConfigError, match="max"):
+        with pytest.raises(ConfigError, match="no cpu 'max'; there is: cortex-a53, cortex-a72"):
             parse(text, "devices.toml")
 
     def test_without_its_parts_it_names_the_command(self, monkeypatch, tmp_path):
@@ -164,7 +174,7 @@ class TestSetUp:
 
     @pytest.mark.parametrize("program", ["qemu-aarch64", "cc"])
     def test_a_missing_program_is_named_with_its_package(self, program, monkeypatch, tmp_path):
-        for other in {"qemu-aarch64", "cc", "env", "setarch", "setpriv"} - {program}:
+        for other in {"qemu-aarch64", "cc", "env", "setpriv"} - {program}:
             (tmp_path / other).symlink_to(counter.tool(other))
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(DeviceError, match=f"{program} is not installed: type 'apt install"):
@@ -209,3 +219,47 @@ class TestRuns:
         done = cli("bench", "compare", here / "r.jsonl", there / "r.jsonl")
         assert done.stdout.count(" identical ") == 4
         assert done.returncode == 0
+
+
+class TestGate:
+    """A gate on one network, then on the same with one small operator more."""
+
+    @pytest.fixture(scope="class")
+    def place(self, device, tmp_path_factory):
+        place = tmp_path_factory.mktemp("gate")
+        tiny.tiny_onnx(place / "artifacts")
+        (place / "edgeworthy.toml").write_text(BUDGET)
+        return place
+
+    def checked(self, cli, place):
+        measured = cli(*RUN, cwd=place)
+        assert measured.returncode == 0, measured.stderr
+        return cli("bench", "check", cwd=place)
+
+    def test_an_unchanged_network_is_identical(self, cli, place):
+        assert cli(*RUN, cwd=place).returncode == 0
+        records = ("--records", "results/records.jsonl")
+        assert cli("bench", "baseline", *records, cwd=place).returncode == 0
+        done = self.checked(cli, place)
+        assert done.returncode == 0, done.stdout
+        assert "identical" in done.stdout
+
+    def test_one_small_operator_more_fails(self, cli, place):
+        lengthen(place / "artifacts" / "tiny" / "onnx-fp32")
+        done = self.checked(cli, place)
+        assert done.returncode == 1, done.stdout
+        (grown,) = re.findall(r"instructions against [\d,]+: \+([\d.]+) %", done.stdout)
+        assert 0.1 < float(grown) < 20
+
+
+def lengthen(artifact):
+    """Take the magnitude of what is positive anyway: 144 numbers, and the same answers."""
+    model = onnx.load(artifact / "model.onnx")
+    number = next(i for i, node in enumerate(model.graph.node) if node.op_type == "Relu")
+    further = onnx.helper.make_node("Abs", ["relu"], ["magnitude"])
+    model.graph.node.insert(number + 1, further)
+    model.graph.node[number + 2].input[0] = "magnitude"
+    onnx.save(model, artifact / "model.onnx")
+    files = list_files(artifact)
+    manifest = replace(read_manifest(artifact), files=files, size_bytes=model_bytes(files))
+    write_manifest(artifact, manifest)

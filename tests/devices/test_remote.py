@@ -1,4 +1,4 @@
-"""Workers elsewhere: how they end, and that nothing is believed without that."""
+"""A worker elsewhere: what ends it, and whose fault that was."""
 
 import shlex
 import sys
