@@ -334,9 +334,9 @@ def _measure(
         DeviceError: none could.
     """
     from bench.lanes import run_lanes
-    from bench.matrix import resume as split
     from bench.progress import Follower
     from bench.record import read
+    from bench.resume import resume as split
     from devices.lock import held
 
     found: list[Record] = []

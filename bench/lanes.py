@@ -158,7 +158,8 @@ class _Lanes:
                 raise KeyboardInterrupt
             why = _absence(target)
             if not why:
-                broken = self._attempt([cell for cell, _ in broken])
+                again = {id(cell) for cell, _ in broken}
+                broken = self._attempt([cell for cell in group if id(cell) in again])
                 why = _why(broken)
         for cell, record in broken:
             self.record(cell, record)

@@ -23,7 +23,6 @@ PACKAGES = {
     PROGRAM: "qemu-user",
     "cc": "gcc libc6-dev",
     "env": "coreutils",
-    "setarch": "util-linux",
     "setpriv": "util-linux",
 }
 # From this version on qemu refuses plugins of interface 1.

@@ -3,8 +3,8 @@
 The worker runs on the bundle's Python (see `devices.bundle`) as a program of 64-bit ARM, and its
 clock is the count that `counter.c` keeps: a nanosecond for each instruction executed. Everything
 that a program could see of this machine and of this moment is the same each time: paths, by a
-directory that qemu puts over the root; processor, cores and sensors, by files there; environment,
-hash seed and addresses.
+directory that qemu puts over the root; processor, cores and sensors, by files there; environment
+and hash seed. Addresses are by themselves: qemu does not shuffle those of the program.
 """
 
 import hashlib
@@ -263,8 +263,6 @@ def prepare(settings: Settings, tell: Tell) -> None:
     """
     device = make(KIND, settings)
     emulator = counter.emulator()
-    for name in ("cc", "setarch"):
-        counter.tool(name)
     plugin = counter.compile_plugin(emulator)
     made = bundle.make(tell)
     found = Parts(emulator, plugin, made, _bytecode(made))
@@ -342,10 +340,10 @@ def _emulated(root: Path, cpu: str, program: list[str], *, every_thread: bool = 
     The words that the program could find on its stack are always the same.
     """
     env = counter.tool("env")
-    command = [env, f"--chdir={root}", counter.tool("setarch"), "-R"]
+    command = [env, f"--chdir={root}", "LD_PRELOAD=./counter.so"]
     if threading.current_thread() is threading.main_thread():
         command[:0] = [counter.tool("setpriv"), "--pdeathsig", "KILL"]
-    command += [env, "LD_PRELOAD=./counter.so", counter.emulator().program, "-U", "LD_PRELOAD"]
+    command += [counter.emulator().program, "-U", "LD_PRELOAD"]
     plugin = f"./counter.so,fd={DESCRIPTOR}" + (",all=on" if every_thread else "")
     command += ["-plugin", plugin, "-L", ".", "-cpu", cpu, "-r", RELEASE, "-0", "python3"]
     loader, *rest = bundle.command("/bundle")

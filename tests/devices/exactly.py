@@ -7,7 +7,7 @@ import pytest
 
 from devices import bundle, exact
 
-PROGRAMS = {"qemu-aarch64": "qemu-user", "cc": "gcc", "setarch": "util-linux"}
+PROGRAMS = {"qemu-aarch64": "qemu-user", "cc": "gcc"}
 
 
 def unmet() -> str:
