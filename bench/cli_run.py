@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.accuracy import AccuracyTest
     from bench.matrix import Cell
     from bench.record import Record, ScenarioName
-    from devices.device import Device, DeviceError
+    from devices.device import DeviceError
 
 DEFAULT_IMAGES = 1000
 # Below this the table's figures do not fit; it is also what a README shows without scrolling.
@@ -292,13 +292,6 @@ def seconds(text: str) -> float:
     return value
 
 
-def _find(names: Sequence[str]) -> "list[Device]":
-    from devices.registry import find
-
-    found = [find(name) for name in dict.fromkeys(names)]
-    return list({device.name: device for device in found}.values())
-
-
 @contextmanager
 def _accuracy_test(
     data: str | None, images: int | None, seed: int
@@ -334,9 +327,9 @@ def _measure(
         DeviceError: none could.
     """
     from bench.lanes import run_lanes
-    from bench.matrix import resume as split
     from bench.progress import Follower
     from bench.record import read
+    from bench.resume import resume as split
     from devices.lock import held
 
     found: list[Record] = []

@@ -8,11 +8,9 @@ from itertools import product
 from pathlib import Path
 
 from bench import exact
-from bench.accuracy import AccuracyTest
 from bench.limits import check_charge
-from bench.record import BenchError, Record, Settings, load
-from bench.scenario import Plan, covers
-from bench.verdict import verdict
+from bench.record import BenchError, Settings, load
+from bench.scenario import Plan
 from devices import quarantine
 from devices.device import Device, DeviceError, DeviceInfo, Ready
 from export import artifact as artifacts
