@@ -188,7 +188,7 @@ def run_command(
             scenario=rule,
         )
         targets, absent = describe_those_there(
-            cli_network.over(_find(devices), network), partial(options.held, wait_s=wait_s)
+            cli_network.over(options.found(devices), network), partial(options.held, wait_s=wait_s)
         )
         for error in absent:
             click.echo(f"not measured: {error}", err=True)
