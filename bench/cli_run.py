@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.accuracy import AccuracyTest
     from bench.matrix import Cell
     from bench.record import Record, ScenarioName
-    from devices.device import Device, DeviceError
+    from devices.device import DeviceError
 
 DEFAULT_IMAGES = 1000
 # Below this the table's figures do not fit; it is also what a README shows without scrolling.
@@ -188,7 +188,7 @@ def run_command(
             scenario=rule,
         )
         targets, absent = describe_those_there(
-            cli_network.over(_find(devices), network), partial(options.held, wait_s=wait_s)
+            cli_network.over(options.found(devices), network), partial(options.held, wait_s=wait_s)
         )
         for error in absent:
             click.echo(f"not measured: {error}", err=True)
@@ -290,13 +290,6 @@ def seconds(text: str) -> float:
             f"--sustained {text}: a time from 1s up is expected; write it as 30s, 10m or 1h"
         )
     return value
-
-
-def _find(names: Sequence[str]) -> "list[Device]":
-    from devices.registry import find
-
-    found = [find(name) for name in dict.fromkeys(names)]
-    return list({device.name: device for device in found}.values())
 
 
 @contextmanager

@@ -40,8 +40,8 @@ from devices.session import WorkerSession
 KIND = "arm64-exact"
 WORKER = Path(__file__).with_name("worker.py")
 PROBE_TIMEOUT_S = 300.0
-# An invocation takes so many times as long as on the machine itself, and more.
-SLOWER = 50
+# How many times as long as others a request may take: emulation is slow.
+SLOWER = 20
 # Behind it the count lies; above all that Python opens by itself.
 DESCRIPTOR = 200
 # What the kernel calls itself: the emulator would tell this machine's.
@@ -131,7 +131,7 @@ class ExactDevice:
         Raises:
             WorkerError: it could not be started, or has no such runtime.
         """
-        root = _root(self.cpu, self._parts())
+        root = _laid_out(self.cpu, self._parts())
         try:
             child = self._start(root)
             try:
@@ -149,9 +149,8 @@ class ExactDevice:
             WorkerError: it could not be started or could not load the artifact.
         """
         found = self._parts()
-        root = _root(self.cpu, found)
+        root = _laid_out(self.cpu, found, job.artifact)
         try:
-            shutil.copytree(job.artifact, root / "artifact")
             child = self._start(root, every_thread=job.threads != 1)
             job = replace(job, timeout_s=SLOWER * job.timeout_s)
             return ExactSession(child, job, root, self._timing(found.emulator))
@@ -285,9 +284,21 @@ def _bytecode(of: Bundle) -> Path:
 
 def _compile_modules(found: Parts, cpu: str) -> None:
     """Have the bundle's Python keep what it compiles while it imports the runtimes."""
-    scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=found.bytecode.parent))
-    root = _root(cpu, found)
-    kept = {"PYTHONPYCACHEPREFIX": str(scratch), "PYTHONDONTWRITEBYTECODE": ""}
+    try:
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=counter.cache()) as scratch:
+            made = Path(scratch) / "bytecode"
+            made.mkdir()
+            _import_runtimes(found, cpu, made)
+            made.rename(found.bytecode)
+    except OSError as error:
+        raise DeviceError(f"cannot write to {counter.cache()}: {error.strerror or error}") from None
+    except WorkerError as error:
+        raise DeviceError(f"the bundle does not run under {counter.PROGRAM}: {error}") from None
+
+
+def _import_runtimes(found: Parts, cpu: str, made: Path) -> None:
+    root = _laid_out(cpu, found)
+    kept = {"PYTHONPYCACHEPREFIX": str(made), "PYTHONDONTWRITEBYTECODE": ""}
     try:
         child = Child(_emulated(root, cpu, ["/worker.py"]), {**_environment(), **kept})
         try:
@@ -295,24 +306,33 @@ def _compile_modules(found: Parts, cpu: str) -> None:
                 child.request("probe", PROBE_TIMEOUT_S, runtime=runtime)
         finally:
             child.close()
-        scratch.rename(found.bytecode)
-    except WorkerError as error:
-        raise DeviceError(f"the bundle does not run under {counter.PROGRAM}: {error}") from None
     finally:
         shutil.rmtree(root, ignore_errors=True)
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _root(cpu: str, found: Parts) -> Path:
-    """Make the directory that the emulator puts over the root of this machine's files."""
-    root = Path(tempfile.mkdtemp(prefix="edgeworthy-"))
-    (root / "bundle").symlink_to(found.bundle.path)
-    (root / "bytecode").symlink_to(found.bytecode)
-    (root / "counter.so").symlink_to(found.plugin)
-    shutil.copy(WORKER, root)
-    for name, text in _machine(cpu):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text, encoding="ascii")
+def _laid_out(cpu: str, found: Parts, artifact: Path | None = None) -> Path:
+    """Make the directory that the emulator puts over the root of this machine's files.
+
+    Raises:
+        WorkerError: there is no room for it.
+    """
+    root = None
+    try:
+        root = Path(tempfile.mkdtemp(prefix="edgeworthy-"))
+        (root / "bundle").symlink_to(found.bundle.path)
+        (root / "bytecode").symlink_to(found.bytecode)
+        (root / "counter.so").symlink_to(found.plugin)
+        shutil.copy(WORKER, root)
+        if artifact is not None:
+            shutil.copytree(artifact, root / "artifact")
+        for name, text in _machine(cpu):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="ascii")
+    except OSError as error:
+        if root is not None:
+            shutil.rmtree(root, ignore_errors=True)
+        detail = f"cannot copy it to {tempfile.gettempdir()}: {error.strerror or error}"
+        raise WorkerError("start", "error", f"{detail}; set TMPDIR to a place with room") from None
     return root
 
 

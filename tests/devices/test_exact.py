@@ -153,6 +153,14 @@ class TestEnd:
         assert list(scratch.iterdir()) == []
 
 
+    def test_a_place_that_cannot_be_written_to_is_one_line(
+        self, device, artifacts, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+        with pytest.raises(WorkerError, match=r"cannot copy it to .*nowhere.*set TMPDIR to"):
+            device.open(job(artifacts))
+
+
 class TestSetUp:
     def test_it_is_found_by_name_without_an_entry(self, device, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -189,10 +190,18 @@ def test_a_wrong_file_is_one_line_with_file_and_key(text, message):
 
 
 def test_every_kind_has_labels_and_a_maker():
-    needed = {"ssh": {"host": "board"}, "cloud": {"url": "http://server"}}
+    needed = {"ssh": {"host": "board"}, "cloud": {"url": "http://localhost:8000"}}
     for name, kind in registry.KINDS.items():
         assert "labels" not in kind.settings.__struct_fields__
         assert kind.make("some", kind.settings(**needed.get(name, {}))).name == "some"
+
+
+@pytest.mark.parametrize("name", registry.KINDS)
+def test_the_documentation_lists_every_key(name):
+    text = (Path(registry.__file__).parents[1] / "docs" / "devices.md").read_text()
+    (line,) = (line for line in text.splitlines() if line.startswith(f"| `{name}`"))
+    told = set(re.findall(r"`(\w+)`", line.split("|")[2]))
+    assert {*registry.KINDS[name].settings.__struct_fields__} <= told
 
 
 def test_reading_the_registry_imports_no_runtime():
