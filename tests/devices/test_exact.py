@@ -185,6 +185,7 @@ class TestSetUp:
         for other in {"qemu-aarch64", "cc", "env", "setpriv"} - {program}:
             (tmp_path / other).symlink_to(counter.tool(other))
         monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         with pytest.raises(DeviceError, match=f"{program} is not installed: type 'apt install"):
             exact.prepare(exact.Settings(), print)
 
