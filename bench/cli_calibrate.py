@@ -70,10 +70,11 @@ def calibrate_command(
     choice = Choice(threads=(threads,), runtime=runtime)
     chosen = select(root, patterns)
     effort = Effort(processes=enough(processes))
-    targets = describe([find(device)])
-    exact.refuse(targets, "noise, as it has none and needs no calibration")
-    cell = _only(plan(chosen, targets, choice, effort))
-    with options.held(cell.target.device, wait_s):
+    where = find(device)
+    with options.held(where, wait_s):
+        targets = describe([where])
+        exact.refuse(targets, "noise, as it has none and needs no calibration")
+        cell = _only(plan(chosen, targets, choice, effort))
         found = calibrate(cell, 60 * minutes, _tell)
     place = noise.write(found)
     _print(found, as_json)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.matrix import Artifact, Cell
     from bench.profile import Profile
     from bench.profiling import Work
-    from devices.device import OperatorTimes
+    from devices.device import Device, OperatorTimes
 
 PICTURES = (".svg", ".png")
 WIDTH = 80
@@ -73,13 +73,12 @@ def profile_command(
     ONNX Runtime and torch offer such a profile.
     """
     from bench.profiling import profile
+    from devices.registry import find
 
     if chart is not None:
         _check_picture(chart)
-    with (
-        _cell(artifact, root, device, runtime, threads) as cell,
-        options.held(cell.target.device, wait_s),
-    ):
+    where = find(device)
+    with options.held(where, wait_s), _cell(artifact, root, where, runtime, threads) as cell:
         found = profile(cell, _work)
     if chart is not None:
         _draw(found, chart)
@@ -96,23 +95,22 @@ def _check_picture(path: Path) -> None:
     if path.suffix not in PICTURES:
         raise click.UsageError(f"--chart {path}: a picture ends in {' or '.join(PICTURES)}")
     if not (find_spec("altair") and find_spec("vl_convert")):
-        raise BenchError("--chart needs altair and vl-convert: pip install 'edgeworthy[train]'")
+        raise BenchError("--chart needs altair and vl-convert: pip install 'edgeworthy[report]'")
 
 
 @contextmanager
 def _cell(
-    name: str, root: Path, device: str, runtime: str | None, threads: int
+    name: str, root: Path, device: "Device", runtime: str | None, threads: int
 ) -> "Iterator[Cell]":
     """Find the artifact and the device; a bare model file becomes an artifact for the occasion."""
     from bench.matrix import Choice, Effort, describe, plan, select
-    from devices.registry import find
     from export.bare import adopt, is_bare
 
     choice = Choice(threads=(threads,), runtime=runtime)
     with TemporaryDirectory(prefix="edgeworthy-") as scratch:
         pattern = str(adopt(Path(name), Path(scratch) / "adopted")) if is_bare(name) else name
         chosen = select(root, [pattern])
-        yield _only(plan(chosen, describe([find(device)]), choice, Effort()))
+        yield _only(plan(chosen, describe([device]), choice, Effort()))
 
 
 def _only(cells: "Sequence[Cell]") -> "Cell":

@@ -3,7 +3,7 @@
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from bench import cli_best, cli_load, options
+from bench import cli_best, cli_load, cli_network, options
+from bench.cli_adopt import adopted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bench.accuracy import AccuracyTest
     from bench.matrix import Cell
     from bench.record import Record, ScenarioName
-    from devices.device import Device, DeviceError
+    from devices.device import DeviceError
 
 DEFAULT_IMAGES = 1000
 # Below this the table's figures do not fit; it is also what a README shows without scrolling.
@@ -59,8 +60,9 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
     show_default=True,
     metavar="NAME",
     help="Device to measure on, of 'edgeworthy devices list': its name, a label, its model or its "
-    "serial. Several (repeatable) are measured side by side.",
+    "serial; cloud:URL is a server. Several (repeatable) are measured side by side.",
 )
+@cli_network.option
 @options.wait
 @options.runtime_or_all
 @click.option(
@@ -119,6 +121,7 @@ def run_command(
     patterns: tuple[str, ...],
     root: Path,
     devices: tuple[str, ...],
+    network: str | None,
     wait_s: float,
     runtime: str | None,
     threads: str,
@@ -184,7 +187,9 @@ def run_command(
             sustained_s=None if sustained is None else seconds(sustained),
             scenario=rule,
         )
-        targets, absent = describe_those_there(_find(devices))
+        targets, absent = describe_those_there(
+            cli_network.over(options.found(devices), network), partial(options.held, wait_s=wait_s)
+        )
         for error in absent:
             click.echo(f"not measured: {error}", err=True)
         check_writable(out)
@@ -288,45 +293,6 @@ def seconds(text: str) -> float:
 
 
 @contextmanager
-def adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
-    """Put an artifact made for the occasion in the place of every model file among the patterns."""
-    from export.bare import adopt, is_bare, names
-
-    chosen = _once(name for pattern in patterns for name in _matching(pattern))
-    files = [Path(name) for name in chosen if is_bare(name)]
-    called = dict(zip(files, names(files), strict=True))
-    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
-        yield [
-            str(adopt(Path(name), Path(scratch) / str(number), called[Path(name)]))
-            if is_bare(name)
-            else name
-            for number, name in enumerate(chosen)
-        ]
-
-
-def _once(names: Iterable[str]) -> list[str]:
-    """Return each model file once, however its path is written; other names stay."""
-    from export.bare import is_bare
-
-    return list({Path(name).resolve() if is_bare(name) else name: name for name in names}.values())
-
-
-def _matching(pattern: str) -> list[str]:
-    """Return the model files that a pattern names; one for artifacts stays as it is."""
-    from glob import glob
-
-    from export.bare import is_bare
-
-    return sorted(glob(pattern)) or [pattern] if is_bare(pattern) else [pattern]  # noqa: PTH207
-
-
-def _find(names: Sequence[str]) -> "list[Device]":
-    from devices.registry import find
-
-    return [find(name) for name in dict.fromkeys(names)]
-
-
-@contextmanager
 def _accuracy_test(
     data: str | None, images: int | None, seed: int
 ) -> "Iterator[AccuracyTest | None]":
@@ -361,9 +327,9 @@ def _measure(
         DeviceError: none could.
     """
     from bench.lanes import run_lanes
-    from bench.matrix import resume as split
     from bench.progress import Follower
     from bench.record import read
+    from bench.resume import resume as split
     from devices.lock import held
 
     found: list[Record] = []

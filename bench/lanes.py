@@ -7,28 +7,25 @@ other machines go on.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Protocol
 from uuid import uuid4
 
 from bench.accuracy import AccuracyTest
-from bench.matrix import Cell, Target, groups
+from bench.matrix import Cell, Hold, Target, groups
 from bench.measurement import Measurement, Stage
 from bench.record import Failure, Record
 from bench.run import Listener, measure_group
 from devices import lock, process, quarantine
-from devices.device import TRANSPORT, Device, DeviceError
+from devices.device import TRANSPORT, DeviceError
+from devices.local import LocalDevice
 
 # Seconds before each further attempt: a dropped link is often back at once, a rebooted board in a
 # while.
 PAUSES_S = (1.0, 20.0)
 # Every worker is asked to close, and has some seconds for it.
 JOIN_S = 30.0
-
-# Has a device's machine to itself while the context lasts, or raises a `DeviceError`.
-Hold = Callable[[Device], AbstractContextManager[None]]
 
 
 class Follower(Listener, Protocol):
@@ -65,8 +62,10 @@ def run_lanes(
     by_machine: dict[str, list[Cell]] = {}
     for cell in cells:
         by_machine.setdefault(lock.machine(cell.target.device), []).append(cell)
+    # Workers of this machine end with their host only if its main thread has started them.
+    machines = sorted(by_machine, key=lambda machine: machine != LocalDevice.machine)
     lanes = _Lanes(follower, accuracy, hold, pauses_s)
-    lanes.run([list(groups(some, mixed=mixed)) for some in by_machine.values()])
+    lanes.run([list(groups(by_machine[machine], mixed=mixed)) for machine in machines])
     return lanes.refusals
 
 
@@ -159,7 +158,8 @@ class _Lanes:
                 raise KeyboardInterrupt
             why = _absence(target)
             if not why:
-                broken = self._attempt([cell for cell, _ in broken])
+                again = {id(cell) for cell, _ in broken}
+                broken = self._attempt([cell for cell in group if id(cell) in again])
                 why = _why(broken)
         for cell, record in broken:
             self.record(cell, record)

@@ -1,17 +1,16 @@
 """What is to be measured: artifacts x devices x threads x batch, in groups run side by side."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 from bench import exact
-from bench.accuracy import AccuracyTest
 from bench.limits import check_charge
-from bench.record import BenchError, Record, Settings, load
-from bench.scenario import Plan, covers
-from bench.verdict import verdict
+from bench.record import BenchError, Settings, load
+from bench.scenario import Plan
 from devices import quarantine
 from devices.device import Device, DeviceError, DeviceInfo, Ready
 from export import artifact as artifacts
@@ -22,6 +21,9 @@ from export.artifact import Manifest
 MAX_OPEN = 8
 MAX_OPEN_BYTES = 1_500_000_000
 NO_RUNTIME = "none"
+
+# Has a device's machine to itself while the context lasts, or raises a `DeviceError`.
+Hold = Callable[[Device], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,13 @@ class Cell:
 
     @property
     def _load(self) -> tuple[str, ...]:
-        return load(self.streams, self.effort.scenario.name if self.effort.scenario else None)
+        rule = self.effort.scenario.name if self.effort.scenario else None
+        return load(self.streams, rule, self.network)
+
+    @property
+    def network(self) -> str | None:
+        """The shaped link to a server, None for the network as it is."""
+        return getattr(self.target.device, "network", None)
 
     @property
     def processes(self) -> int:
@@ -130,6 +138,7 @@ class Cell:
             streams=self.streams,
             scenario=self.effort.scenario.name if self.effort.scenario else None,
             timing=ready.timing if ready else None,
+            network=self.network,
         )
 
 
@@ -201,8 +210,14 @@ def _target(device: Device) -> Target:
     return target
 
 
-def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[DeviceError]]:
+def describe_those_there(
+    devices: Sequence[Device], hold: Hold
+) -> tuple[list[Target], list[DeviceError]]:
     """Ask every device what it is; return those that answered, and why the others did not.
+
+    Args:
+        devices: whom to ask.
+        hold: takes a device's machine meanwhile, as asking disturbs what is measured there.
 
     Raises:
         DeviceError: none did.
@@ -210,7 +225,8 @@ def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[
     targets, absent = list[Target](), list[DeviceError]()
     for device in devices:
         try:
-            targets.append(_target(device))
+            with hold(device):
+                targets.append(_target(device))
         except DeviceError as error:
             absent.append(error)
     if not targets:
@@ -347,53 +363,3 @@ def _fits(group: list[Cell], some: list[Cell], *, mixed: bool) -> bool:
         and len(group) + len(some) <= MAX_OPEN
         and loaded <= MAX_OPEN_BYTES
     )
-
-
-def resume(
-    cells: Sequence[Cell], records: Iterable[Record], accuracy: AccuracyTest | None
-) -> tuple[list[Cell], list[Record]]:
-    """Split into what is still to be measured and the records that make the rest unnecessary.
-
-    A record will do if nothing failed in it, it is of the same files on the same device, with the
-    same runtime, threads, batch, streams and scenario, at least as precise as now asked for, of
-    several processes where those are asked for, and holds the accuracy where that is wanted.
-
-    Raises:
-        BenchError: there are predecessors, which are measured in turns with their successors.
-    """
-    by_key = {cell.key: cell for cell in cells if not cell.beside}
-    if len(by_key) < len(cells):
-        raise BenchError("--beside measures both anew, in turns; leave out --resume")
-    done: dict[tuple[str, ...], Record] = {}
-    for record in records:
-        cell = by_key.get(record.key)
-        if cell is not None and _will_do(record, cell, accuracy):
-            done[record.key] = record
-    return [cell for key, cell in by_key.items() if key not in done], list(done.values())
-
-
-def _will_do(record: Record, cell: Cell, accuracy: AccuracyTest | None) -> bool:
-    return (
-        record.counts
-        and record.manifest.files == cell.artifact.manifest.files
-        and record.device.fingerprint == cell.target.info.fingerprint
-        and record.settings.precision_target <= cell.effort.precision_target
-        and _accuracy_will_do(record, accuracy)
-        and (record.several or cell.processes == 1)
-        and (record.sustained is not None or cell.effort.sustained_s is None)
-        and (record.settings.streams is not None or cell.streams is None)
-        and covers(record.scenario, cell.effort.scenario)
-        and verdict(record).word in _good_enough(record)
-    )
-
-
-def _good_enough(record: Record) -> set[str]:
-    """Return the verdicts that measuring again would not better: that of a shortened run is one."""
-    shortened = {"too short"} if record.scenario and record.scenario.shortened else set()
-    return {"valid", "unproved", "emulated"} | shortened
-
-
-def _accuracy_will_do(record: Record, wanted: AccuracyTest | None) -> bool:
-    if wanted is None or wanted.misfit(record.manifest):
-        return True
-    return record.accuracy is not None and record.accuracy.fingerprint == wanted.images.fingerprint

@@ -5,17 +5,21 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
+from msgspec.structs import replace as replace_data
+
 from bench.matrix import Cell
 from bench.pace import CountPace, Pace
 from bench.record import (
     SCHEMA,
     Accuracy,
+    Cloud,
     ColdStart,
     EndToEnd,
     Energy,
     Failure,
     Record,
     Scenario,
+    Stages,
     Stop,
     Surroundings,
     Sustained,
@@ -67,6 +71,7 @@ class Measurement:
     spent: list[Spent] = field(default_factory=list)
     memory: Memory | None = None
     accuracy: Accuracy | None = None
+    stages: list[Stages] = field(default_factory=list)
     stop: Stop | None = None
 
     def __post_init__(self) -> None:
@@ -112,6 +117,8 @@ class Measurement:
             self.served.append(Served(invocations=len(samples), wall_ns=sum(samples)))
         if self.opened.spent is not None:
             self.spent.append(self.opened.spent)
+        if self.opened.cloud is not None:
+            self.stages += [later(stages) for stages in self.opened.cloud.stages]
         return samples
 
     def void(self) -> None:
@@ -125,6 +132,7 @@ class Measurement:
             self.end_to_end,
             self.served,
             self.spent,
+            self.stages,
         ):
             found.clear()
         self.processes = [0] * len(self.processes)
@@ -172,6 +180,7 @@ class Measurement:
             memory=self.memory,
             proof=self.proof,
             accuracy=self.accuracy,
+            cloud=self._cloud(),
             environment=ready.environment if ready else {},
             rung=self.cell.effort.rung,
             beside=self.cell.beside,
@@ -185,6 +194,10 @@ class Measurement:
         how = STREAMS if (self.cell.streams or 1) > 1 else ONE_STREAM
         return Throughput(definition=how, rounds=tuple(self.served))
 
+    def _cloud(self) -> Cloud | None:
+        found = self.session.cloud if self.session else None
+        return None if found is None else replace_data(found, stages=tuple(self.stages))
+
     def _energy(self) -> Energy | None:
         found = self.meters
         if found is None or not (found.meters or found.unreadable):
@@ -194,6 +207,16 @@ class Measurement:
 
 def _end_to_end(how: str | None, rounds: list[tuple[int, ...]]) -> EndToEnd | None:
     return EndToEnd(definition=how, rounds=tuple(rounds)) if how and rounds else None
+
+
+def later(stages: Stages) -> Stages:
+    """Return the stages of a round without those of its first request, which is no sample."""
+    return Stages(
+        encode=stages.encode[1:],
+        upload_download=stages.upload_download[1:],
+        queue=None if stages.queue is None else stages.queue[1:],
+        compute=None if stages.compute is None else stages.compute[1:],
+    )
 
 
 def tool_version() -> str:

@@ -1,6 +1,6 @@
 """Options that several commands of ``bench`` have, defined once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -80,6 +80,17 @@ def held(device: "Device", wait_s: float) -> Iterator[None]:
 
     with lock.held(device, wait_s, partial(click.echo, err=True)):
         yield
+
+
+def found(names: Sequence[str]) -> "list[Device]":
+    """Return the devices with these names, each once.
+
+    Raises:
+        DeviceError: there is none with one of them.
+    """
+    from devices.registry import find
+
+    return list({device.name: device for device in map(find, names)}.values())
 
 
 def share(option: str, text: str) -> float:

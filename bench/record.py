@@ -14,7 +14,19 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from devices.device import DeviceInfo, Idle, Memory, Meters, Sensors, Served, Spent, Usage
+from devices.device import Cloud as Cloud  # noqa: PLC0414  part of a record
+from devices.device import (
+    DeviceInfo,
+    Idle,
+    Memory,
+    Meters,
+    Sensors,
+    Served,
+    Spent,
+    Usage,
+)
+from devices.device import Link as Link  # noqa: PLC0414  part of a record
+from devices.device import Stages as Stages  # noqa: PLC0414  part of a record
 from export.artifact import Manifest, Proof
 
 SCHEMA = 1
@@ -40,7 +52,8 @@ class Settings(_Data, frozen=True, kw_only=True):
     """How the measurement was made. `threads` is what was asked for (None: the runtime's choice),
     `threads_found` what the runtime reported. `streams` is how many inferences ran at once, None
     where nobody asked for the throughput: it was one. `scenario` is the rule that was followed.
-    `timing` is how an invocation was timed, None for the worker's clock around it.
+    `timing` is how an invocation was timed, None for the worker's clock around it. `network` is the
+    shaped link to a server, None for the network as it is.
     """
 
     runtime: str
@@ -55,6 +68,7 @@ class Settings(_Data, frozen=True, kw_only=True):
     streams: int | None = None
     scenario: ScenarioName | None = None
     timing: str | None = None
+    network: str | None = None
 
 
 class WarmUp(_Data, frozen=True, kw_only=True):
@@ -225,6 +239,7 @@ class Record(_Data, frozen=True, kw_only=True):
     memory: Memory | None = None
     proof: Proof
     accuracy: Accuracy | None = None
+    cloud: Cloud | None = None
     environment: dict[str, str] = {}
     rung: int | None = None
     beside: bool = False
@@ -254,19 +269,23 @@ class Record(_Data, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Model, artifact variant, device, runtime, threads, batch, and how it was asked to run if
-        not alone: what a result is about.
+        """Model, artifact variant, device, runtime, threads, batch, how it was asked to run if not
+        alone, and by which network: what a result is about.
         """
         s = self.settings
         threads = "default" if s.threads is None else str(s.threads)
         names = (self.manifest.network.name, self.manifest.variant, self.device.name)
-        return (*names, s.runtime, threads, str(s.batch), *load(s.streams, s.scenario))
+        asked = load(s.streams, s.scenario, s.network)
+        return (*names, s.runtime, threads, str(s.batch), *asked)
 
 
-def load(streams: int | None, scenario: str | None) -> tuple[str, ...]:
-    """Return how a measurement asks an artifact to run, as words; none of one stream alone."""
+def load(streams: int | None, scenario: str | None, network: str | None = None) -> tuple[str, ...]:
+    """Return how a measurement asks an artifact to run, as words; none of one stream alone, over
+    the network as it is.
+    """
     several = (f"{streams} streams",) if streams and streams > 1 else ()
-    return (*several, *((scenario,) if scenario else ()))
+    by = (f"network {network}",) if network else ()
+    return (*several, *((scenario,) if scenario else ()), *by)
 
 
 def check_writable(path: Path) -> None:

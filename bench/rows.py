@@ -29,8 +29,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     `beside` is true of a predecessor in turns with which the next was measured. `calibration` is
     where activation ranges came from. `streams` is None where nobody asked for the
     throughput: it was one. `energy_unreadable` are sensors that are there and refused.
+    `key` is the record's, its parts joined by blanks.
     """
 
+    key: str
     model: str
     format: str
     precision: str
@@ -154,6 +156,7 @@ def _row(record: Reading) -> Row:
     figures, judged = record.figures and record.figures.summary, record.verdict
     calibration, accuracy = manifest.quantization.calibration, record.accuracy
     return Row(
+        key=" ".join(record.key),
         model=manifest.network.name,
         format=manifest.format,
         precision=manifest.precision,

@@ -300,6 +300,8 @@ def _prove(m: Measurement) -> Proof:
     artifact, ready = m.cell.artifact, m.opened.ready
     if not artifact.manifest.golden:
         return Proof(verified=None, reason=artifact.manifest.proof.reason)
+    if ready.unproved is not None:
+        return Proof(verified=None, reason=ready.unproved)
     _, expected = verify.golden(artifact.path, artifact.manifest)
     comparable = verify.comparable_rows(artifact.manifest)
     found = m.opened.verify(None if m.is_first else 1 + min(comparable, default=0))

@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from devices.device import ConfigError, DeviceError, TransportError, UnauthorisedError
-from devices.remote import BEGIN, Ran, disclosed, enclosed
 from devices.store import cannot_write, sha256
+from devices.transport import BEGIN, Ran, disclosed, enclosed
 
 DEVICES_S = 10.0
 CONNECT_S = 5.0
@@ -122,7 +122,7 @@ def _adb(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[st
 
 
 class AdbTransport:
-    """A `devices.remote.Transport` to an Android device, as its user `shell`."""
+    """A `devices.transport.Transport` to an Android device, as its user `shell`."""
 
     def __init__(
         self, serial: str | None = None, *, network: str | None = None, adb: str = "adb"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devices.cli_check import check
+from devices.cli_serve import serve
 
 if TYPE_CHECKING:
     from devices.survey import Seen
@@ -22,6 +23,7 @@ def command() -> None:
 
 
 command.add_command(check)
+command.add_command(serve)
 
 
 @command.command("list")

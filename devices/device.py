@@ -111,7 +111,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     the file is right, and is never timed. `copies` says how an invocation runs with its inputs
     handed over and its outputs fetched, None where that cannot be told from the invocation alone.
     `timing` says how an invocation is timed, None for the worker's clock around it; `precision` is
-    what an fp32 file is computed in, None for its own.
+    what an fp32 file is computed in, None for its own; `unproved` why its outputs cannot be seen,
+    None where they can.
     """
 
     start_ns: int | None = None
@@ -126,6 +127,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     copies: str | None = None
     timing: str | None = None
     precision: str | None = None
+    unproved: str | None = None
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,6 +287,54 @@ class Peak(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     method: str
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The network between a client and a server, as it was asked for: rates in Mbit/s (None: no
+    limit), the round trip in milliseconds, the share of packets lost. `shaped_by` names what made
+    it so.
+    """
+
+    name: str
+    down_mbit: float | None
+    up_mbit: float | None
+    rtt_ms: float
+    loss: float
+    shaped_by: str
+
+
+class Stages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the time of a round's requests went, in nanoseconds, one entry a request.
+
+    Attributes:
+        encode: making the payload out of the input tensor.
+        upload_download: what is neither this nor the server's: both ways of the network, and the
+            server's reading and writing.
+        queue: waiting in the server; None where it does not tell.
+        compute: the server's inference; None where it does not tell.
+    """
+
+    encode: tuple[int, ...]
+    upload_download: tuple[int, ...]
+    queue: tuple[int, ...] | None = None
+    compute: tuple[int, ...] | None = None
+
+
+class Cloud(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A server as the device: the `rounds` of a record are end to end then, as its client sees it.
+
+    `request_bytes` and `response_bytes` are those of one inference's messages, without the headers
+    of HTTP. `link` is None for the network as it is; `stages` has an entry a round.
+    """
+
+    url: str
+    protocol: Literal["http", "grpc"]
+    server: str
+    payload: Literal["tensor", "jpeg", "png"]
+    request_bytes: int
+    response_bytes: int
+    link: Link | None = None
+    stages: tuple[Stages, ...] = ()
+
+
 class Session(Protocol):
     """A loaded artifact on a device: one worker process. Every call may raise `WorkerError`."""
 
@@ -293,6 +343,7 @@ class Session(Protocol):
     usage: Usage | None
     served: Served | None
     spent: Spent | None
+    cloud: Cloud | None
 
     def verify(self, rows: int | None = None) -> dict[str, Any]:
         """Run all golden inputs, or the first `rows`; return the outputs by name, float32 arrays,
@@ -307,7 +358,8 @@ class Session(Protocol):
         With `copies` the inputs are handed over and the outputs fetched each time, too, as
         `ready.copies` says. What that took is in `usage` then, where the device can tell, and in
         `spent` once `meters` was asked. After `streams` the runs are those of all streams together,
-        at least five a stream, and what was done in all is in `served`.
+        at least five a stream, and what was done in all is in `served`. A server's `cloud` holds
+        the stages of these runs.
         """
 
     def streams(self, count: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import platformdirs
 
-from devices import android, exact, gpu, local, ssh, survey
+from devices import android, cloud, exact, gpu, local, ssh, survey
 from devices.device import ConfigError, Device, DeviceError, Limits, Step
 from devices.discovery import Found
 from devices.survey import Seen
@@ -61,6 +61,7 @@ KINDS = {
         android.absence,
         android.prepare,
     ),
+    "cloud": Kind(cloud.Settings, cloud.make, steps=cloud.steps),
     exact.KIND: Kind(exact.Settings, exact.make, prepare=exact.prepare),
 }
 
@@ -103,7 +104,8 @@ def all_devices() -> list[Seen]:
 
 
 def find(name: str) -> Device:
-    """Return the device with a name or label, ``gpu:1`` for a further GPU; else the only one that
+    """Return the device with a name or label, ``gpu:1`` for a further GPU, the server
+    of ``cloud:URL``; else the only one that
     is known by it: by a name or label in other case, its model, parts of it, or its serial.
 
     Raises:
@@ -113,7 +115,7 @@ def find(name: str) -> Device:
     found = entries()
     if name in found:
         return found[name].device
-    if further := gpu.named(name):
+    if further := gpu.named(name) or cloud.named(name):
         return further
     labelled = [key for key, entry in found.items() if name in entry.labels]
     if len(labelled) > 1:

@@ -10,6 +10,7 @@ import numpy as np
 
 from devices.device import (
     Alarm,
+    Cloud,
     Idle,
     Job,
     Memory,
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 class WorkerSession:
     """A `devices.device.Session` over a worker process. Every request has the job's timeout."""
+
+    cloud: Cloud | None = None
 
     def __init__(self, child: Child, job: Job, artifact: str) -> None:
         """Load `artifact`, a path on the device; the worker is ended if that fails.

@@ -680,6 +680,11 @@ class Worker:
         for session in self.sessions:
             session.set(self.fed)
 
+    def infer(self, batches: list[Any]) -> list[Any]:
+        """Return the float outputs for one batch of float inputs: for a server in this process."""
+        self._feed(batches)
+        return self._run()
+
     def _run(self) -> list[Any]:
         self.runtime.invoke()
         outputs = [decode(o, t) for o, t in zip(self.runtime.get(), self.contract["outputs"])]

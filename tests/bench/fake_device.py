@@ -10,6 +10,7 @@ import numpy as np
 
 from devices.device import (
     Alarm,
+    Cloud,
     DeviceInfo,
     Idle,
     Job,
@@ -66,6 +67,7 @@ class FakeSession:
         self.usage: Usage | None = None
         self.served: Served | None = None
         self.spent: Spent | None = None
+        self.cloud: Cloud | None = None
         self._streams, self._metered = 1, False
         self._request("load")
         self.ready = Ready(

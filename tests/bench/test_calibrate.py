@@ -117,7 +117,7 @@ class TestCommand:
         assert done.returncode == 2
         assert "2 artifacts fit" in done.stderr
         assert "--artifact, of one/onnx-fp32, two/onnx-fp32" in done.stderr
-        assert not (tmp_path / "edgeworthy").exists()
+        assert not (tmp_path / "edgeworthy" / "noise").exists()
 
 
 def test_a_gate_takes_no_growth_within_the_noise_for_one():

@@ -7,7 +7,8 @@ import pytest
 
 from bench.compare import compare
 from bench.evidence import uncertainty
-from bench.matrix import Choice, Effort, resume
+from bench.matrix import Choice, Effort
+from bench.resume import resume
 from bench.run import exit_code, run_matrix
 from bench.stats import MIN_ROUNDS, figures, summary
 from bench.verdict import verdict

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bench.accuracy import AccuracyTest
-from bench.matrix import Artifact, Choice, Effort, describe, groups, plan, resume, select
+from bench.matrix import Artifact, Choice, Effort, describe, groups, plan, select
 from bench.record import BenchError
+from bench.resume import resume
 from bench.rows import label, rows, varying
 from bench.run import exit_code, run_matrix
 from bench.stats import MIN_ROUNDS, precision

@@ -1,6 +1,7 @@
 import pytest
 
-from bench.matrix import Choice, Effort, resume
+from bench.matrix import Choice, Effort
+from bench.resume import resume
 from bench.scenario import plan
 from bench.serving import KEPT
 from bench.throughput import throughput

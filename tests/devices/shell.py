@@ -12,13 +12,14 @@ from pathlib import Path
 import psutil
 
 from devices.device import TransportError
-from devices.remote import OwnRuntimes, Ran, RemoteDevice, disclosed, enclosed
+from devices.remote import OwnRuntimes, RemoteDevice
+from devices.transport import Ran, disclosed, enclosed
 
 RELAY = 'cd "$0" && [ ! -e cut ] && exec sh -c "$1"'
 
 
 class Shell:
-    """A `devices.remote.Transport`; commands start in `home`."""
+    """A `devices.transport.Transport`; commands start in `home`."""
 
     def __init__(self, home: Path) -> None:
         self.address, self.home = str(home), home

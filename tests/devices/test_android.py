@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.record import read
 from devices import android
 from devices.android import CACHE, AndroidDevice, Settings
 from devices.device import DeviceError, Job, TransportError, UnauthorisedError, WorkerError
@@ -21,8 +23,11 @@ from tests.devices.conftest import expect_the_logits
 from tests.hosts.phone import Phone
 from tests.hosts.system_files import TENSOR
 from tests.hosts.system_files import cores as emulated_cores
+from tests.test_docs import blocks
+from tests.tiny import tiny_tflite
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
+PAGE = ROOT / "docs" / "phones.md"
 MANY = 10**7  # invocations: hours
 WORKER = rf"^{CACHE}/bundles/.*/devices/worker\.py"
 
@@ -156,7 +161,7 @@ def test_a_link_that_is_cut_ends_in_time_and_leaves_nothing_running(
     session._timeout_s = 3  # starting takes longer than that under emulation
     running = Running(session)
     phone.link.stop()
-    assert running.error().cause == "hung"
+    assert running.error().cause == "transport"
     device.close()
     with pytest.raises(TransportError):
         device.transport.run("true", timeout_s=1)
@@ -211,3 +216,21 @@ def test_networks_are_proved_there_and_said_to_be_emulated(
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
     assert "emulated: right answers" in done.stdout
+
+
+@pytest.mark.docs
+def test_the_commands_of_the_page_work(cli: Cli, phone: Phone, tmp_path: Path) -> None:
+    phone.adb("connect", phone.serial)
+    tiny_tflite(tmp_path / "artifacts", name="lenet5")
+    commands = [
+        line for block in blocks("sh", PAGE.read_text()) for line in block.splitlines() if line
+    ]
+    assert len(commands) >= 4
+    for command in commands:
+        noun, *words = shlex.split(command)
+        done = cli(*([noun] if noun == "bench" else []), *words, cwd=tmp_path)
+        # 3: what an emulator took is no time
+        assert done.returncode == (3 if noun == "bench" else 0), f"{command}\n{done.stderr}"
+    (record,) = read(tmp_path / "results/records.jsonl")
+    assert record.proof.verified
+    assert record.device.emulated

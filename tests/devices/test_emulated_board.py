@@ -9,7 +9,7 @@ import pytest
 from bench.record import read
 from devices.device import Job, TransportError, WorkerError
 from devices.remote import RemoteDevice
-from devices.ssh import Settings, SshTransport, make
+from devices.ssh import SshTransport
 from devices.wheels import Wheels
 from tests.devices.conftest import expect_the_logits
 from tests.tiny import tiny_onnx, tiny_tflite
@@ -20,7 +20,10 @@ WORKERS = "/devices/worker.py"
 
 @pytest.fixture
 def device(board):
-    made = make("arm", Settings(host="board", config=str(board.ssh_config)))
+    """The board, given up after nine seconds without a sign of life."""
+    transport = SshTransport("board", config=str(board.ssh_config), alive_s=3)
+    runtimes = Wheels(("python3",))
+    made = RemoteDevice("arm", "ssh", transport, ".cache/edgeworthy", runtimes, lease_s=15)
     yield made
     made.close()
 
@@ -89,10 +92,7 @@ def test_a_reboot_is_the_transports_fault_and_it_is_measured_again(board, device
     again.close()
 
 
-def test_a_cable_that_is_pulled_leaves_no_worker_once_its_lease_is_over(board, tmp_path):
-    transport = SshTransport("board", config=str(board.ssh_config), alive_s=1)
-    runtimes = Wheels(("python3",))
-    device = RemoteDevice("arm", "ssh", transport, ".cache/edgeworthy", runtimes, lease_s=5)
+def test_a_cable_that_is_pulled_leaves_no_worker_once_its_lease_is_over(board, device, tmp_path):
     session = device.open(Job(artifact=tiny_onnx(tmp_path), runtime="onnxruntime"))
     board.link.stop()
     with pytest.raises(WorkerError) as caught:
@@ -102,7 +102,6 @@ def test_a_cable_that_is_pulled_leaves_no_worker_once_its_lease_is_over(board, t
     with pytest.raises(TransportError, match="did not finish within 2 s"):
         device.transport.run("true", 2)
     board.link.resume()
-    device.close()
 
 
 def test_a_full_disk_costs_one_line_and_leaves_no_half_file(board, device, tmp_path):

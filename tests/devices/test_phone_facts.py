@@ -7,7 +7,7 @@ import pytest
 
 from devices.device import DeviceError
 from devices.phone_facts import COMMANDS, cores, facts
-from devices.remote import Ran
+from devices.transport import Ran
 
 # Of a Pixel 6, shortened to what is read and some lines around it.
 PIXEL = {

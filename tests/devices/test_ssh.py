@@ -193,6 +193,7 @@ def test_words_for_the_shell_arrive_as_they_are(board):
     [
         ("/opt/none/python3", "there is no /opt/none/python3; install Python 3.9 or newer there"),
         ("false", "false does not work there: exit code 1"),
+        ("echo", "echo is no Python there: it answered '-c import sys"),
     ],
 )
 def test_a_python_that_is_not_there_is_named(board, cache, python, told):
@@ -244,9 +245,8 @@ def test_memory_that_runs_out_there_is_told(board, device, cache, onnx):
 
 def test_a_connection_that_is_cut_is_the_transports_fault(board, device, onnx):
     with session(device, onnx) as loaded:
-        for process in board.sessions():
-            if "python" not in process.name():
-                with_signal(process, signal.SIGKILL)
+        for server in board.servers():
+            with_signal(server, signal.SIGKILL)
         with pytest.raises(WorkerError) as caught:
             loaded.measure(1)
         assert (caught.value.stage, caught.value.cause) == ("measure", "transport")
@@ -256,9 +256,9 @@ def test_a_connection_that_is_cut_is_the_transports_fault(board, device, onnx):
 
 def test_a_link_that_is_dead_ends_the_request_and_later_the_worker(board, device, cache, onnx):
     with session(device, onnx, timeout_s=20) as loaded:
-        servers = [p for p in board.sessions() if p.name().startswith("sshd")]
+        servers = board.servers()
         for server in servers:
-            server.suspend()
+            with_signal(server, signal.SIGSTOP)
         try:
             with pytest.raises(WorkerError) as caught:
                 loaded.measure(1)

@@ -53,7 +53,11 @@ def up(name: str, profile: str) -> None:
     _build()
     let_arm_programs_run()
     host = HOSTS[name](directory, profile=profile, outlive=True)
-    host.start()
+    try:
+        host.start()
+    except BuildError:
+        host.remove()
+        raise
     client = host.client if isinstance(host, Phone) else {}
     state = {"pids": host.pids, "client": client}
     (directory / "state.json").write_text(json.dumps(state))
