@@ -152,7 +152,6 @@ class TestEnd:
             device.open(Job(artifact=damaged, runtime="litert", threads=1))
         assert list(scratch.iterdir()) == []
 
-
     def test_a_place_that_cannot_be_written_to_is_one_line(
         self, device, artifacts, tmp_path, monkeypatch
     ):
