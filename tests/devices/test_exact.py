@@ -152,7 +152,6 @@ class TestEnd:
             device.open(Job(artifact=damaged, runtime="litert", threads=1))
         assert list(scratch.iterdir()) == []
 
-
     def test_a_place_that_cannot_be_written_to_is_one_line(
         self, device, artifacts, tmp_path, monkeypatch
     ):
@@ -185,6 +184,7 @@ class TestSetUp:
         for other in {"qemu-aarch64", "cc", "env", "setpriv"} - {program}:
             (tmp_path / other).symlink_to(counter.tool(other))
         monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         with pytest.raises(DeviceError, match=f"{program} is not installed: type 'apt install"):
             exact.prepare(exact.Settings(), print)
 
