@@ -231,7 +231,7 @@ def _costs(weighed: Weighed, terms: Terms) -> Table:
     fields: list[Field] = [
         ("data a month", lambda c: figure(c.data_per_month(terms), units.size)),
         ("its price", lambda c: figure(c.data_price(terms), _money)),
-        ("a million on the server", lambda c: figure(c.server_price_per_million(terms), _money)),
+        ("server, a million", lambda c: figure(c.server_price_per_million(terms), _money)),
     ]
     return _table(f"{weighed.task}: what goes on costing", _sites(weighed), fields)
 
