@@ -401,9 +401,9 @@ class _Decoder:
         """
         try:
             raw = _LINES.decode(line)
-            if raw.schema > SCHEMA:
-                return _decode(line, where)
             fields = {name: getattr(raw, name) for name in Record.__struct_fields__}
+            if fields["schema"] > SCHEMA:
+                return _decode(line, where)
             fields |= {name: self._common(name, fields[name]) for name in _COMMON}
             return Record(**fields)
         except (msgspec.MsgspecError, ValueError):
