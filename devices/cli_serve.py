@@ -1,7 +1,6 @@
 """``edgeworthy devices serve``: a server that offers artifacts, to be measured as the cloud."""
 
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -137,7 +136,6 @@ def _tell(url: str, names: list[str], artifact: str) -> None:
 
 def _run(serve_all: Callable[[], None]) -> None:
     """Serve until a signal ends it: requests at work are answered first."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         serve_all()
     except KeyboardInterrupt:

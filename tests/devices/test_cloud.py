@@ -1,5 +1,6 @@
-"""A server as a device: what is measured of one that works, and what is said of one that does not."""
+"""A server as a device: what is measured of one that works, what is said of one that does not."""
 
+import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -40,11 +41,15 @@ def session(url: str, artifact: Path, timeout_s: float = 20.0, **settings) -> Cl
 def failure(url: str, artifact: Path, timeout_s: float = 20.0, **settings) -> WorkerError:
     """Return the error, one line, of opening a model, proving it, or measuring it."""
     with pytest.raises(WorkerError) as caught:
-        opened = session(url, artifact, timeout_s, **settings)
-        opened.verify()
-        opened.measure(3)
+        _used(url, artifact, timeout_s, **settings)
     assert "\n" not in caught.value.detail
     return caught.value
+
+
+def _used(url: str, artifact: Path, timeout_s: float, **settings) -> None:
+    opened = session(url, artifact, timeout_s, **settings)
+    opened.verify()
+    opened.measure(3)
 
 
 def expect_the_logits(opened: CloudSession) -> None:
@@ -252,7 +257,10 @@ def test_a_server_tells_of_itself(ours: str, path: str) -> None:
         assert answer.status == 200
 
 
-def test_a_server_ends_when_it_is_asked_to(onnx: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_server_ends_when_it_is_asked_to(onnx: Path, number: int, code: int) -> None:
     with serving(onnx) as (_, process):
-        process.terminate()
-        assert process.wait(15) == 0
+        process.send_signal(number)
+        assert process.wait(15) == code
+        assert process.stderr
+        assert "Traceback" not in process.stderr.read()
