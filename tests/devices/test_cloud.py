@@ -156,7 +156,7 @@ def test_another_kind_of_server_is_told(theirs: Odd) -> None:
 
 def test_a_wrong_model_name_gets_the_nearest(theirs: Odd, onnx: Path) -> None:
     found = failure(theirs.url, onnx, model="tinny")
-    assert (found.stage, found.cause) == ("load", "error")
+    assert (found.stage, found.cause) == ("load", "missing-model")
     assert "no model 'tinny'; did you mean 'tiny'?; there is: tiny" in found.detail
 
 
