@@ -13,7 +13,7 @@ max-latency-growth = "10%"
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ UNITS: dict[str, dict[str, float]] = {
     "time": {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9},
     "share": {"%": 0.01},
     "points": {"": 0.01, "points": 0.01},
+    "energy": {"J": 1, "mJ": 1e-3, "uJ": 1e-6},
 }  # fmt: skip
 
 
@@ -208,6 +209,10 @@ def _table(value: object, name: str, path: Path) -> dict[str, Any]:
 def _known(table: dict[str, Any], names: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in names:
-            near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-            raise BenchError(f"{where}unknown key {key!r}; {hint}")
+            raise BenchError(f"{where}unknown key {key!r}; {near_miss(key, names)}")
+
+
+def near_miss(word: str, names: Sequence[str]) -> str:
+    """Say which of `names` was meant by a word that is none of them, or which there are."""
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"

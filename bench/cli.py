@@ -8,6 +8,7 @@ from bench.cli_decide import decide_command
 from bench.cli_judge import baseline_command, check_command, report_command
 from bench.cli_profile import profile_command
 from bench.cli_run import run_command
+from bench.cli_tradeoff import tradeoff_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,6 +25,7 @@ COMMANDS = (
     report_command,
     calibrate_command,
     profile_command,
+    tradeoff_command,
 )
 for _command in COMMANDS:
     command.add_command(_command)

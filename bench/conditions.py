@@ -65,6 +65,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in fields]
         switches = [(name, getattr(self, name), getattr(other, name)) for name in SWITCHES]
         pairs += [pair for pair in switches if None not in pair]
+        pairs += [("figures", self.counts or "time", other.counts or "time")]
         pairs += [("scenario", self.scenario or "none", other.scenario or "none")]
         pairs += [("network", self.network or "as it is", other.network or "as it is")]
         return tuple(

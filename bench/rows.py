@@ -24,13 +24,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A record's figures. Times in nanoseconds, memory in bytes (peak, by `memory_definition`).
 
     `verdict` is a word of `bench.verdict`, or ``unmeasured`` where the device cannot run the
-    artifact. None: not measured. With `counts` the figures in nanoseconds count that instead. `end_to_end_ns` is the median over rounds with copies in and out.
+    artifact. None: not measured. With `counts` what is in nanoseconds counts that instead.
+    `end_to_end_ns` is the median over rounds with copies in and out.
     `uncertainty` is half the interval's width as a fraction (see `bench.evidence.uncertainty`).
     `beside` is true of a predecessor in turns with which the next was measured. `calibration` is
     where activation ranges came from. `streams` is None where nobody asked for the
     throughput: it was one. `energy_unreadable` are sensors that are there and refused.
+    `key` is the record's, its parts joined by blanks.
     """
 
+    key: str
     model: str
     format: str
     precision: str
@@ -157,6 +160,7 @@ def _row(record: Reading) -> Row:
     figures, judged = record.figures and record.figures.summary, record.verdict
     calibration, accuracy = manifest.quantization.calibration, record.accuracy
     return Row(
+        key=" ".join(record.key),
         model=manifest.network.name,
         format=manifest.format,
         precision=manifest.precision,

@@ -25,6 +25,7 @@ from devices.device import (
     DeviceInfo,
     Idle,
     Job,
+    Limits,
     Memory,
     Meters,
     OperatorTimes,
@@ -74,6 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class CloudDevice:
     """A server; nothing is sent before it is needed."""
+
+    limits = Limits()
 
     def __init__(self, name: str, settings: Settings, profile: Profile | None = None) -> None:
         """Describe the device.

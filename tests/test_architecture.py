@@ -22,10 +22,10 @@ HEAVY = (
 HELP = [
     [], ["export"], ["export", "diagnose"], ["export", "inspect"], ["bench"], ["bench", "run"],
     ["bench", "compare"], ["bench", "baseline"], ["bench", "check"], ["bench", "report"],
-    ["bench", "calibrate"], ["bench", "profile"],
+    ["bench", "calibrate"], ["bench", "profile"], ["bench", "tradeoff"],
     ["models"], ["models", "list"], ["models", "show"], ["models", "train"], ["models", "explain"],
     ["devices"], ["devices", "list"], ["devices", "check"], ["devices", "add"],
-    ["devices", "serve"],
+    ["devices", "remove"], ["devices", "bundle"], ["devices", "serve"],
 ]  # fmt: skip
 
 

@@ -1,0 +1,65 @@
+"""Where the cloud becomes faster than the edge, as a table and in sentences; all estimated."""
+
+from collections.abc import Iterator, Sequence
+
+from bench import units
+from bench.link_model import ROUND_TRIPS
+from bench.report.document import Cell, Column, Table, figure, word
+from bench.tradeoff import Turn, Weighed
+
+NEVER = "never"
+
+
+def crossover(weighed: Weighed) -> Iterator[Table]:
+    """Yield the table of least rates, where a server's latency can be estimated."""
+    if not weighed.turns:
+        return
+    columns = (Column(f"{rtt:g} ms") for rtt in ROUND_TRIPS)
+    yield Table(
+        title=f"{weighed.task}: the cloud is faster from this rate up (bit/s, by round trip; "
+        "estimated)",
+        columns=(Column("server", right=False), Column("than", right=False), *columns),
+        rows=tuple(
+            (word(turn.cloud.name), word(turn.edge.name), *map(_rate, turn.least_mbit))
+            for turn in fastest(weighed.turns)
+        ),
+        nested=True,
+    )
+
+
+def fastest(turns: Sequence[Turn]) -> list[Turn]:
+    """Return, for each server, the fastest setting of each network on each device."""
+    found: dict[tuple[str, ...], Turn] = {}
+    for turn in turns:
+        key = (turn.cloud.name, turn.edge.model, turn.edge.device)
+        if key not in found or _p50(turn) < _p50(found[key]):
+            found[key] = turn
+    return list(found.values())
+
+
+def _p50(turn: Turn) -> float:
+    return turn.edge.p50_ns or float("inf")
+
+
+def _rate(mbit: float | None) -> Cell:
+    return figure(mbit, lambda value: units.count(value * 1e6), NEVER)
+
+
+def sentences(weighed: Weighed) -> Iterator[str]:
+    """Yield for each server and network on the device where the server wins."""
+    for turn in fastest(weighed.turns):
+        edge = f"{turn.edge.name} ({units.duration(_p50(turn))})"
+        if not turn.longest_ms:
+            least = units.duration(turn.cloud.fixed_ns(0.0))
+            yield (
+                f"{turn.cloud.name} beats {edge} over no link: it takes {least} without a network "
+                "(estimated)"
+            )
+            continue
+        rates = zip(ROUND_TRIPS, turn.least_mbit, strict=True)
+        told = next(((rtt, rate) for rtt, rate in rates if rate), None)
+        start = f"from {_rate(told[1]).text}bit/s at {told[0]:g} ms, " if told else ""
+        yield (
+            f"{turn.cloud.name} beats {edge} {start}never at a round trip above "
+            f"{turn.longest_ms:.3g} ms (estimated)"
+        )

@@ -1,0 +1,250 @@
+"""Edge or cloud, from records alone: who meets the budget, who is faster, and where that turns.
+
+A network is not chosen: it is what users have. So every link over which a server was measured makes
+a situation of its own, in which the cloud as reached over this link stands beside the edge. Pure.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from bench import link_model
+from bench.budget import near_miss
+from bench.candidate import Candidate, Terms, candidates, network_of
+from bench.constraints import Constraint, Word
+from bench.link_model import LinkModel
+from bench.record import BenchError, Record
+from bench.task import Task, tasks
+
+Winner = Literal["edge", "cloud", "cannot tell"]
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate held against the budget, with the reasons where it does not meet it."""
+
+    candidate: Candidate
+    word: Word
+    reasons: tuple[str, ...] = ()
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """A task by one network (None: no server was measured).
+
+    Attributes:
+        ranked: those that meet the budget, the recommended one first, the others by latency.
+        tied: those of them that latency cannot tell from the fastest.
+        rejected: the others, those that may meet it first.
+    """
+
+    network: str | None
+    ranked: tuple[Candidate, ...]
+    tied: tuple[Candidate, ...]
+    rejected: tuple[Judged, ...]
+
+    @property
+    def best(self) -> Candidate | None:
+        """The recommended candidate, None where nothing surely meets the budget."""
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def more_accurate(self) -> Candidate | None:
+        """The fastest that meets the budget and is more accurate than the recommended one."""
+        best = self.best
+        if best is None or best.top1 is None:
+            return None
+        return next((c for c in self.ranked if c.top1 is not None and c.top1 > best.top1), None)
+
+    @property
+    def exit_code(self) -> int:
+        """0 recommended, 3 something may meet the budget, 1 nothing does."""
+        if self.best:
+            return 0
+        return 3 if any(judged.word == "cannot tell" for judged in self.rejected) else 1
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A link of a map, the same rate both ways, with the server's estimated latency over it."""
+
+    rate_mbit: float
+    rtt_ms: float
+    cloud_ns: float
+    winner: Winner
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a server becomes faster than a candidate on the device; all of it is estimated.
+
+    `least_mbit` has an entry for each of `link_model.ROUND_TRIPS`, None where it never does;
+    `longest_ms` is the round trip from which on it never does, at whatever rate.
+    """
+
+    edge: Candidate
+    cloud: LinkModel
+    least_mbit: tuple[float | None, ...]
+    longest_ms: float
+    points: tuple[Point, ...]
+
+
+class Weighed(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one task: who could do it, who is recommended, and where that turns."""
+
+    task: str
+    candidates: tuple[Candidate, ...]
+    situations: tuple[Situation, ...]
+    models: tuple[LinkModel, ...]
+    turns: tuple[Turn, ...]
+
+
+class Tradeoff(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the records say of edge and cloud, task by task."""
+
+    terms: Terms
+    budget: tuple[Constraint, ...]
+    tasks: tuple[Weighed, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """1 if nothing meets the budget in one situation, else 3 if one cannot be told, else 0."""
+        codes = {one.exit_code for weighed in self.tasks for one in weighed.situations}
+        return next((code for code in (1, 3) if code in codes), 0)
+
+
+def tradeoff(
+    records: Iterable[Record],
+    budget: Sequence[Constraint] = (),
+    terms: Terms | None = None,
+    network: str | None = None,
+) -> Tradeoff:
+    """Weigh edge against cloud.
+
+    Args:
+        records: one a key.
+        budget: what a candidate must keep.
+        terms: how often it is used, and prices.
+        network: the only one by which servers are to be reached; what is estimated of others still
+            rests on all that were measured.
+
+    Raises:
+        BenchError: nothing was measured, or not over this network, or no task both on the device
+            and in the cloud although there are records of either.
+    """
+    told, found = terms or Terms(), tasks(records)
+    _check(found)
+    if network is not None:
+        _check_network(network, found)
+    weighed = tuple(_weigh(task, budget, told, network) for task in found)
+    return Tradeoff(terms=told, budget=tuple(budget), tasks=weighed)
+
+
+def _weigh(task: Task, budget: Sequence[Constraint], terms: Terms, network: str | None) -> Weighed:
+    every, models = candidates(task.records), tuple(link_model.models(task.records))
+    some = tuple(c for c in every if network is None or c.network in (None, network))
+    edges = [c for c in some if c.where == "edge" and not c.unusable and c.p50_ns]
+    return Weighed(
+        task=task.name,
+        candidates=some,
+        situations=tuple(situation(name, some, budget, terms) for name in _networks(some)),
+        models=models,
+        turns=tuple(turn(edge, model) for model in models for edge in edges),
+    )
+
+
+def _check(found: Sequence[Task]) -> None:
+    if not found:
+        raise BenchError("there are no measurements to weigh; make some with 'bench run'")
+    sides = [{record.cloud is not None for record in task.records} for task in found]
+    if len(set[bool]().union(*sides)) > 1 and not any(len(both) > 1 for both in sides):
+        edge, cloud = (
+            ", ".join(task.name for task, side in zip(found, sides, strict=True) if which in side)
+            for which in (False, True)
+        )
+        raise BenchError(
+            f"edge and cloud have no task in common (edge: {edge}; cloud: {cloud}); "
+            "measure both on the same images, with 'bench run --data DIR'"
+        )
+
+
+def _check_network(network: str, found: Iterable[Task]) -> None:
+    every = (network_of(record.cloud) for task in found for record in task.records)
+    known = sorted({name for name in every if name})
+    if network not in known:
+        hint = near_miss(network, known) if known else "no server was measured"
+        raise BenchError(f"no record was made over --network {network!r}; {hint}")
+
+
+def _networks(some: Iterable[Candidate]) -> list[str | None]:
+    return list(dict.fromkeys(c.network for c in some if c.network)) or [None]
+
+
+def situation(
+    network: str | None,
+    every: Iterable[Candidate],
+    budget: Sequence[Constraint],
+    terms: Terms,
+) -> Situation:
+    """Rank the edge and what is reached over one network."""
+    here = [c for c in every if c.network in (None, network)]
+    judged = [judge(candidate, budget, terms) for candidate in here]
+    good = sorted((j.candidate for j in judged if j.word == "meets"), key=_p50)
+    tied = [c for c in good if _overlap(good[0], c)]
+    first = sorted(tied, key=_thrift)[:1]
+    rejected = sorted(
+        (j for j in judged if j.word != "meets"),
+        key=lambda j: (j.word == "misses", _p50(j.candidate)),
+    )
+    return Situation(
+        network=network,
+        ranked=(*first, *(c for c in good if c not in first)),
+        tied=tuple(c for c in tied if c not in first),
+        rejected=tuple(rejected),
+    )
+
+
+def judge(candidate: Candidate, budget: Sequence[Constraint], terms: Terms) -> Judged:
+    """Hold a candidate against the whole budget; one that cannot be used misses any."""
+    if candidate.unusable or candidate.p50_ns is None:
+        reason = candidate.unusable or f"latency not measured: {candidate.evidence}"
+        return Judged(candidate=candidate, word="misses", reasons=(reason,))
+    found = [constraint.judge(candidate, terms) for constraint in budget]
+    words = {one.word for one in found}
+    word: Word = next((w for w in ("misses", "cannot tell") if w in words), "meets")
+    reasons = tuple(one.reason for one in found if one.word == word and one.reason)
+    return Judged(candidate=candidate, word=word, reasons=reasons)
+
+
+def _p50(candidate: Candidate) -> float:
+    return candidate.p50_ns or float("inf")
+
+
+def _overlap(one: Candidate, other: Candidate) -> bool:
+    return (one.low_ns or 0) <= (other.high_ns or 0) and (other.low_ns or 0) <= (one.high_ns or 0)
+
+
+def _thrift(candidate: Candidate) -> tuple[float | bool, ...]:
+    """Of those that latency cannot tell apart: the edge, the more accurate, the smaller file."""
+    return not candidate.offline, -(candidate.top1 or 0.0), candidate.file_bytes, _p50(candidate)
+
+
+def turn(edge: Candidate, model: LinkModel) -> Turn:
+    """Find where a server becomes faster than the edge."""
+    limit = _p50(edge)
+    grid = [(rate, rtt) for rate in link_model.RATES for rtt in link_model.ROUND_TRIPS]
+    return Turn(
+        edge=edge,
+        cloud=model,
+        least_mbit=tuple(model.least_rate(limit, rtt) for rtt in link_model.ROUND_TRIPS),
+        longest_ms=model.longest_round_trip(limit),
+        points=tuple(_map_point(edge, model, *link) for link in grid),
+    )
+
+
+def _map_point(edge: Candidate, model: LinkModel, rate: float, rtt: float) -> Point:
+    cloud = model.estimate(rate, rate, rtt)
+    slack = cloud * (model.error or 0.0)
+    winner: Winner = "cannot tell"
+    if cloud + slack < (edge.low_ns or 0):
+        winner = "cloud"
+    elif cloud - slack > (edge.high_ns or 0):
+        winner = "edge"
+    return Point(rate_mbit=rate, rtt_ms=rtt, cloud_ns=cloud, winner=winner)
