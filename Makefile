@@ -27,4 +27,4 @@ check: $(READY)
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) artifacts results report.md
+	rm -rf $(VENV) artifacts results report.md report.html

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
 
 from bench import atomic
 from bench.conditions import Conditions, conditions, succeeded
+from bench.exact import is_exact
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
 
@@ -53,9 +55,9 @@ class Measurement(_Data, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int | None:
-        """Return what an invocation counts on a device that counts, if that never differed."""
-        same = len(self.rounds_ns) > 1 and len({*self.rounds_ns}) == 1
-        return self.rounds_ns[0] if self.conditions.counts and same else None
+        """Return what an invocation counts, if that is the same in every run: see `bench.exact`."""
+        known = self.conditions.counts and is_exact(self.rounds_ns, self.conditions.threads)
+        return round(median(self.rounds_ns)) if known else None
 
     @property
     def name(self) -> str:
@@ -192,13 +194,7 @@ def unfit(record: Record, manifest: Manifest | None) -> str | None:
         return "wrong" if record.proof.verified is False else "failed"
     if record.proof.verified is None:
         return "unproved"
-    return "emulated" if record.device.emulated and not _is_exact(record) else None
-
-
-def _is_exact(record: Record) -> bool:
-    from bench.reading import reading
-
-    return reading(record).verdict.exact
+    return "emulated" if record.device.emulated and not measurement(record).count else None
 
 
 def build(manifests: Iterable[Manifest], records: Iterable[Record]) -> Baseline:

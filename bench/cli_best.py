@@ -120,8 +120,10 @@ def cells(
         BenchError: there are none, or not of one network.
         UsageError: on several devices, or of several batch sizes.
     """
+    from bench.exact import refuse
     from bench.search import candidates
 
+    refuse(targets, "which is best on hardware")
     if len(targets) > 1 or len(choice.batches) > 1:
         raise click.UsageError("--best searches one device with one batch size; give one of each")
     source = click.get_current_context().get_parameter_source("threads")

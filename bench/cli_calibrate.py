@@ -61,7 +61,7 @@ def calibrate_command(
 
     'bench check' then takes no growth of latency for a regression that is within that noise.
     """
-    from bench import noise
+    from bench import exact, noise
     from bench.calibrate import calibrate
     from bench.cli_run import enough
     from bench.matrix import Choice, Effort, describe, plan, select
@@ -70,7 +70,9 @@ def calibrate_command(
     choice = Choice(threads=(threads,), runtime=runtime)
     chosen = select(root, patterns)
     effort = Effort(processes=enough(processes))
-    cell = _only(plan(chosen, describe([find(device)]), choice, effort))
+    targets = describe([find(device)])
+    exact.refuse(targets, "noise, as it has none and needs no calibration")
+    cell = _only(plan(chosen, targets, choice, effort))
     with options.held(cell.target.device, wait_s):
         found = calibrate(cell, 60 * minutes, _tell)
     place = noise.write(found)

@@ -14,6 +14,7 @@ from bench import options
 if TYPE_CHECKING:
     from bench.duel import Duel
     from bench.matrix import Cell, Effort
+    from devices.device import Device
 
 EXIT_CODES = """\b
 Exit codes:
@@ -75,6 +76,7 @@ def decide_command(
     from bench.matrix import Effort
     from bench.progress import Follower
     from bench.record import check_writable
+    from devices.registry import find
 
     effort = Effort(
         max_seconds=max_seconds,
@@ -83,12 +85,15 @@ def decide_command(
         max_slowdown=options.share("--max-slowdown", limit),
     )
     try:
-        with _cells(
-            (before, now), root, device=device, runtime=runtime, threads=threads, effort=effort
-        ) as cells:
+        where = find(device)
+        with (
+            options.held(where, wait_s),
+            _cells(
+                (before, now), root, device=where, runtime=runtime, threads=threads, effort=effort
+            ) as cells,
+        ):
             check_writable(out)
-            taken = options.held(cells[0].target.device, wait_s)
-            with taken, Follower(out, len(cells)) as follower:
+            with Follower(out, len(cells)) as follower:
                 found = fight(*cells, follower)
     except KeyboardInterrupt:
         click.echo("interrupted: nothing was decided", err=True)
@@ -102,19 +107,18 @@ def _cells(
     names: tuple[str, str],
     root: Path,
     *,
-    device: str,
+    device: "Device",
     runtime: str | None,
     threads: int,
     effort: "Effort",
 ) -> "Iterator[tuple[Cell, Cell]]":
     """Find both, and allow no less than the device's noise."""
-    from bench.cli_run import adopted
+    from bench.cli_adopt import adopted
     from bench.duel import floor
     from bench.matrix import Choice, describe, plan, select
-    from devices.registry import find
 
     choice = Choice(threads=(threads,), runtime=runtime)
-    targets = describe([find(device)])
+    targets = describe([device])
     with adopted(names) as found:
         sides = [plan(select(root, [name]), targets, choice, effort) for name in found]
         before, now = (_only(cells, name) for cells, name in zip(sides, names, strict=True))

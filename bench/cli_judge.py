@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bench.noise import NoiseProfile
     from bench.reading import Reading
     from bench.record import Record
+    from bench.report.document import Report
+    from bench.report.material import Material
     from export.artifact import Manifest
 
 STYLES = {"pass": "green", "fail": "red", "unmeasured": "yellow"}
@@ -127,6 +129,14 @@ def check_command(
 @_records
 @_file("--baseline", "Show changes against this baseline.")
 @_markdown
+@_file("--html", "Write one HTML file with charts too, that needs no network.")
+@click.option(
+    "--charts",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write every chart as SVG and PNG too.",
+)
+@_file("--csv", "Write the figures of every record as CSV too.")
 @_json
 def report_command(
     *,
@@ -134,31 +144,77 @@ def report_command(
     records: Path | None,
     baseline: Path | None,
     markdown: Path | None,
+    html: Path | None,
+    charts: Path | None,
+    csv: Path | None,
     as_json: bool,
 ) -> None:
     """Contrast the networks: parameters, MACs, activations, sizes, latency, memory, accuracy."""
     from bench.record import BenchError
-    from bench.report.contrast import contrast
+    from bench.report import contrast
+    from bench.report.material import gather
     from bench.sources import manifests
 
+    if html or charts:
+        _check_drawing("--html" if html else "--charts")
     artifacts, measured = manifests(root), _latest(records)
     if not artifacts and not measured:
         raise BenchError(
             "nothing to report: no artifacts and no records here; "
             "type 'edgeworthy export --model NAME --format FORMAT', then 'bench run'"
         )
-    report = contrast(artifacts, measured, _read_baseline(baseline) if baseline else None)
-    if markdown:
-        from bench import atomic
-        from bench.report.markdown import markdown as text
-
-        atomic.write(markdown, text(report).encode())
+    material = gather(artifacts, measured, _read_baseline(baseline) if baseline else None)
+    report = contrast.report(material)
+    _write(report, material, markdown, csv)
+    if html or charts:
+        _draw(report, material, html, charts)
     if as_json:
         _print_json(report)
     else:
         from bench.report.terminal import console, show
 
         show(report, console())
+
+
+def _check_drawing(flag: str) -> None:
+    """Find out before the work whether there is what draws."""
+    from bench.record import BenchError
+
+    try:
+        from bench.report import html_page  # noqa: F401
+    except ModuleNotFoundError as missing:
+        raise BenchError(
+            f"{flag} needs {missing.name}, which is not here: pip install 'edgeworthy[report]'"
+        ) from None
+
+
+def _write(report: "Report", material: "Material", markdown: Path | None, csv: Path | None) -> None:
+    from bench import atomic
+
+    if markdown:
+        from bench.report.markdown import markdown as text
+
+        atomic.write(markdown, text(report).encode())
+    if csv:
+        from bench.report.spreadsheet import spreadsheet
+
+        atomic.write(csv, spreadsheet(material.lines).encode())
+
+
+def _draw(report: "Report", material: "Material", html: Path | None, charts: Path | None) -> None:
+    from bench import atomic
+    from bench.report import charts_draw
+    from bench.report.charts import charts as drawn
+    from bench.report.charts_document import Chart
+    from bench.report.html_page import page
+
+    found = drawn(material)
+    if html:
+        atomic.write(html, page(report, material, found).encode())
+        click.echo(f"wrote {html}", err=True)
+    if charts:
+        written = charts_draw.write([c for c in found if isinstance(c, Chart)], charts)
+        click.echo(f"wrote {len(written)} pictures to {charts}", err=True)
 
 
 def _current(root: Path | None, records: Path | None) -> "tuple[list[Manifest], list[Reading]]":

@@ -96,7 +96,7 @@ def _check_picture(path: Path) -> None:
     if path.suffix not in PICTURES:
         raise click.UsageError(f"--chart {path}: a picture ends in {' or '.join(PICTURES)}")
     if not (find_spec("altair") and find_spec("vl_convert")):
-        raise BenchError("--chart needs altair and vl-convert: pip install 'edgeworthy[train]'")
+        raise BenchError("--chart needs altair and vl-convert: pip install 'edgeworthy[report]'")
 
 
 @contextmanager

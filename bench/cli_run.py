@@ -3,7 +3,7 @@
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from bench import cli_best, cli_load, cli_network, options
+from bench.cli_adopt import adopted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -186,7 +187,9 @@ def run_command(
             sustained_s=None if sustained is None else seconds(sustained),
             scenario=rule,
         )
-        targets, absent = describe_those_there(cli_network.over(_find(devices), network))
+        targets, absent = describe_those_there(
+            cli_network.over(_find(devices), network), partial(options.held, wait_s=wait_s)
+        )
         for error in absent:
             click.echo(f"not measured: {error}", err=True)
         check_writable(out)
@@ -289,43 +292,11 @@ def seconds(text: str) -> float:
     return value
 
 
-@contextmanager
-def adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
-    """Put an artifact made for the occasion in the place of every model file among the patterns."""
-    from export.bare import adopt, is_bare, names
-
-    chosen = _once(name for pattern in patterns for name in _matching(pattern))
-    files = [Path(name) for name in chosen if is_bare(name)]
-    called = dict(zip(files, names(files), strict=True))
-    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
-        yield [
-            str(adopt(Path(name), Path(scratch) / str(number), called[Path(name)]))
-            if is_bare(name)
-            else name
-            for number, name in enumerate(chosen)
-        ]
-
-
-def _once(names: Iterable[str]) -> list[str]:
-    """Return each model file once, however its path is written; other names stay."""
-    from export.bare import is_bare
-
-    return list({Path(name).resolve() if is_bare(name) else name: name for name in names}.values())
-
-
-def _matching(pattern: str) -> list[str]:
-    """Return the model files that a pattern names; one for artifacts stays as it is."""
-    from glob import glob
-
-    from export.bare import is_bare
-
-    return sorted(glob(pattern)) or [pattern] if is_bare(pattern) else [pattern]  # noqa: PTH207
-
-
 def _find(names: Sequence[str]) -> "list[Device]":
     from devices.registry import find
 
-    return [find(name) for name in dict.fromkeys(names)]
+    found = [find(name) for name in dict.fromkeys(names)]
+    return list({device.name: device for device in found}.values())
 
 
 @contextmanager
@@ -356,8 +327,8 @@ def _measure(
     *,
     resume: bool,
 ) -> "tuple[list[Record], list[DeviceError]]":
-    """Measure what is to be measured; return all records, those found on resuming first and each
-    device's together, and why devices could not be taken.
+    """Measure what is to be measured; return all records, those found on resuming first, and why
+    devices could not be taken.
 
     Raises:
         DeviceError: none could.
@@ -367,8 +338,6 @@ def _measure(
     from bench.progress import Follower
     from bench.record import read
     from devices.lock import held
-
-    order = list(dict.fromkeys(cell.target.info.name for cell in cells))
 
     found: list[Record] = []
     if resume and out.exists():
@@ -381,7 +350,7 @@ def _measure(
     records = [*found, *follower.records]
     if refusals and not records:
         raise refusals[0]
-    return sorted(records, key=lambda record: order.index(record.device.name)), refusals
+    return records, refusals
 
 
 def _tell_misfits(cells: "Sequence[Cell]", accuracy: "AccuracyTest | None") -> None:

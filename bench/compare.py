@@ -31,8 +31,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     lie apart on this device by 'bench calibrate' (None: it was never run there). `caution` holds
     the verdicts that are not plain "valid".
 
-    With `counts` the figures are no nanoseconds, but counts that never differ: their ratio has no
-    interval, and the least difference is one.
+    `counts` says of each what its figure counts instead of nanoseconds. Two counts that are the
+    same in every run have a ratio without an interval, and the least difference is one.
     """
 
     a: str
@@ -51,7 +51,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     load: float | None
     memory: float | None
     accuracy: float | None
-    counts: str | None = None
+    counts: tuple[str | None, str | None] = (None, None)
+
+    @property
+    def mixed(self) -> bool:
+        """Tell whether a count stands beside a time: they are never compared."""
+        return self.counts[0] != self.counts[1]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,8 +152,8 @@ def _comparison(
 ) -> Comparison:
     a, b = pair
     differences = _differences(a, b)
-    alike = a.device.counts == b.device.counts  # a count and a time are never set side by side
-    time, p90 = figures if alike and (rule.anyway or not differences) else (None, None)
+    anyway = rule.anyway and a.device.counts == b.device.counts
+    time, p90 = figures if anyway or not differences else (None, None)
     floor = rule.floor(b, together=sides.blocks > 0)
     exact = a.verdict.exact and b.verdict.exact
     if time and exact:
@@ -167,10 +172,10 @@ def _comparison(
         incomparable=differences,
         caution=_caution(a, b),
         size=b.manifest.size_bytes / a.manifest.size_bytes,
-        load=_quotient(_load(a), _load(b)),
+        load=_quotient(_load(a), _load(b)) if a.device.counts == b.device.counts else None,
         memory=_memory(a, b),
         accuracy=_accuracy(a, b),
-        counts=b.device.counts if alike else None,
+        counts=(a.device.counts, b.device.counts),
     )
 
 
@@ -246,7 +251,7 @@ def _alone(records: Iterable[AnyRecord], description: Pairing) -> dict[Key, AnyR
 def _setting(record: Record) -> tuple[str, ...]:
     s = record.settings
     where = (record.device.fingerprint, str(s.threads), str(s.batch))
-    return (*where, *load(s.streams, s.scenario))
+    return (*where, *load(s.streams, s.scenario, s.network))
 
 
 # Before and after: the same key, or the only measurement of the same artifact.

@@ -14,8 +14,9 @@ Unit = Literal["B", "ns", "instructions", "share"]
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One rule's verdict on one subject, with the figures it rests on.
 
-    `measured` and `baseline` are in `unit`: B, ns, instructions, or share (a fraction of 1). `low` and `high`
-    bound what was held against the limit: the time itself, or its ratio to the baseline's.
+    `measured` and `baseline` are in `unit`: B, ns, instructions, or share (a fraction of 1). `low`
+    and `high` bound what was held against the limit: the time itself, or its ratio to the
+    baseline's.
     `threshold` is the growth that was allowed where the device's noise had a say in it.
     """
 

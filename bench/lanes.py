@@ -7,28 +7,25 @@ other machines go on.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Protocol
 from uuid import uuid4
 
 from bench.accuracy import AccuracyTest
-from bench.matrix import Cell, Target, groups
+from bench.matrix import Cell, Hold, Target, groups
 from bench.measurement import Measurement, Stage
 from bench.record import Failure, Record
 from bench.run import Listener, measure_group
 from devices import lock, process, quarantine
-from devices.device import TRANSPORT, Device, DeviceError
+from devices.device import TRANSPORT, DeviceError
+from devices.local import LocalDevice
 
 # Seconds before each further attempt: a dropped link is often back at once, a rebooted board in a
 # while.
 PAUSES_S = (1.0, 20.0)
 # Every worker is asked to close, and has some seconds for it.
 JOIN_S = 30.0
-
-# Has a device's machine to itself while the context lasts, or raises a `DeviceError`.
-Hold = Callable[[Device], AbstractContextManager[None]]
 
 
 class Follower(Listener, Protocol):
@@ -65,8 +62,10 @@ def run_lanes(
     by_machine: dict[str, list[Cell]] = {}
     for cell in cells:
         by_machine.setdefault(lock.machine(cell.target.device), []).append(cell)
+    # Workers of this machine end with their host only if its main thread has started them.
+    machines = sorted(by_machine, key=lambda machine: machine != LocalDevice.machine)
     lanes = _Lanes(follower, accuracy, hold, pauses_s)
-    lanes.run([list(groups(some, mixed=mixed)) for some in by_machine.values()])
+    lanes.run([list(groups(by_machine[machine], mixed=mixed)) for machine in machines])
     return lanes.refusals
 
 
@@ -150,17 +149,20 @@ class _Lanes:
     def _group(self, group: list[Cell]) -> str | None:
         """Measure a group, again where the link broke; return why its machine is set aside now."""
         target, broken = group[0].target, self._attempt(group)
+        why = _why(broken)
         for pause in self._pauses_s:
             if not broken:
                 return None
-            self.note(f"{target.info.name}: {_why(broken)}; trying again in {pause:g} s")
+            self.note(f"{target.info.name}: {why}; trying again in {pause:g} s")
             if self._stopped.wait(pause):
                 raise KeyboardInterrupt
-            if _is_back(target):
+            why = _absence(target)
+            if not why:
                 broken = self._attempt([cell for cell, _ in broken])
+                why = _why(broken)
         for cell, record in broken:
             self.record(cell, record)
-        return self._set_aside(target, _why(broken)) if broken else None
+        return self._set_aside(target, why) if broken else None
 
     def _attempt(self, group: list[Cell]) -> list[tuple[Cell, Record]]:
         attempt, number = _Attempt(self), next(self._numbers)
@@ -203,14 +205,14 @@ class _Lanes:
 
 
 def _why(broken: Sequence[tuple[Cell, Record]]) -> str:
-    """Return what the first of them failed by."""
-    failure = broken[0][1].failure
-    return failure.detail if failure else ""
+    """Return what the first of them failed by, nothing if there is none."""
+    return next((r.failure.detail for _, r in broken if r.failure is not None), "")
 
 
-def _is_back(target: Target) -> bool:
-    """Tell whether a device answers, and is the one that it was."""
+def _absence(target: Target) -> str:
+    """Return why a device cannot be measured on again; nothing if it answers and is the same."""
     try:
-        return target.device.info().fingerprint == target.info.fingerprint
-    except DeviceError:
-        return False
+        found = target.device.info()
+    except DeviceError as error:
+        return str(error)
+    return "" if found.fingerprint == target.info.fingerprint else "another device answers there"

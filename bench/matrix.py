@@ -1,12 +1,15 @@
 """What is to be measured: artifacts x devices x threads x batch, in groups run side by side."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from bench import exact
 from bench.accuracy import AccuracyTest
+from bench.limits import check_charge
 from bench.record import BenchError, Record, Settings, load
 from bench.scenario import Plan, covers
 from bench.verdict import verdict
@@ -20,6 +23,9 @@ from export.artifact import Manifest
 MAX_OPEN = 8
 MAX_OPEN_BYTES = 1_500_000_000
 NO_RUNTIME = "none"
+
+# Has a device's machine to itself while the context lasts, or raises a `DeviceError`.
+Hold = Callable[[Device], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -201,11 +207,19 @@ def describe(devices: Sequence[Device]) -> list[Target]:
 
 def _target(device: Device) -> Target:
     quarantine.check(device)
-    return Target(device, device.info())
+    target = Target(device, device.info())
+    check_charge(device.limits, target.info)
+    return target
 
 
-def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[DeviceError]]:
+def describe_those_there(
+    devices: Sequence[Device], hold: Hold
+) -> tuple[list[Target], list[DeviceError]]:
     """Ask every device what it is; return those that answered, and why the others did not.
+
+    Args:
+        devices: whom to ask.
+        hold: takes a device's machine meanwhile, as asking disturbs what is measured there.
 
     Raises:
         DeviceError: none did.
@@ -213,7 +227,8 @@ def describe_those_there(devices: Sequence[Device]) -> tuple[list[Target], list[
     targets, absent = list[Target](), list[DeviceError]()
     for device in devices:
         try:
-            targets.append(_target(device))
+            with hold(device):
+                targets.append(_target(device))
         except DeviceError as error:
             absent.append(error)
     if not targets:
@@ -227,8 +242,10 @@ def plan(
     """Return every combination, those that share a device, batch and threads one after another.
 
     Raises:
-        BenchError: the runtime asked for can run none of the artifacts.
+        BenchError: the runtime asked for can run none of the artifacts, or more is asked of a
+            device that counts than to count.
     """
+    exact.refuse(targets, *_beyond_counting(choice, effort))
     cells = [
         Cell(artifact, target, runtime, threads, batch, effort, streams)
         for target, threads, streams in product(targets, choice.threads, choice.streams or (None,))
@@ -238,6 +255,17 @@ def plan(
     if choice.runtime and not any(cell.runtime for cell in cells):
         raise BenchError(_no_such_runtime(choice.runtime, chosen, targets))
     return cells
+
+
+def _beyond_counting(choice: Choice, effort: Effort) -> Iterator[str]:
+    if effort.sustained_s is not None:
+        yield "how long one takes under load"
+    if effort.scenario is not None:
+        yield "a scenario"
+    if choice.streams:
+        yield "several streams"
+    if effort.max_slowdown is not None:
+        yield "which of two is slower"
 
 
 def with_predecessors(cells: Sequence[Cell], root: Path) -> list[Cell]:

@@ -37,7 +37,7 @@ STREAMS = (
 )
 ONE_STREAM = "one inference after another; the time is that of the invocations alone"
 
-Stage = Literal["load", "prove", "idle", "warm up", "measure", "accuracy", "sustain"]
+Stage = Literal["load", "cool", "prove", "idle", "warm up", "measure", "accuracy", "sustain"]
 
 
 @dataclass

@@ -7,7 +7,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from bench import stats
+from bench import exact, stats
 from bench.matrix import Effort
 from bench.record import Stop, WarmUp
 from bench.steady import WINDOW, is_steady
@@ -23,8 +23,6 @@ SHORT_WINDOW = 4
 # In ten processes these find 3 % under white noise in more than 95 % of runs: see docs/trust.md.
 # More would tell more of one process, and nothing of how far the next one differs.
 PROCESS_ROUNDS = 5
-# So many counts in a row that are the same will not change any more.
-SAME = 3
 # How much more there must be before the interval is looked at again: looking after every round
 # would stop at the first lucky one.
 GROWTH = 1.1
@@ -35,7 +33,6 @@ class Pace:
 
     def __init__(self, effort: Effort) -> None:
         self._effort = effort
-        self._limit_ns = effort.max_seconds * 1e9
         self._look_at = stats.MIN_ROUNDS if effort.processes == 1 else effort.processes
         self._each = 1
         self.runs = 1
@@ -96,7 +93,7 @@ class Pace:
 
     def is_time_up(self, rounds: stats.Rounds) -> bool:
         """Tell whether the samples took as long as they may."""
-        return sum(sum(samples) for samples in rounds) >= self._limit_ns
+        return sum(sum(samples) for samples in rounds) >= self._effort.max_seconds * 1e9
 
     def _is_precise(self, rounds: stats.Rounds, processes: Sequence[int]) -> bool:
         units = stats.units(rounds, processes)
@@ -109,24 +106,20 @@ class Pace:
 
 
 class CountPace(Pace):
-    """The pace where invocations are counted, not timed: until they count the same."""
+    """The pace where invocations are counted, not timed: always the same, as the counts are then.
+
+    One invocation a round will do: it is the next one's, too.
+    """
 
     def warm_up(self, session: Session, first_ns: int) -> WarmUp:
-        """Run until the last `SAME` invocations count the same, or the time is up."""
-        self.runs = SAME - 1
-        return self.warm_up_again(session, first_ns)
-
-    def warm_up_again(self, session: Session, first_ns: int) -> WarmUp:
-        """Do the same: a further process has everything to warm up."""
-        found, spent = [first_ns], float(first_ns)
-        while not (steady := stats.is_exact(found[-SAME:])) and spent < self._limit_ns:
-            found += session.measure(SAME)
-            spent += sum(found[-SAME:])
-        return WarmUp(runs=len(found), seconds=spent / 1e9, steady=steady)
+        """Run until so much was counted as others run until steady, at least twice."""
+        runs = 1 + runs_for(WARM_UP_BLOCK_NS, first_ns)
+        found = session.measure(min(MAX_RUNS, runs))
+        return WarmUp(runs=1 + len(found), seconds=(first_ns + sum(found)) / 1e9, steady=True)
 
     def stop(self, rounds: stats.Rounds, processes: Sequence[int]) -> Stop | None:
-        """Tell whether there is enough: rounds that count the same, or else what others need."""
-        if stats.is_exact(stats.medians(rounds)):
+        """Tell whether there is enough: a few rounds that count the same, or what others need."""
+        if exact.is_exact(stats.medians(rounds), threads=1):
             return "precise"
         return super().stop(rounds, processes)
 

@@ -97,11 +97,11 @@ def _so_far(rounds: Sequence[Sequence[int]], processes: Sequence[int], cell: Cel
     """Return the median, and its interval as soon as there is one that means something."""
     if len(rounds) < 2:
         return ""
-    several = cell.effort.processes > 1
+    several = cell.processes > 1
     made, least = (
         (len(processes), stats.MIN_PROCESSES) if several else (len(rounds), stats.MIN_ROUNDS)
     )
-    typical = units.duration(median(stats.medians(rounds)))
+    typical = units.measured(cell.target.info.counts)(median(stats.medians(rounds)))
     interval = f" ± {stats.precision(rounds, processes):.1%}" if made >= least else ""
     counted = f"{len(processes)} processes, " if several else ""
     return f"{typical}{interval}, {counted}{len(rounds)} rounds"
@@ -111,4 +111,5 @@ def _outcome(measured: Record) -> str:
     (row,) = rows([measured])
     if row.p50_ns is None:
         return f"{row.verdict}: {row.evidence}"
-    return f"{row.verdict}, {units.duration(row.p50_ns)} {row.evidence}"
+    typical = "" if row.counts else f"{units.duration(row.p50_ns)} "
+    return f"{row.verdict}, {typical}{row.evidence}"

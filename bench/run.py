@@ -8,6 +8,7 @@ they live; each shows what a cold start takes, too.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import ceil
 from typing import Protocol
 from uuid import uuid4
@@ -18,6 +19,7 @@ import numpy as np
 from bench import sequential, stats
 from bench.accuracy import AccuracyTest
 from bench.energy import IDLE_S
+from bench.limits import cool
 from bench.matrix import Cell, groups
 from bench.measurement import Measurement, Stage
 from bench.record import ColdStart, Failure, Record, Surroundings
@@ -154,6 +156,7 @@ class _Group:
         """Start a fresh process, prove it, and warm it up."""
         self._tell(m, "load")
         m.start()
+        cool(m.opened, m.cell.target.device.limits, partial(self._tell, m, "cool"))
         if not m.opened.ready.reference:
             m.cold.append(_cold_start(m.opened))
         self._tell(m, "prove")
@@ -297,6 +300,8 @@ def _prove(m: Measurement) -> Proof:
     artifact, ready = m.cell.artifact, m.opened.ready
     if not artifact.manifest.golden:
         return Proof(verified=None, reason=artifact.manifest.proof.reason)
+    if ready.unproved is not None:
+        return Proof(verified=None, reason=ready.unproved)
     _, expected = verify.golden(artifact.path, artifact.manifest)
     comparable = verify.comparable_rows(artifact.manifest)
     found = m.opened.verify(None if m.is_first else 1 + min(comparable, default=0))

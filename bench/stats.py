@@ -24,8 +24,6 @@ MIN_ROUNDS = 10
 # Fewer values have no 95 % interval of their median: see `median_interval`.
 MIN_PROCESSES = 6
 CONFIDENCE = 0.95
-# So many rounds that count the same are enough, as more would do so, too.
-EXACT_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -115,11 +113,6 @@ def by_process(values: Floats, processes: Sequence[int]) -> Floats:
     each, ends = values.tolist(), accumulate(processes)
     parts = (each[end - count : end] for count, end in zip(processes, ends, strict=True))
     return np.array([_median(sorted(part)) for part in parts], dtype=np.float64)
-
-
-def is_exact(counts: Sequence[float] | Floats) -> bool:
-    """Tell whether counts, one a round, never differed; of fewer than two nobody knows."""
-    return len(counts) >= EXACT_ROUNDS and len({*map(float, counts)}) == 1
 
 
 def median_interval(values: Floats) -> tuple[float, float]:

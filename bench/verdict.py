@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench import advice, stats, units
+from bench import advice, exact, stats, units
 from bench.evidence import Evidence, Share, evidences, is_drifting
 from bench.record import Record
 from bench.scenario import shortfall
-from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Figures, Summary, is_exact
+from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Figures, Summary
 
 Word = Literal[
     "valid", "too short", "throttled", "contended", "drifting", "noisy",
@@ -29,7 +29,7 @@ ENDS = {
 class Verdict:
     """What a record is worth: one word, the evidence for it in one line, and what would help.
 
-    `exact`: its figures are counts that never differed, no times, and hold as they are.
+    `exact`: its figures are counts, no times, and will be the same in the next run.
     """
 
     word: Word
@@ -88,16 +88,16 @@ def _meaningless(record: Record, figures: Figures) -> Verdict | None:
 
 
 def _counted(record: Record, figures: Figures) -> Verdict:
-    """Judge counts: what was counted the same in every round is exact."""
-    known, what = figures.summary, record.device.counts
-    if is_exact(figures.rounds):
-        each = f"{known.samples} invocations of {units.whole(known.p50_ns)} {what} each"
-        return Verdict("emulated", f"{each}: the same in every run, and no time", exact=True)
+    """Judge counts: those of one thread will be the same in the next run."""
+    known, threads = figures.summary, record.settings.threads
+    told = f"{units.whole(known.p50_ns)} {record.device.counts}"
+    if exact.is_exact(figures.rounds, threads):
+        return Verdict("emulated", f"{told}, the same in every run, and no time", exact=True)
     span = " to ".join(units.whole(end) for end in (known.low_ns, known.high_ns))
-    threads = record.settings.threads
-    several = "; several threads take turns by chance" if threads != 1 else ""
-    advice = "measure with --threads 1" if threads != 1 else None
-    return Verdict("emulated", f"the counts vary, {span} {what}{several}", advice)
+    if threads != 1:
+        why = "threads take turns by chance"
+        return Verdict("emulated", f"{told}, {span}: {why}", "count one, by --threads 1")
+    return Verdict("emulated", f"{told}, {span} in {known.rounds} rounds: not exact")
 
 
 def _shortness(record: Record, known: Summary) -> Verdict | None:

@@ -19,11 +19,12 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from devices.device import ConfigError, DeviceError, TransportError, UnauthorisedError
-from devices.remote import Ran, disclosed, enclosed
 from devices.store import cannot_write, sha256
+from devices.transport import BEGIN, Ran, disclosed, enclosed
 
 DEVICES_S = 10.0
 CONNECT_S = 5.0
+PAUSE_S = 0.05
 LINE = re.compile(
     r"(?P<serial>\(no serial number\)|\S+)\s+(?P<state>no permissions|\w+)(?P<rest>.*)"
 )
@@ -47,6 +48,7 @@ class Remedy(NamedTuple):
 
 
 READY, ABSENT = "device", "absent"
+CONNECTING = (ABSENT, "offline", "authorizing", "connecting")
 TAP = (
     "unlock the phone and tap 'Allow' below 'Allow USB debugging?'; if it does not ask, plug it in "
     "again, or revoke the USB debugging authorisations in its developer options"
@@ -120,7 +122,7 @@ def _adb(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[st
 
 
 class AdbTransport:
-    """A `devices.remote.Transport` to an Android device, as its user `shell`."""
+    """A `devices.transport.Transport` to an Android device, as its user `shell`."""
 
     def __init__(
         self, serial: str | None = None, *, network: str | None = None, adb: str = "adb"
@@ -153,25 +155,35 @@ class AdbTransport:
         raise ConfigError(several)
 
     def argv(self, command: str) -> list[str]:
-        """Return a program of this machine that runs a shell command there, connected to it."""
+        """Return a program of this machine that runs a shell command there, connected to it.
+
+        Raises:
+            DeviceError: the device cannot be used; says what to do on it.
+        """
+        self.connect()
+        return self._shell(command)
+
+    def _shell(self, command: str) -> list[str]:
         return self._command("shell", "-T", command)
 
     def _command(self, *words: str) -> list[str]:
         return [self._program, "-s", self.serial, *words]
 
     def run(self, command: str, timeout_s: float = 30.0) -> Ran:
-        """Run a shell command there to its end.
+        """Run a shell command there to its end; a connection that is found dead is made anew.
 
         Raises:
             DeviceError: it cannot be used; says what to do on the device.
             TransportError: it went away, or did not answer in time.
         """
-        self.connect()
-        done = _adb(self.argv(enclosed(command)), timeout_s)
-        ran = disclosed(done.stdout, done.stderr)
-        if ran is None:
-            raise self._gone(done.stderr)
-        return ran
+        for is_last in (False, True):
+            self.connect()
+            done = _adb(self._shell(enclosed(command)), timeout_s)
+            if ran := disclosed(done.stdout, done.stderr):
+                return ran
+            if is_last or BEGIN in done.stdout:
+                break
+        raise self._gone(done.stderr)
 
     def _gone(self, stderr: str) -> DeviceError:
         """Return the error of a command that did not come to its end."""
@@ -208,18 +220,18 @@ class AdbTransport:
             raise self._refusal(state)
 
     def _reconnect(self, address: str) -> str:
-        _adb([self._program, "disconnect", address], CONNECT_S)
-        said = _adb([self._program, "connect", address], CONNECT_S).stdout
-        deadline = time.monotonic() + CONNECT_S
-        while (state := self.state()) in ("offline", "authorizing", "connecting"):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
+        """Connect anew, which a phone that is just starting refuses for a while."""
+        deadline, state, said = time.monotonic() + CONNECT_S, ABSENT, ""
+        while state in CONNECTING and time.monotonic() < deadline:
+            if state == ABSENT:
+                _adb([self._program, "disconnect", address], CONNECT_S)
+                said = _adb([self._program, "connect", address], CONNECT_S).stdout.strip()
+            time.sleep(PAUSE_S)
+            state = self.state()
         if state == ABSENT:
-            reason = said.strip() or "no answer"
             raise TransportError(
-                f"adb cannot connect to {address} ({reason}): is it awake, in this network, with "
-                "wireless debugging enabled?"
+                f"adb cannot connect to {address} ({said or 'no answer'}): is it awake, in this "
+                "network, with wireless debugging enabled?"
             )
         return state
 

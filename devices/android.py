@@ -17,11 +17,13 @@ import msgspec
 
 from devices import bundle, phone_facts
 from devices.adb import ABSENT, NO_ADB, READY, AdbTransport, Listed, listed, remedy
-from devices.device import DeviceError, Step
+from devices.benchmark_model import FLAGS, BenchmarkModelSession, place
+from devices.device import DeviceError, Job, Session, Step
 from devices.discovery import Found
 from devices.local import RUNTIMES
-from devices.remote import RemoteDevice, Transport
+from devices.remote import RemoteDevice, as_worker_error
 from devices.store import UNPACKING_S, Store, cannot_write
+from devices.transport import Transport
 
 CACHE = "/data/local/tmp/edgeworthy"
 LOCK = f"{CACHE}.lock"
@@ -37,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     address: Word | None = None
     cores: Cores | None = None
     emulated: bool | None = None
+    benchmark_model: Word | None = None
 
 
 class BundleProvisioner:
@@ -93,7 +96,8 @@ class AndroidDevice(RemoteDevice):
     def __init__(self, name: str, settings: Settings, adb: str = "adb") -> None:
         """Describe the phone; nothing is started."""
         transport = AdbTransport(settings.serial, network=settings.address, adb=adb)
-        self._cores = settings.cores
+        self._cores, program = settings.cores, settings.benchmark_model
+        self._benchmark_model = None if program is None else Path(program).expanduser()
         cpus = settings.cores if isinstance(settings.cores, tuple) else None
         super().__init__(
             name, "android", transport, CACHE, BundleProvisioner(),
@@ -105,6 +109,34 @@ class AndroidDevice(RemoteDevice):
         if isinstance(self._cores, str):
             self.cpus = phone_facts.cores(self._cores, self.transport)
         return phone_facts.survey(self.transport, self.cpus)
+
+    def runtimes(self, format: str) -> list[str]:
+        """Return the bundle's runtimes for `format`, and the user's benchmark_model if it is named.
+
+        Raises:
+            DeviceError: the phone cannot be reached, or cannot be used.
+        """
+        own = FLAGS if self._benchmark_model and format == "tflite" else ()
+        return [*super().runtimes(format), *own]
+
+    def probe(self, runtime: str) -> str:
+        """Start a worker, import `runtime` in it, and return its version; see `RemoteDevice`."""
+        if not self._benchmark_model or runtime not in FLAGS:
+            return super().probe(runtime)
+        try:
+            return place(self._benchmark_model, self.store)
+        except DeviceError as error:
+            raise as_worker_error("start", error) from None
+
+    def open(self, job: Job) -> Session:
+        """Send the artifact if need be, and load it; see `RemoteDevice`."""
+        if not self._benchmark_model or job.runtime not in FLAGS:
+            return super().open(job)
+        artifact = self.send(job)
+        try:
+            return BenchmarkModelSession(self._benchmark_model, self.store, job, artifact)
+        except DeviceError as error:
+            raise as_worker_error("load", error) from None
 
     def place_python(self) -> None:
         """Send the bundle, if it is not there.
@@ -130,6 +162,16 @@ def discover() -> Iterable[Found]:
         return
     for one in listed():
         yield _found(one)
+
+
+def prepare(settings: Settings, tell: bundle.Tell) -> None:  # noqa: ARG001 -- every kind's
+    """Make the bundle, if it is not there yet: about a minute.
+
+    Raises:
+        DeviceError: it cannot be made here; says why and what to do.
+    """
+    made = bundle.make(tell)
+    tell(f"what a phone needs is in {made.path}")
 
 
 def absence() -> str:

@@ -16,8 +16,10 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,6 +153,44 @@ def make(tell: Tell) -> Bundle:
         return _keep(tree)
 
 
+def save(bundle: Bundle, file: Path) -> None:
+    """Write a bundle as one file, to be brought to a machine that cannot make it.
+
+    Raises:
+        DeviceError: the file cannot be written.
+    """
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with tarfile.open(part, "w:gz", compresslevel=5) as archive:
+            archive.add(bundle.path, ".")
+        part.replace(file)
+    except OSError as error:
+        raise DeviceError(f"cannot write {file}: {error.strerror}; choose another file") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(file: Path) -> Bundle:
+    """Keep the bundle that `save` wrote.
+
+    Raises:
+        DeviceError: the file cannot be read, or holds no bundle of this version.
+    """
+    with _scratch() as work:
+        tree = work / "bundle"
+        try:
+            with tarfile.open(file) as archive:
+                archive.extractall(tree, filter="data")
+        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+            raise DeviceError(f"cannot read {file}: {error}; make it again") from None
+        found = read(tree)
+        if found is None or found.contents.recipe != recipe():
+            raise DeviceError(
+                f"{file} holds no bundle of this version of edgeworthy: make it by the same version"
+            )
+        return _keep(tree)
+
+
 def _check_tools() -> None:
     missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if missing or not KEYRING.is_file():
@@ -275,11 +315,16 @@ def _wheels(tree: Path, tell: Tell) -> list[Part]:
         found |= downloaded(lock, TARGET)
     for path in found.values():
         with zipfile.ZipFile(path) as wheel:
-            wheel.extractall(tree / "site")
+            wheel.extractall(tree / "site")  # noqa: S202 -- a zip: its names cannot lead out
     return sorted(
-        (Part(*path.name.split("-")[:2], digest) for digest, path in found.items()),
+        (_wheel(path, digest) for digest, path in found.items()),
         key=lambda part: part.name,
     )
+
+
+def _wheel(path: Path, digest: str) -> Part:
+    name, version, *_ = path.name.split("-")
+    return Part(name, version, digest)
 
 
 def _locks() -> list[Path]:
@@ -303,9 +348,10 @@ def _run(command: Sequence[str], what: str, **settings: Any) -> str:
     )
     if done.returncode:
         words = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
-        last = next((line for line in words if line.startswith(("E:", "ERROR:"))), words[-1:])
-        raise DeviceError(f"cannot {what}: {last or f'exit code {done.returncode}'}")
-    return done.stdout
+        faults = [line for line in words if line.startswith(("E:", "ERROR:"))]
+        last = (faults or words or [f"exit code {done.returncode}"])[-1]
+        raise DeviceError(f"cannot {what}: {last}")
+    return str(done.stdout)
 
 
 def _trim(tree: Path) -> None:

@@ -97,8 +97,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 def add(words: tuple[str, ...], kind: str, labels: tuple[str, ...]) -> None:
     """Add the device NAME (default: its kind) to devices.toml in this directory.
 
-    Every key of its kind is an option, as --cpus 0-1 or --python PATH of kind local; docs/devices.md
-    lists them.
+    Every key of its kind is an option, as --cpus 0-1 of kind local: see docs/devices.md.
     """
     from devices import editing, registry
 
@@ -119,3 +118,24 @@ def remove(name: str) -> None:
     from devices import editing
 
     click.echo(f"removed '{name}' from {editing.remove(name)}", err=True)
+
+
+@command.command()
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there.")
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="Keep the one there."
+)
+def bundle(out: Path | None, source: Path | None) -> None:
+    """Make the bundle of Python and runtimes that phones and arm64-exact run, or bring it here.
+
+    It is made on Debian 12; other machines take it --from a file that was written there by --out.
+    """
+    from devices import bundle as bundles
+
+    tell = partial(click.echo, err=True)
+    found = bundles.load(source) if source else bundles.make(tell)
+    if out:
+        bundles.save(found, out)
+        tell(f"wrote {out}; elsewhere type: edgeworthy devices bundle --from {out}")
+    for part in found.contents.parts:
+        click.echo(f"{part.name} {part.version}")

@@ -48,20 +48,18 @@ def _steps(device: Device, artifacts: Path) -> Iterator[Step]:
     from devices.registry import KINDS
 
     own = KINDS[device.kind].steps if device.kind in KINDS else None
-    failed = False
-    for step in own(device) if own else ():
-        yield step
-        failed = failed or step.ok is False
-    if not failed:
+    try:
+        for step in own(device) if own else ():
+            yield step
+            if step.ok is False:
+                return
         yield from _worker_steps(device, artifacts)
+    except DeviceError as error:
+        yield Step(False, "device", str(error))
 
 
 def _worker_steps(device: Device, artifacts: Path) -> Iterator[Step]:
-    try:
-        info = device.info()
-    except DeviceError as error:
-        yield Step(False, "device", str(error))
-        return
+    info = device.info()
     yield Step(True, "device", f"{info.facts.get('processor', info.kind)} ({info.fingerprint})")
     runtimes = [(runtime, kind) for kind in FORMATS for runtime in device.runtimes(kind)]
     if not runtimes:
@@ -101,17 +99,19 @@ def _try(device: Device, runtime: str, format: str, artifacts: Path) -> Step:
     try:
         session = device.open(Job(artifact=path, runtime=runtime, batch=batch))
         try:
-            took = _once(session)
+            took = _once(session, device.info().counts)
         finally:
             session.close()
     except WorkerError as error:
-        return Step(False, what, f"{manifest.key}: {error}")
+        ok = None if error.cause == "missing-model" else False
+        return Step(ok, what, f"{manifest.key}: {error}")
     return Step(True, what, f"{manifest.key}, {took}")
 
 
-def _once(session: Session) -> str:
+def _once(session: Session, counts: str | None) -> str:
     """Run once and say how long that took; a reference has no time of its own."""
     if session.ready.reference:
         session.verify()
         return "to prove it; never timed"
-    return f"{session.measure(1)[0] / 1e6:.3g} ms the first time"
+    (first,) = session.measure(1)
+    return f"{first:,} {counts}" if counts else f"{first / 1e6:.3g} ms the first time"

@@ -17,6 +17,7 @@ import numpy as np
 
 from devices import facts
 from devices.device import (
+    TRANSPORT,
     Alarm,
     Cloud,
     ConfigError,
@@ -24,6 +25,7 @@ from devices.device import (
     DeviceInfo,
     Idle,
     Job,
+    Limits,
     Memory,
     Meters,
     OperatorTimes,
@@ -73,6 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class CloudDevice:
     """A server; nothing is sent before it is needed."""
+
+    limits = Limits()
 
     def __init__(self, name: str, settings: Settings, profile: Profile | None = None) -> None:
         """Describe the device.
@@ -467,8 +471,10 @@ def _at(stage: str, ask: Any) -> Any:
 def _cause(error: DeviceError) -> str:
     if isinstance(error, OverloadError):
         return "busy"
+    if isinstance(error, MissingError):
+        return "missing-model"
     if isinstance(error, TransportError):
-        return "transport"
+        return TRANSPORT
     return "unauthorised" if isinstance(error, UnauthorisedError) else "error"
 
 

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,16 +61,11 @@ def emulator() -> Emulator:
         DeviceError: there is none, or it does not tell its version.
     """
     program = tool(PROGRAM)
-    return Emulator(program, _version(program, Path(program).stat().st_mtime_ns))
-
-
-@lru_cache
-def _version(program: str, changed_ns: int) -> str:
     told = _run([program, "--version"], "tell its version")
     found = re.search(r"version (\d+(?:\.\d+)+)", told)
     if not found:
         raise DeviceError(f"{program} tells no version: {told[:80]}")
-    return found[1]
+    return Emulator(program, found[1])
 
 
 def cache() -> Path:

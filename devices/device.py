@@ -47,7 +47,8 @@ class WorkerError(Exception):
 
     Attributes:
         stage: what was being done: start, load, verify, measure, streams, predict or memory.
-        cause: died, hung, out-of-memory, transport, busy, missing-runtime, unsupported, or error.
+        cause: died, hung, out-of-memory, transport, busy, unauthorised, missing-runtime,
+            missing-model, unsupported, or error.
         detail: one line for a person, with what to do where that is known.
     """
 
@@ -80,6 +81,18 @@ class Step(NamedTuple):
     detail: str
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a device must be for anything to be timed on it: the table `limits` of its entry.
+
+    Attributes:
+        max_temperature_c: of the hottest of its sensors, before each worker is timed.
+        min_battery_percent: of the charge that is left, when a command begins.
+    """
+
+    max_temperature_c: float | None = None
+    min_battery_percent: float | None = None
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One artifact under one setting. `threads` None leaves the runtime its own choice."""
 
@@ -99,7 +112,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     the file is right, and is never timed. `copies` says how an invocation runs with its inputs
     handed over and its outputs fetched, None where that cannot be told from the invocation alone.
     `timing` says how an invocation is timed, None for the worker's clock around it; `precision` is
-    what an fp32 file is computed in, None for its own.
+    what an fp32 file is computed in, None for its own; `unproved` why its outputs cannot be seen,
+    None where they can.
     """
 
     start_ns: int | None = None
@@ -114,6 +128,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     copies: str | None = None
     timing: str | None = None
     precision: str | None = None
+    unproved: str | None = None
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -384,6 +399,7 @@ class Device(Protocol):
 
     name: str
     kind: str
+    limits: Limits
 
     def info(self) -> DeviceInfo:
         """Describe the device as it is now.

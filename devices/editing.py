@@ -11,7 +11,7 @@ import msgspec
 from devices import registry
 from devices.device import ConfigError
 
-EMPTY = (None, "", [])
+EMPTY: tuple[Any, ...] = (None, "", [])
 
 
 def add(name: str, table: Mapping[str, Any], path: Path) -> None:

@@ -8,13 +8,13 @@ hash seed and addresses.
 """
 
 import hashlib
-import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -22,7 +22,17 @@ from msgspec.structs import replace
 from devices import bundle, counter
 from devices.bundle import RUNTIMES, Bundle, Tell
 from devices.counter import Emulator
-from devices.device import DeviceError, DeviceInfo, Job, Memory, Meters, Sensors, WorkerError
+from devices.device import (
+    ConfigError,
+    DeviceError,
+    DeviceInfo,
+    Job,
+    Limits,
+    Memory,
+    Meters,
+    Sensors,
+    WorkerError,
+)
 from devices.local import LocalDevice
 from devices.process import Child
 from devices.session import WorkerSession
@@ -38,11 +48,10 @@ DESCRIPTOR = 200
 RELEASE = "6.1.0"
 NO_MEMORY = "not told: the process holds the emulator, too"
 
-Cpu = Literal["cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1"]
 V8_0 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 V8_2 = f"{V8_0} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
 # Part numbers by ARM, and what the kernel says that they can do: a runtime chooses kernels by that.
-CPUS: dict[Cpu, tuple[str, str]] = {
+CPUS = {
     "cortex-a53": ("0xd03", V8_0),
     "cortex-a72": ("0xd08", V8_0),
     "cortex-a76": ("0xd0b", V8_2),
@@ -56,7 +65,7 @@ ONE_CORE = ("kernel_max", "online", "possible", "present")
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of a ``[devices.NAME]`` table with ``kind = "arm64-exact"``."""
 
-    cpu: Cpu = "cortex-a72"
+    cpu: str = "cortex-a72"
 
 
 class Parts(NamedTuple):
@@ -75,8 +84,9 @@ class ExactDevice:
     """
 
     machine = LocalDevice.machine
+    limits = Limits()
 
-    def __init__(self, name: str = KIND, cpu: Cpu = "cortex-a72") -> None:
+    def __init__(self, name: str = KIND, cpu: str = "cortex-a72") -> None:
         """Describe the device; nothing is started.
 
         Args:
@@ -160,10 +170,9 @@ class ExactDevice:
             raise WorkerError("start", "error", str(error)) from None
 
     def _start(self, root: Path, *, every_thread: bool = False) -> Child:
-        plugin = f"./counter.so,fd={DESCRIPTOR}" + (",all=on" if every_thread else "")
-        arguments = ["-plugin", plugin, "-0", "python3"]
         worker = ["/worker.py", "--instructions", str(DESCRIPTOR)]
-        return Child(_emulated(root, self.cpu, arguments, worker), _environment())
+        command = _emulated(root, self.cpu, worker, every_thread=every_thread)
+        return Child(command, _environment())
 
 
 class ExactSession(WorkerSession):
@@ -179,9 +188,9 @@ class ExactSession(WorkerSession):
         super().__init__(child, job, "/artifact")
 
     def load(self, job: Job, artifact: str) -> None:
-        """Load an artifact; what starting a process takes is not counted."""
+        """Load an artifact; what starting a process takes, and copies, are not counted."""
         super().load(job, artifact)
-        self.ready = replace(self.ready, start_ns=None, timing=self._timing)
+        self.ready = replace(self.ready, start_ns=None, copies=None, timing=self._timing)
 
     def streams(self, count: int) -> None:
         """Refuse: what several threads execute depends on how they take turns.
@@ -211,7 +220,17 @@ class ExactSession(WorkerSession):
 
 
 def make(name: str, settings: Settings) -> ExactDevice:
-    """Return the device that a ``[devices.NAME]`` table describes."""
+    """Return the device that a ``[devices.NAME]`` table describes.
+
+    Raises:
+        ConfigError: its processor is none whose answers were verified.
+    """
+    if settings.cpu not in CPUS:
+        close = get_close_matches(settings.cpu, CPUS, n=1)
+        near = f" (did you mean '{close[0]}'?)" if close else ""
+        raise ConfigError(
+            f"device '{name}': no cpu '{settings.cpu}'{near}; there is: {', '.join(CPUS)}"
+        )
     return ExactDevice(name, settings.cpu)
 
 
@@ -239,8 +258,10 @@ def prepare(settings: Settings, tell: Tell) -> None:
         tell: is told every step, in a few words.
 
     Raises:
+        ConfigError: there is no such processor.
         DeviceError: a program or a package is missing, or what was made does not work.
     """
+    device = make(KIND, settings)
     emulator = counter.emulator()
     for name in ("cc", "setarch"):
         counter.tool(name)
@@ -252,7 +273,7 @@ def prepare(settings: Settings, tell: Tell) -> None:
         _compile_modules(found, settings.cpu)
     for runtime in (name for names in RUNTIMES.values() for name in names):
         try:
-            version = ExactDevice(cpu=settings.cpu).probe(runtime)
+            version = device.probe(runtime)
         except WorkerError as error:
             raise DeviceError(
                 f"{runtime} does not start under {counter.PROGRAM}: {error}"
@@ -264,13 +285,13 @@ def _bytecode(of: Bundle) -> Path:
     return counter.cache() / f"bytecode-{of.digest[:16]}"
 
 
-def _compile_modules(found: Parts, cpu: Cpu) -> None:
+def _compile_modules(found: Parts, cpu: str) -> None:
     """Have the bundle's Python keep what it compiles while it imports the runtimes."""
     scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=found.bytecode.parent))
     root = _root(cpu, found)
     kept = {"PYTHONPYCACHEPREFIX": str(scratch), "PYTHONDONTWRITEBYTECODE": ""}
     try:
-        child = Child(_emulated(root, cpu, [], ["/worker.py"]), {**_environment(), **kept})
+        child = Child(_emulated(root, cpu, ["/worker.py"]), {**_environment(), **kept})
         try:
             for runtime in (name for names in RUNTIMES.values() for name in names):
                 child.request("probe", PROBE_TIMEOUT_S, runtime=runtime)
@@ -284,7 +305,7 @@ def _compile_modules(found: Parts, cpu: Cpu) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _root(cpu: Cpu, found: Parts) -> Path:
+def _root(cpu: str, found: Parts) -> Path:
     """Make the directory that the emulator puts over the root of this machine's files."""
     root = Path(tempfile.mkdtemp(prefix="edgeworthy-"))
     (root / "bundle").symlink_to(found.bundle.path)
@@ -297,7 +318,7 @@ def _root(cpu: Cpu, found: Parts) -> Path:
     return root
 
 
-def _machine(cpu: Cpu) -> Iterator[tuple[str, str]]:
+def _machine(cpu: str) -> Iterator[tuple[str, str]]:
     """Yield the files by which a program knows the machine: one core of a processor."""
     part, features = CPUS[cpu]
     described = {
@@ -315,15 +336,18 @@ def _machine(cpu: Cpu) -> Iterator[tuple[str, str]]:
     yield from ((f"sys/devices/system/cpu/{name}", "0\n") for name in ONE_CORE)
 
 
-def _emulated(root: Path, cpu: Cpu, arguments: list[str], program: list[str]) -> list[str]:
+def _emulated(root: Path, cpu: str, program: list[str], *, every_thread: bool = False) -> list[str]:
     """Return the command that runs a program of the bundle's Python; it ends with this process.
 
-    The emulator's own command line lies on the program's stack, so its words are always the same.
+    The words that the program could find on its stack are always the same.
     """
-    command = [counter.tool("env"), f"--chdir={root}", counter.tool("setarch"), "-R"]
+    env = counter.tool("env")
+    command = [env, f"--chdir={root}", counter.tool("setarch"), "-R"]
     if threading.current_thread() is threading.main_thread():
         command[:0] = [counter.tool("setpriv"), "--pdeathsig", "KILL"]
-    command += [counter.emulator().program, "-L", ".", "-cpu", cpu, "-r", RELEASE, *arguments]
+    command += [env, "LD_PRELOAD=./counter.so", counter.emulator().program, "-U", "LD_PRELOAD"]
+    plugin = f"./counter.so,fd={DESCRIPTOR}" + (",all=on" if every_thread else "")
+    command += ["-plugin", plugin, "-L", ".", "-cpu", cpu, "-r", RELEASE, "-0", "python3"]
     loader, *rest = bundle.command("/bundle")
     return [*command, loader.removeprefix("/"), *rest, *program]
 

@@ -67,7 +67,7 @@ def _processor() -> str:
     """Return the processor's model; for a board also the board's."""
     cpuinfo = _read("/proc/cpuinfo")
     model = _field(cpuinfo, "model name") or _sysctl("machdep.cpu.brand_string")
-    board = _read("/proc/device-tree/model").strip("\0")
+    board = _read("/sys/firmware/devicetree/base/model").strip("\0")
     return ", ".join(filter(None, (board, model or arm_cores(cpuinfo)))) or platform.processor()
 
 

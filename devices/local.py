@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 
 from devices import facts
-from devices.device import DeviceError, DeviceInfo, Job, WorkerError
+from devices.device import DeviceError, DeviceInfo, Job, Limits, WorkerError
 from devices.process import Child
 from devices.session import WorkerSession
 
@@ -55,6 +55,7 @@ class LocalDevice:
 
     # What devices share that must not be at work at the same time: see `devices.lock`.
     machine = "this machine"
+    limits = Limits()
 
     def __init__(
         self,

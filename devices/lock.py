@@ -75,6 +75,9 @@ def holder(machine: str) -> Holder | None:
 def held(device: Device, wait_s: float, told: Callable[[str], None]) -> Iterator[None]:
     """Have a device's machine to oneself, after waiting for it if need be.
 
+    A device that is locked on its own side, too, against other hosts, has a method `close`, which
+    is called in the end.
+
     Args:
         device: one of the machine's.
         wait_s: how long at most, in seconds.
@@ -93,6 +96,7 @@ def held(device: Device, wait_s: float, told: Callable[[str], None]) -> Iterator
             stream.flush()
             yield
         finally:
+            getattr(device, "close", int)()
             stream.truncate(0)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from devices.device import DeviceError
 from devices.facts import arm_cores
-from devices.remote import Transport
+from devices.transport import Transport
 
 SPLIT = "::edgeworthy::next"
 CPUS = "/sys/devices/system/cpu/cpu[0-9]*"

@@ -141,18 +141,20 @@ class Child:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        for thread, pipe in self._readers:
+        for thread in self._readers:
             thread.join(CLOSE_S)
-            if not thread.is_alive():
-                pipe.close()
 
 
-def _reader(
-    read: Callable[[IO[bytes]], None], pipe: IO[bytes]
-) -> tuple[threading.Thread, IO[bytes]]:
-    thread = threading.Thread(target=read, args=(pipe,), daemon=True)
+def _reader(read: Callable[[IO[bytes]], None], pipe: IO[bytes]) -> threading.Thread:
+    """Start reading a pipe to its end, which may come after that of the process we started."""
+
+    def run() -> None:
+        with pipe:
+            read(pipe)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    return thread, pipe
+    return thread
 
 
 def _event(op: str, line: bytes) -> dict[str, Any]:

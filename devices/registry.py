@@ -17,11 +17,13 @@ import msgspec
 import platformdirs
 
 from devices import android, cloud, exact, gpu, local, ssh, survey
-from devices.device import ConfigError, Device, DeviceError, Step
+from devices.device import ConfigError, Device, DeviceError, Limits, Step
 from devices.discovery import Found
 from devices.survey import Seen
 
 FILE = "devices.toml"
+# The keys of every kind.
+OF_ALL = ("kind", "labels", "limits")
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 # The facts that a person knows a device by.
 KNOWN_BY = ("model", "product", "serial", "processor")
@@ -52,7 +54,12 @@ KINDS = {
     "gpu": Kind(gpu.Settings, gpu.make),
     "ssh": Kind(ssh.Settings, ssh.make, steps=ssh.steps),
     "android": Kind(
-        android.Settings, android.make, android.discover, android.steps, android.absence
+        android.Settings,
+        android.make,
+        android.discover,
+        android.steps,
+        android.absence,
+        android.prepare,
     ),
     "cloud": Kind(cloud.Settings, cloud.make, steps=cloud.steps),
     exact.KIND: Kind(exact.Settings, exact.make, prepare=exact.prepare),
@@ -72,7 +79,9 @@ def paths() -> tuple[Path, Path]:
 
 
 def entries() -> dict[str, Entry]:
-    """Return the devices by name: `cpu`, `gpu`, `arm64-exact`, then the user's, then the project's, which win.
+    """Return the devices by name: `cpu`, `gpu`, `arm64-exact`, the user's, and the project's.
+
+    Those that come later win.
 
     Raises:
         ConfigError: a devices.toml is wrong; names the file and the key.
@@ -159,17 +168,24 @@ def _model(seen: Seen) -> str:
 
 def _unknown(name: str, seen: Sequence[Seen]) -> str:
     known = [text for s in seen for text in _known_by(s)]
-    there = ", ".join(s.name if s.state == "ready" else f"{s.name} ({s.state})" for s in seen)
-    absences = [kind.absence() for kind in KINDS.values() if kind.absence]
+    there = ", ".join(map(_told, seen))
+    meant, kinds = near(name, known), {s.kind for s in seen}
+    absent = [kind.absence for key, kind in KINDS.items() if key not in kinds and kind.absence]
     return "; ".join(
         [
-            f"no device named '{name}'{near(name, known)}, nor with such a label, model or serial",
+            f"no device named '{name}'{meant}, nor with such a label, model or serial",
             f"there is: {there}",
-            *absences,
+            *(tell() for tell in absent if not meant),
             "see 'edgeworthy devices list', or add one with "
-            "'edgeworthy devices add NAME --kind local --cpus 0-1'",
+            "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'",
         ]
     )
+
+
+def _told(seen: Seen) -> str:
+    """Return a device's name, with what is wrong where somebody could mend it at once."""
+    why = f": {seen.reason}" if seen.state == "unauthorised" else ""
+    return seen.name if seen.state == "ready" else f"{seen.name} ({seen.state}{why})"
 
 
 def parse(text: str, source: str) -> dict[str, Entry]:
@@ -197,12 +213,15 @@ def _entry(name: str, table: Any, source: str) -> Entry:
     if not isinstance(table, dict):
         raise ConfigError(f"{source}: [{where}] must be a table")
     keys = dict(table)
-    named, labels = keys.pop("kind", "local"), keys.pop("labels", [])
-    chosen = kind(named, f"{source}: {where}.kind")
-    _check_keys(keys, [*chosen.settings.__struct_fields__, "kind", "labels"], source, f"{where}.")
+    given = {key: keys.pop(key) for key in OF_ALL if key in keys}
+    chosen = kind(given.get("kind", "local"), f"{source}: {where}.kind")
+    _check_keys(keys, [*chosen.settings.__struct_fields__, *OF_ALL], source, f"{where}.")
     try:
-        settings = msgspec.convert(keys, chosen.settings)
-        return Entry(chosen.make(name, settings), msgspec.convert(labels, tuple[str, ...]))
+        device = chosen.make(name, msgspec.convert(keys, chosen.settings))
+        limits = msgspec.convert(given.get("limits", {}), dict[str, float])
+        _check_keys(limits, [*Limits.__struct_fields__], source, f"{where}.limits.")
+        device.limits = Limits(**limits)
+        return Entry(device, msgspec.convert(given.get("labels", []), tuple[str, ...]))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: [{where}]: {error}") from None
 

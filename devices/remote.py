@@ -5,9 +5,7 @@ longer than its host: see `devices.worker` on leases. Nothing is believed of a w
 the middle: a command's end is told by a line of its own, and so is a worker's.
 """
 
-import json
 import os
-import re
 import shlex
 import threading
 import weakref
@@ -16,60 +14,32 @@ from contextlib import suppress
 from getpass import getuser
 from pathlib import Path
 from socket import gethostname
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, Protocol
 
-from devices import facts
-from devices.device import DeviceError, DeviceInfo, Job, TransportError, WorkerError
+from devices import facts, remote_facts
+from devices.device import (
+    DeviceError,
+    DeviceInfo,
+    Job,
+    Limits,
+    Session,
+    TransportError,
+    WorkerError,
+)
 from devices.local import FIND, RUNTIMES
 from devices.process import Child
 from devices.session import WorkerSession
 from devices.store import Store
+from devices.transport import BEGIN, END, Transport
 
-BEGIN, END = "::edgeworthy::begin", "::edgeworthy::end"
 LEASE_S = 60.0
 START_TIMEOUT_S = 120.0
+ANSWER_S = 15.0  # even a slow link needs less for a command that does nothing
 LOCK = "edgeworthy.lock"
 WORKER = {
     f"devices/{name}.py": Path(__file__).with_name(f"{name}.py") for name in ("facts", "worker")
 }
 OOM_KILLS = "$(sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null)"
-# Refuses an old Python before anything is compiled that it does not know.
-SURVEY = "import sys; exec(sys.argv.pop(1)) if sys.version_info >= (3, 9) else sys.exit('too old')"
-
-
-class Ran(NamedTuple):
-    """What a command did that ran to its end."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Transport(Protocol):
-    """A way to a device that has a POSIX shell. `address` tells devices apart."""
-
-    address: str
-
-    def argv(self, command: str) -> list[str]:
-        """Return a local program that runs a shell command there, its standard input, output and
-        error connected.
-        """
-
-    def run(self, command: str, timeout_s: float = 30.0) -> Ran:
-        """Run a shell command to its end.
-
-        Raises:
-            TransportError: its end was not seen.
-            DeviceError: the device does not let this host in.
-        """
-
-    def put(self, files: Mapping[str, Path], timeout_s: float = 600.0) -> None:
-        """Copy local files to paths there; each arrives whole, checked by its hash, or not at all.
-
-        Raises:
-            TransportError: the way failed meanwhile.
-            DeviceError: they cannot be written there; says why.
-        """
 
 
 class Provisioner(Protocol):
@@ -118,17 +88,6 @@ class OwnRuntimes:
         return {}
 
 
-def enclosed(command: str) -> str:
-    """Return a shell command whose output tells where it begins and ends: see `disclosed`."""
-    return f"printf '%s\\n' {BEGIN}; ({command}\n); printf '\\n%s %d\\n' {END} $?"
-
-
-def disclosed(out: str, err: str) -> Ran | None:
-    """Return what an enclosed command did, None if its end is not there."""
-    found = re.search(rf"^{BEGIN}\r?\n(.*)\n{END} (\d+)\r?\n", out, re.DOTALL | re.MULTILINE)
-    return Ran(int(found[2]), found[1], err) if found else None
-
-
 class RemoteChild(Child):
     """A worker elsewhere, held by the local program that reaches it."""
 
@@ -142,7 +101,7 @@ class RemoteChild(Child):
         """
         counted = f"printf '%s\\n' {BEGIN}; a={OOM_KILLS}; {command}; c=$?; b={OOM_KILLS}; "
         told = f"printf '%s %d %d\\n' {END} $c $((${{b:-0}} - ${{a:-0}}))"
-        self._closed = threading.Event()
+        self._closed, self._transport = threading.Event(), transport
         super().__init__(transport.argv(counted + told), dict(os.environ))
         threading.Thread(target=self._keep_alive, args=(lease_s / 4,), daemon=True).start()
 
@@ -151,6 +110,29 @@ class RemoteChild(Child):
             with suppress(OSError, ValueError):
                 self._stdin.write(b"\n")
                 self._stdin.flush()
+
+    def request(self, op: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
+        """Send one request; where there is no answer, find out whose fault that is.
+
+        Raises:
+            WorkerError: as a child's; `transport` if the device does not answer either.
+        """
+        try:
+            return super().request(op, timeout_s, **arguments)
+        except WorkerError as error:
+            if error.cause == "hung" and (why := self._silence()):
+                raise WorkerError(
+                    op, "transport", f"no answer within {timeout_s:g} s: {why}"
+                ) from None
+            raise
+
+    def _silence(self) -> str:
+        """Return why the device itself does not answer, empty if it does."""
+        try:
+            self._transport.run("true", ANSWER_S)
+        except DeviceError as error:
+            return str(error)
+        return ""
 
     def _read(self, stdout: IO[bytes]) -> None:
         """Take the lines between the two of the shell; a login may print others before."""
@@ -210,6 +192,8 @@ class RemoteSession(WorkerSession):
 class RemoteDevice:
     """A device that a transport reaches. Nothing is started or asked before it is needed."""
 
+    limits = Limits()
+
     def __init__(
         self,
         name: str,
@@ -253,6 +237,7 @@ class RemoteDevice:
             DeviceError: it does not let this host in, or has no Python that will do.
         """
         self._facts = found = self._survey()
+        self.store.doubt()
         guessed = "emulator" in found
         return DeviceInfo(
             name=self.name,
@@ -270,13 +255,9 @@ class RemoteDevice:
         return self._facts
 
     def _survey(self) -> dict[str, str]:
-        source = Path(facts.__file__).read_text(encoding="utf-8")
-        cores = [",".join(map(str, self.cpus))] if self.cpus else []
-        words = [*self._provisioner.python(self.store), "-c", SURVEY, source, *cores]
-        ran = self.transport.run(shlex.join(words))
-        if ran.code:
-            raise DeviceError(f"device '{self.name}': {_no_python(words[0], ran)}")
-        return dict(json.loads(ran.out))
+        return remote_facts.ask(
+            self.name, self.transport, self._provisioner.python(self.store), self.cpus
+        )
 
     def runtimes(self, format: str) -> list[str]:
         """Return the runtimes able to run `format` that are there or can be sent, preferred first.
@@ -303,7 +284,7 @@ class RemoteDevice:
         finally:
             child.close()
 
-    def open(self, job: Job) -> RemoteSession:
+    def open(self, job: Job) -> Session:
         """Send the artifact if need be, start a worker, and load it.
 
         From the first one on the device is locked until this process ends or `close`.
@@ -312,12 +293,21 @@ class RemoteDevice:
             WorkerError: another host has the device; the way to it failed; or the worker could not
                 be started or could not load the artifact.
         """
+        artifact = self.send(job)
+        return RemoteSession(self._start(job.runtime), job, artifact, self)
+
+    def send(self, job: Job) -> str:
+        """Send the artifact if need be, and lock the device; return the artifact's path there.
+
+        Raises:
+            WorkerError: another host has the device, or the way to it failed.
+        """
         files = {
             str(p.relative_to(job.artifact)): p for p in job.artifact.rglob("*") if p.is_file()
         }
         artifact = self.place("load", "artifacts", files)
         self._keep(job.runtime)
-        return RemoteSession(self._start(job.runtime), job, artifact, self)
+        return artifact
 
     def place(self, stage: str, kind: str, files: Mapping[str, Path]) -> str:
         """Put files there, if they are not there yet; return their directory.
@@ -328,7 +318,7 @@ class RemoteDevice:
         try:
             return self.store.place(kind, files)
         except DeviceError as error:
-            raise _as_worker_error(stage, error) from None
+            raise as_worker_error(stage, error) from None
 
     def _keep(self, runtime: str) -> None:
         """Have a worker hold the lock while those that measure come and go."""
@@ -342,7 +332,7 @@ class RemoteDevice:
         except BaseException as error:
             keeper.close(kill=True)
             if isinstance(error, DeviceError):
-                raise _as_worker_error("start", error) from None
+                raise as_worker_error("start", error) from None
             raise
         self._keeper = keeper
         weakref.finalize(self, keeper.close)
@@ -352,13 +342,13 @@ class RemoteDevice:
             python = self._provisioner.python(self.store)
             sent = self.store.place("worker", WORKER)
             given = self._provisioner.environment(runtime, self.facts, self.store)
+            variables = [f"{name}={value}" for name, value in given.items()]
+            words = ["env", *variables, *python, "-u", f"{sent}/devices/worker.py"]
+            words += ["--lease", f"{self._lease_s:g}"]
+            words += ["--cpus", ",".join(map(str, self.cpus))] if self.cpus else []
+            return RemoteChild(self.transport, shlex.join(words), self._lease_s)
         except DeviceError as error:
-            raise _as_worker_error("start", error) from None
-        variables = [f"{name}={value}" for name, value in given.items()]
-        words = ["env", *variables, *python, "-u", f"{sent}/devices/worker.py"]
-        words += ["--lease", f"{self._lease_s:g}"]
-        words += ["--cpus", ",".join(map(str, self.cpus))] if self.cpus else []
-        return RemoteChild(self.transport, shlex.join(words), self._lease_s)
+            raise as_worker_error("start", error) from None
 
     def close(self) -> None:
         """Unlock the device for other hosts. Never raises; safe to call twice."""
@@ -370,21 +360,7 @@ class RemoteDevice:
 OWNER = f"{getuser()}@{gethostname()} (process {os.getpid()})"
 
 
-def _as_worker_error(stage: str, error: DeviceError) -> WorkerError:
+def as_worker_error(stage: str, error: DeviceError) -> WorkerError:
+    """Return what ends one measurement where a device could not be used at some stage of it."""
     cause = "transport" if isinstance(error, TransportError) else "error"
     return WorkerError(stage, cause, str(error))
-
-
-def _no_python(python: str, ran: Ran) -> str:
-    if "too old" in ran.err or "SyntaxError" in ran.err:
-        return (
-            f"{python} there is older than 3.9; install a newer one there, and name it by "
-            "python = 'PATH' in devices.toml"
-        )
-    if ran.code in (126, 127):
-        return (
-            f"there is no {python}; install Python 3.9 or newer there (Debian: apt install "
-            "python3), or name it by python = 'PATH' in devices.toml"
-        )
-    words: Any = ran.err.strip().splitlines()[-1:] or [f"exit code {ran.code}"]
-    return f"{python} does not work there: {words[0]}"

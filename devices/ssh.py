@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Annotated, Literal, NamedTuple
@@ -18,14 +19,16 @@ from typing import IO, Annotated, Literal, NamedTuple
 import msgspec
 
 from devices.device import DeviceError, Step, TransportError, UnauthorisedError
-from devices.remote import OwnRuntimes, Ran, RemoteDevice, disclosed, enclosed
+from devices.remote import OwnRuntimes, RemoteDevice
 from devices.store import cannot_write, sha256
+from devices.transport import Ran, disclosed, enclosed
 from devices.wheels import Wheels
 
 CONNECT_S = 10
 # A connection is given up after three signs of life in a row that are not answered.
 ALIVE_S = 15
 PERSIST_S = 30
+HANG_UP_S = 5
 Text = Annotated[str, msgspec.Meta(min_length=1, pattern="^[^-]")]
 
 
@@ -234,7 +237,8 @@ def receive(path: str, digest: str) -> str:
 
 def _hang_up(command: list[str], directory: str) -> None:
     """End the connection that is kept."""
-    subprocess.run(command, capture_output=True, check=False)
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, capture_output=True, timeout=HANG_UP_S, check=False)
     shutil.rmtree(directory, ignore_errors=True)
 
 

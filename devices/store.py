@@ -7,17 +7,18 @@ used for `DAYS` is removed.
 import hashlib
 import shlex
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from devices.device import DeviceError
-
-if TYPE_CHECKING:
-    from devices.remote import Transport
+from devices.transport import Transport
 
 DAYS = 30
 HASHING_S = 120.0
 UNPACKING_S = 300.0
+PUTTING_S = 60.0
+SLOWEST = 25_000  # bytes per second of a link that is still of use
 # Runs there. Tests of packages are left out; what a power cut spoils must not look whole.
 UNPACK = """
 import os, shutil, sys, zipfile
@@ -45,7 +46,13 @@ class Room(NamedTuple):
 
 
 def sha256(path: Path) -> str:
-    """Return a local file's hash in hexadecimal digits."""
+    """Return a local file's hash in hexadecimal digits; it is read again once it was changed."""
+    now = path.stat()
+    return _sha256(path, now.st_size, now.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: Path, _size: int, _changed_ns: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -53,10 +60,14 @@ def sha256(path: Path) -> str:
 class Store:
     """A directory on a device for what hosts send there."""
 
-    def __init__(self, transport: "Transport", root: str) -> None:
+    def __init__(self, transport: Transport, root: str) -> None:
         """Take the way there and the directory, which need not exist."""
         self.transport, self.root = transport, root
         self._whole: set[str] = set()
+
+    def doubt(self) -> None:
+        """Look again at what was there before: the device may have been started anew."""
+        self._whole.clear()
 
     def place(self, kind: str, files: Mapping[str, Path]) -> str:
         """Put files into a directory of their own, by their names in it; return the directory.
@@ -72,9 +83,13 @@ class Store:
         if where not in self._whole:
             there = self._digests(where, digests)
             missing = [name for name, digest in digests.items() if there.get(name) != digest]
-            self.transport.put({f"{where}/{name}": files[name] for name in missing})
+            self._put({f"{where}/{name}": files[name] for name in missing})
             self._whole.add(where)
         return where
+
+    def _put(self, files: Mapping[str, Path]) -> None:
+        size = sum(path.stat().st_size for path in files.values())
+        self.transport.put(files, PUTTING_S + size / SLOWEST)
 
     def _digests(self, where: str, names: Iterable[str]) -> dict[str, str]:
         """Return the hashes of those files that are there, and note that they are used."""
@@ -103,7 +118,7 @@ class Store:
         if self.transport.run(f"cd {shlex.quote(where)} && touch .").code == 0:
             return
         sent = f"{where}.whl"
-        self.transport.put({sent: wheel})
+        self._put({sent: wheel})
         ran = self.transport.run(shlex.join([*python, "-c", UNPACK, sent, where]), UNPACKING_S)
         if ran.code:
             reason = (ran.err.strip().splitlines() or ["unknown"])[-1]

@@ -6,6 +6,7 @@ All are asked side by side, and who does not answer in time is told so.
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from devices import lock, quarantine
@@ -59,7 +60,8 @@ def look(
     ]
     silent = [_silent(found) for found in known] + [_unfinished(name) for name in finders]
     seen = side_by_side(tasks, seconds, lambda number: [silent[number]])
-    return _merged([s for some in seen[: len(known)] for s in some], sum(seen[len(known) :], []))
+    own, others = seen[: len(known)], seen[len(known) :]
+    return _merged([*chain.from_iterable(own)], [*chain.from_iterable(others)])
 
 
 def _discovered(name: str, kind: "Kind", end: float) -> list[Seen]:

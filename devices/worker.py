@@ -40,7 +40,8 @@ is off meanwhile. Preprocessing, quantizing a float input and copying are outsid
 inputs are handed over and the outputs fetched inside, where the runtime does that by itself:
 "copies" in the answer to `load` names how, null where there is nothing to copy. A runtime on a GPU
 (`devices.cuda`) times an invocation by the device's own clock: "timing" says how, null for the
-above; so does an emulator that counts instructions (`devices.exact`), for all that is timed here; "precision" is what it computes an fp32 file in, null for the file's own.
+above; "precision" is what it computes an fp32 file in, null for the file's own. With --instructions
+all times are counts of an emulator (`devices.exact`), and no "usage" is told.
 
 After "streams" the file is loaded n times, and a `measure` without copies invokes all of them at
 once, a thread each, until together they did `runs` (at least `LEAST_EACH` a stream); its answer
@@ -89,6 +90,7 @@ import sys
 import tempfile
 import threading
 import time
+from array import array as stored
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
@@ -243,6 +245,8 @@ class OnnxRuntime:
     modules = ("onnxruntime",)
 
     def __init__(self) -> None:
+        # Since 1.31 importing it starts a thread that reports on its use, now and then.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         self._runtime, self.version = import_first(self.modules)
         self.threads = None
         self._profile_prefix = ""
@@ -996,13 +1000,17 @@ def coolers(root: str) -> list[str]:
 def one_by_one(
     invoke: Callable[[], Any], runs: int, clock: Callable[[], int] = time.perf_counter_ns
 ) -> list[int]:
-    """Return the nanoseconds of each of `runs` invocations."""
-    samples = [0] * runs
+    """Return the nanoseconds of each of `runs` invocations.
+
+    What the clock says is put where no object has to be made for it, so that nothing but the
+    invocation differs from one to the next, and a count of instructions is always the same.
+    """
+    starts, ends = (stored("q", bytes(8 * runs)) for _ in range(2))
     for number in range(runs):
-        start = clock()
+        starts[number] = clock()
         invoke()
-        samples[number] = clock() - start
-    return samples
+        ends[number] = clock()
+    return [end - start for start, end in zip(starts, ends)]
 
 
 def at_once(invokes: list[Callable[[], Any]], pool: Any, runs: int) -> dict[str, Any]:

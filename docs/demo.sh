@@ -22,5 +22,5 @@ say bench run --artifact '*@fashion-mnist' --data "$data" --images 1000 --max-se
     --out "$records" || [ $? = 3 ]
 say bench run --artifact 'mobilenet_v1_1.0_224' --artifact vgg16 --artifact resnet50 \
     --max-seconds 20 --precision-target 5% --out "$records" || [ $? = 3 ]
-say bench report --records "$records" --markdown report.md
+say bench report --records "$records" --markdown report.md --html report.html
 say bench check --only size,contract

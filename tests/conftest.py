@@ -1,10 +1,13 @@
 """What all tests share: the command as a user starts it, real images, and exported networks."""
 
+import atexit
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +25,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The suite has a process a core already: more threads in each would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A run takes its device for itself: it must wait for no other test's, nor for what else runs here.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="edgeworthy-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 Result = subprocess.CompletedProcess[str]
 Cli = Callable[..., Result]

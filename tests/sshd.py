@@ -92,8 +92,12 @@ class Board:
         return path
 
     def sessions(self) -> list[psutil.Process]:
-        """Return the server's processes for the connections that are open."""
+        """Return the server's processes for the connections that are open, and what they run."""
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def servers(self) -> list[psutil.Process]:
+        """Return the server's own processes for the connections that are open."""
+        return [process for process in self.sessions() if name(process).startswith("sshd")]
 
     def workers(self, cache: Path) -> list[psutil.Process]:
         """Return the running workers that were sent to a cache."""
@@ -108,6 +112,13 @@ class Board:
         for process in [*self.sessions(), psutil.Process(self.process.pid)]:
             with_signal(process, signal.SIGKILL)
         self.process.wait()
+
+
+def name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return "gone"
 
 
 def with_signal(process: psutil.Process, number: int) -> None:

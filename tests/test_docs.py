@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.devices.exactly import needs_exact
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 OK = {0, 3}  # 3: measured on a busy machine, and said so
@@ -40,6 +42,20 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path) -> None:
         allowed = OK if command.startswith(("bench run", "bench decide")) else {0}
         assert result.returncode in allowed, f"{command}\n{result.stdout}\n{result.stderr}"
     assert (tmp_path / "report.md").read_text().startswith("#")
+
+
+@pytest.mark.slow
+@pytest.mark.docs
+@pytest.mark.hosts
+@needs_exact
+def test_the_commands_of_the_exact_clock_gate_a_network(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "exact.md").read_text()
+    (tmp_path / "pyproject.toml").write_text(blocks("toml", text)[0])
+    commands = [line for block in blocks("sh", text) for line in block.splitlines()]
+    done = [run(command, tmp_path) for command in commands]
+    assert [(r.args, r.stderr) for r in done if r.returncode] == []
+    assert commands[-1] == "bench check"
+    assert "identical" in done[-1].stdout
 
 
 @pytest.mark.slow

@@ -41,11 +41,11 @@ def best(outcome: Outcome) -> Report:
 def as_data(outcome: Outcome) -> dict[str, Any]:
     """Return a search as JSON can carry it: rows as of ``bench run --json``, and what fell out."""
     network, device = _subject(outcome.default)
-    figures = {_key(row): msgspec.to_builtins(row) for row in rows(outcome.records)}
+    figures = {row.key: msgspec.to_builtins(row) for row in rows(outcome.records)}
     return {
         "network": network,
         "device": device,
-        "best": figures[outcome.best.key] if outcome.best else None,
+        "best": figures[" ".join(outcome.best.key)] if outcome.best else None,
         "default": _name(outcome.default),
         "is_default": outcome.is_default,
         "defaults": _beside(outcome.defaults, figures),
@@ -194,13 +194,11 @@ def _subject(cell: Candidate) -> tuple[str, str]:
     return cell.artifact.manifest.network.name, cell.target.info.name
 
 
-def _beside(
-    rival: Rival | None, figures: dict[tuple[str, ...], dict[str, Any]]
-) -> dict[str, Any] | None:
+def _beside(rival: Rival | None, figures: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     if rival is None:
         return None
     against = msgspec.to_builtins(rival.against)
-    return {"figures": figures[rival.record.key], "against_best": against}
+    return {"figures": figures[" ".join(rival.record.key)], "against_best": against}
 
 
 def _as_data(drop: Dropped) -> dict[str, Any]:
@@ -212,11 +210,6 @@ def _as_data(drop: Dropped) -> dict[str, Any]:
         "rung": drop.rung,
         "reason": drop.reason,
     }
-
-
-def _key(row: Row) -> tuple[str, ...]:
-    threads = "default" if row.threads is None else str(row.threads)
-    return row.model, row.variant, row.device, row.runtime, threads, str(row.batch)
 
 
 def _name(cell: Candidate) -> str:

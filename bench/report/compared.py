@@ -45,8 +45,8 @@ def compared(outcome: Outcome) -> Report:
 def _pair(pair: Comparison) -> tuple[Cell, ...]:
     return (
         word("\n".join(_names(pair))),
-        figure(pair.a_ns, units.measured(pair.counts)),
-        figure(pair.b_ns, units.measured(pair.counts)),
+        figure(pair.a_ns, units.measured(pair.counts[0])),
+        figure(pair.b_ns, units.measured(pair.counts[1])),
         _ratio(pair.time),
         _ratio(pair.p90),
         word(pair.word or "incomparable"),
@@ -75,7 +75,7 @@ def _ratio(found: Ratio | None) -> Cell:
 
 def _noise(outcome: Outcome) -> list[str]:
     """Say what faster and slower had to be beyond, or how to find that out."""
-    compared = [pair for pair in outcome.pairs if pair.time and not pair.counts]
+    compared = [pair for pair in outcome.pairs if pair.time and not any(pair.counts)]
     floors = sorted({pair.floor for pair in compared if pair.floor is not None})
     lines = []
     if floors:
@@ -96,13 +96,14 @@ def _notes(outcome: Outcome) -> list[str]:
     ]
     lines += _noise(outcome)
     compared = [pair for pair in outcome.pairs if pair.time]
-    if counted := sum(pair.counts is not None for pair in compared):
+    if counted := sum(any(pair.counts) for pair in compared):
         lines.append(COUNTED.format(count=counted))
-    if apart := sum(not pair.pairwise and pair.counts is None for pair in compared):
+    if apart := sum(not pair.pairwise and not any(pair.counts) for pair in compared):
         lines.append(APART.format(count=apart))
     for pair in outcome.pairs:
         if pair.incomparable:
-            how = "compared anyway" if pair.time else "refused, --anyway compares them"
+            refused = "never compared" if pair.mixed else "refused, --anyway compares them"
+            how = "compared anyway" if pair.time else refused
             lines.append(f"{pair.a}: incomparable: {'; '.join(pair.incomparable)} ({how})")
         if pair.caution:
             lines.append(f"{pair.a}: {', '.join(pair.caution)}")

@@ -6,14 +6,24 @@ while the fastest always was, and reads as 1.00x.
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from bench import units
 from bench.baseline import Baseline, measurement
 from bench.record import Record
 from bench.report import notes, readings
 from bench.report.design import designs, twins
-from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
+from bench.report.document import (
+    EMPTY,
+    UNMEASURED,
+    Cell,
+    Column,
+    Report,
+    Table,
+    figure,
+    of,
+    word,
+)
 from bench.report.further import further
 from bench.report.material import PRECISIONS, Group, Line, Material, gather, input_size
 from export.artifact import Manifest, Weights
@@ -31,7 +41,11 @@ def contrast(
         records: one a key; those of another file than the artifact's are called outdated.
         baseline: adds changes of size and time against it.
     """
-    material = gather(manifests, records, baseline)
+    return report(gather(manifests, records, baseline))
+
+
+def report(material: Material) -> Report:
+    """Return the report on what was gathered."""
     rows = [line.row for line in material.lines if not line.outdated]
     return Report(
         title=TITLE,
@@ -54,7 +68,7 @@ def _networks(material: Material) -> Table:
     return Table(
         title="Networks",
         columns=(*columns, Column("weights", right=False), Column("top-1")),
-        rows=tuple(_network(name, m) for name, m in material.networks.items()),
+        rows=tuple(of(m.key, _network(name, m)) for name, m in material.networks.items()),
     )
 
 
@@ -114,7 +128,7 @@ def _size(manifest: Manifest | None, material: Material) -> Cell:
         words.append(f"({units.change(manifest.size_bytes / known.size_bytes - 1)})")
     if manifest.proof.verified is not True:
         words.append("unproved" if manifest.proof.verified is None else "wrong")
-    return Cell(" ".join(words), manifest.size_bytes)
+    return Cell(" ".join(words), manifest.size_bytes, manifest.key)
 
 
 def _times(material: Material) -> list[Table]:
@@ -146,22 +160,29 @@ def _measured(line: Line, group: Group, material: Material) -> tuple[Cell, ...]:
     row = line.row
     if line.time is None:
         failed = _unmeasured(line.record.manifest, 6 + bool(material.baseline))
-        return (failed[0], _artifact(line, group), *failed[2:-1], word(line.verdict))
+        cells = (failed[0], _artifact(line, group), *failed[2:-1], word(line.verdict))
+        return of(row.key, cells)
+    return of(row.key, _figures(line, line.time, group, material))
+
+
+def _figures(line: Line, time: float, group: Group, material: Material) -> Iterator[Cell]:
+    row = line.row
     show = units.measured(row.counts)
-    fastest = min(other.time or line.time for other in group.lines if _same_input(line, other))
-    return (
+    fastest = min(other.time or time for other in group.lines if _same_input(line, other))
+    yield from (
         word(row.model),
         _artifact(line, group),
-        figure(line.time, show),
+        figure(time, show),
         figure(row.uncertainty, lambda share: f"{share:.1%}"),
-        figure(line.time / fastest, units.times),
+        figure(time / fastest, units.times),
         figure(row.p90_ns, show),
         figure(row.load_ns, show),
         figure(row.memory_after_run, units.size, UNMEASURED),
         figure(row.top1, units.percent, UNMEASURED),
-        *([_against(line, material.baseline)] if material.baseline else []),
-        word(line.verdict),
     )
+    if material.baseline:
+        yield _against(line, material.baseline)
+    yield word(line.verdict)
 
 
 def _same_input(line: Line, other: Line) -> bool:
@@ -177,7 +198,8 @@ def _artifact(line: Line, group: Group) -> Cell:
 
 def _unmeasured(manifest: Manifest, empty: int) -> tuple[Cell, ...]:
     name, variant = word(manifest.network.name), word(manifest.variant)
-    return (name, variant, word(UNMEASURED), *[Cell(EMPTY)] * empty, word(UNMEASURED))
+    cells = (name, variant, word(UNMEASURED), *[Cell(EMPTY)] * empty, word(UNMEASURED))
+    return of(manifest.key, cells)
 
 
 def _against(line: Line, baseline: Baseline) -> Cell:

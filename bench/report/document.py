@@ -1,18 +1,23 @@
 """A report as data: tables of cells, sentences, notes. How it looks is the renderers' business."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 UNMEASURED = "unmeasured"
 EMPTY = "-"
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """What is printed, and the figure behind it in its base unit (ns, bytes, fraction)."""
+    """What is printed, and the figure behind it in its base unit (ns, bytes, fraction).
+
+    `source` names the record or the artifact that it is of: see `of`.
+    """
 
     text: str
     value: float | str | None = None
+    source: str | None = None
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -52,3 +57,13 @@ def figure(value: float | None, show: Callable[[float], str], missing: str = EMP
 def word(text: str) -> Cell:
     """Return a cell that is its own value."""
     return Cell(text, text)
+
+
+def of(source: str, cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Return a row's cells, those with a figure or a word said to be of a record or artifact.
+
+    Args:
+        source: the record's key, its parts joined by blanks; or an artifact's ``model/variant``.
+        cells: of the row.
+    """
+    return tuple(cell if cell.text == EMPTY else replace(cell, source=source) for cell in cells)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from bench.report.document import Cell, Column, Table, word
+from bench.report.document import Cell, Column, Table, of, word
 from bench.rows import Row, label, varying
 
 
@@ -24,6 +24,8 @@ def lines(
     return Table(
         title=title,
         columns=(*left, *columns),
-        rows=tuple((word(row.model), word(label(row, names)), *cells) for row, cells in found),
+        rows=tuple(
+            of(row.key, (word(row.model), word(label(row, names)), *cells)) for row, cells in found
+        ),
         nested=True,
     )

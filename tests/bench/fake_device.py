@@ -14,6 +14,7 @@ from devices.device import (
     DeviceInfo,
     Idle,
     Job,
+    Limits,
     Memory,
     Meter,
     Meters,
@@ -156,6 +157,7 @@ class FakeDevice:
     """Runs ONNX and TFLite artifacts by their scripts, named after the model."""
 
     kind = "fake"
+    limits = Limits()
 
     def __init__(
         self,

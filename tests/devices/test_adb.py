@@ -1,8 +1,9 @@
 """adb's listing read, and its manners handled on Android's own adbd."""
 
 import subprocess
-import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -132,13 +133,13 @@ class TestOnAPhone:
         self, phone: Phone, transport: AdbTransport
     ) -> None:
         transport.connect()
-        timer = threading.Timer(0.5, phone.reboot)
-        timer.start()
-        try:
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(transport.run, "echo begun > /data/local/tmp/begun; sleep 20")
+            while "begun" not in phone.disk("local/tmp"):
+                time.sleep(0.01)
+            phone.reboot()
             with pytest.raises(TransportError):
-                transport.run("sleep 20")
-        finally:
-            timer.join()
+                running.result()
 
     def test_after_a_reboot_it_is_connected_to_anew(
         self, phone: Phone, transport: AdbTransport

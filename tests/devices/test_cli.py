@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from devices import lock, quarantine
+from devices.local import LocalDevice
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -16,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def devices(tmp_path):
     """Run ``edgeworthy devices ...`` in an empty directory."""
-    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
 
     def run(*arguments):
+        environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
         command = [sys.executable, str(ROOT / "edgeworthy.py"), "devices", *arguments]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -30,7 +32,7 @@ def devices(tmp_path):
 
 
 def test_list_as_json(devices):
-    cpu, _ = json.loads(devices("list", "--json").stdout)
+    cpu, *_ = json.loads(devices("list", "--json").stdout)
     assert (cpu["name"], cpu["kind"], cpu["state"]) == ("cpu", "local", "ready")
     assert "onnxruntime" in cpu["runtimes"]
     assert cpu["processor"]
@@ -48,11 +50,50 @@ def test_add_then_list(devices):
     done = devices("add", "one", "--cpus", f"{core}-{core}", "--label", "bound")
     assert (done.returncode, done.stdout) == (0, "")
     assert "edgeworthy devices check one" in done.stderr
-    assert [row["name"] for row in json.loads(devices("list", "--json").stdout)] == [
-        "cpu",
-        "gpu",
-        "one",
-    ]
+    names = [row["name"] for row in json.loads(devices("list", "--json").stdout)]
+    assert names[:2] == ["cpu", "gpu"]
+    assert names[-1] == "one"
+
+
+def test_the_kind_is_the_name_where_none_is_given(devices):
+    assert devices("add", "--kind", "ssh", "--host", "pi@board.invalid").returncode == 0
+    row = json.loads(devices("list", "--json").stdout)[-1]
+    assert (row["name"], row["kind"], row["state"]) == ("ssh", "ssh", "offline")
+    assert "board.invalid" in row["reason"]
+
+
+def test_add_then_remove(devices, tmp_path):
+    devices("add", "one", "--cpus", "0")
+    done = devices("remove", "one")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "removed 'one' from devices.toml" in done.stderr
+    assert (tmp_path / "devices.toml").read_text() == ""
+
+
+@pytest.fixture
+def busy(tmp_path, monkeypatch):
+    """This machine is at work for somebody else."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with lock.held(LocalDevice(), 0.0, print):
+        yield
+
+
+def test_who_has_a_device_is_listed_and_it_is_not_checked_meanwhile(busy, devices):
+    row = json.loads(devices("list", "--json").stdout)[0]
+    assert (row["name"], row["state"]) == ("cpu", "busy")
+    assert f"process {os.getpid()}, since" in row["reason"]
+    done = devices("check", "cpu")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "error: device 'cpu' is busy: " in done.stderr
+
+
+def test_a_check_that_passes_takes_a_device_back(devices, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    quarantine.put(LocalDevice(), "the link broke")
+    row = json.loads(devices("list", "--json").stdout)[0]
+    assert (row["state"], "the link broke" in row["reason"]) == ("quarantined", True)
+    assert "device 'cpu' is no longer set aside" in devices("check", "cpu").stderr
+    assert json.loads(devices("list", "--json").stdout)[0]["state"] == "ready"
 
 
 def test_check_runs_each_runtime_on_an_artifact(devices, tmp_path):
@@ -75,8 +116,10 @@ def test_check_shows_what_does_not_run(devices, tmp_path):
 
 def test_an_unusable_device_is_listed_with_its_reason_and_fails_its_check(devices):
     devices("add", "big", "--cpus", "4095")
-    [_, _, row] = json.loads(devices("list", "--json").stdout)
-    assert row["state"].startswith("unavailable: device 'big': ")
+    [*_, row] = json.loads(devices("list", "--json").stdout)
+    assert row["state"] == "unavailable"
+    assert row["reason"].startswith("device 'big': core 4095 is not there")
+    assert "big: unavailable: device 'big': core 4095" in devices("list").stdout
     done = devices("check", "big")
     assert done.returncode == 3
     assert done.stdout.startswith("✗ device: device 'big': ")
@@ -85,11 +128,14 @@ def test_an_unusable_device_is_listed_with_its_reason_and_fails_its_check(device
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["check", "pixel"], 3, "error: no device named 'pixel'; there is: cpu, gpu; add one with"),
+        (["check", "pixel"], 3, "error: no device named 'pixel', nor with such a label, model or"),
         (["add", "cpu"], 2, "the name 'cpu' is the machine itself"),
-        (["add", "x", "--cpus", "a-b"], 2, "--cpus a-b: expected core numbers, as 0-1 or 0,2"),
-        (["add", "x", "--cpus", "3-1"], 2, "--cpus 3-1: expected core numbers, as 0-1 or 0,2"),
+        (["add", "x", "--cpus", "a-b"], 2, "--cpus a-b: expected numbers, as 0-1 or 0,2"),
+        (["add", "x", "--cpus", "3-1"], 2, "--cpus 3-1: expected numbers, as 0-1 or 0,2"),
         (["add", "x", "--kind", "locla"], 2, "no kind 'locla' (did you mean 'local'?)"),
+        (["add", "x", "--kind", "ssh"], 2, "kind ssh needs --host VALUE"),
+        (["add", "x", "--cpsu", "0"], 2, "no option '--cpsu' for kind local (did you mean"),
+        (["remove", "x"], 2, "no device 'x' in devices.toml; there is: nothing"),
     ],
 )
 def test_a_mistake_is_one_line(devices, arguments, code, message):

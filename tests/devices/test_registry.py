@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from devices import registry
-from devices.device import ConfigError, DeviceError
+from devices.device import ConfigError, DeviceError, DeviceInfo
+from devices.discovery import Found
+from devices.local import LocalDevice
+from devices.survey import Seen
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +50,108 @@ def test_nobody_has_a_pixel():
     with pytest.raises(DeviceError) as caught:
         registry.find("pixel")
     assert caught.value.exit_code == 3
-    assert str(caught.value).startswith("no device named 'pixel'; there is: cpu, gpu; add one with")
-    assert "'edgeworthy devices add NAME --kind local --cpus 0-1'" in str(caught.value)
-    assert "not supported by this version yet" in str(caught.value)
+    told = str(caught.value)
+    assert told.startswith("no device named 'pixel', nor with such a label, model or serial; there")
+    assert "there is: cpu, gpu (unavailable), " in told
+    assert "; no phone: " in told
+    assert "'edgeworthy devices list'" in told
+    assert "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'" in told
 
 
 def test_a_near_miss_is_suggested():
     with pytest.raises(DeviceError, match=r"no device named 'cqu' \(did you mean 'cpu'\?\)"):
         registry.find("cqu")
+
+
+def test_limits_go_with_the_device():
+    write("[devices.warm]\n[devices.warm.limits]\nmax_temperature_c = 40\n")
+    assert registry.find("warm").limits.max_temperature_c == 40
+    assert registry.find("cpu").limits.max_temperature_c is None
+
+
+def test_case_does_not_matter():
+    write('[devices.Fast]\nlabels = ["Bench"]\n')
+    assert registry.find("fast").name == registry.find("BENCH").name == "Fast"
+
+
+def seen(name, *labels, state="ready", **facts):
+    info = DeviceInfo(name=name, kind="x", fingerprint="", emulated=False, facts=facts)
+    device = LocalDevice(name) if state == "ready" else None
+    return Seen(name, "x", labels, state, "", device, info if device else None)
+
+
+PHONES = [
+    seen("0A1B", "Pixel_8", "0A1B"),
+    seen("R58M", "SM-G991B", model="Galaxy S21"),
+    seen("board", processor="Raspberry Pi 4 Model B, Cortex-A72", serial="10000000c0ffee"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("pixel", "0A1B"),
+        ("Pixel 8", "0A1B"),
+        ("pixel_8", "0A1B"),
+        ("0a1b", "0A1B"),
+        ("galaxy", "R58M"),
+        ("sm-g991b", "R58M"),
+        ("raspberry pi", "board"),
+        ("cortex-a72", "board"),
+        ("10000000C0FFEE", "board"),
+    ],
+)
+def test_a_device_is_known_by_its_model_parts_of_it_and_its_serial(name, found):
+    assert registry.match(name, PHONES).name == found
+
+
+@pytest.mark.parametrize("name", ["pix", "pixel 9", "8 pixel", "pi4", "", "_"])
+def test_nothing_else_will_do(name):
+    assert registry.match(name, PHONES) is None
+
+
+def test_the_whole_of_a_name_goes_before_a_part_of_another():
+    assert registry.match("pixel 8", [*PHONES, seen("C3", "Pixel_8_Pro")]).name == "0A1B"
+
+
+def test_several_that_fit_are_listed():
+    with pytest.raises(ConfigError) as caught:
+        registry.match("pixel", [*PHONES, seen("C3", "Pixel_8_Pro")])
+    assert caught.value.exit_code == 2
+    assert str(caught.value) == (
+        "'pixel' fits 0A1B (Pixel_8), C3 (Pixel_8_Pro): give one of these names"
+    )
+
+
+class TestFound:
+    """A kind that finds one phone, besides what there is."""
+
+    @pytest.fixture(autouse=True)
+    def _phone(self, monkeypatch):
+        self.found = []
+        kind = registry.KINDS["local"]._replace(
+            discover=lambda: self.found, absence=lambda: "no phone: plug one in"
+        )
+        monkeypatch.setitem(registry.KINDS, "toy", kind)
+
+    def test_it_is_used_without_an_entry(self):
+        class Phone(LocalDevice):
+            machine = "phone"
+
+        self.found = [Found("0A1B", "toy", "ready", "", ("Pixel_8",), Phone("0A1B"))]
+        assert registry.find("pixel").name == "0A1B"
+
+    def test_one_that_does_not_let_us_in_is_named_with_the_remedy(self):
+        why = "accept the key on its screen"
+        self.found = [Found("0A1B", "toy", "unauthorised", why, ("0A1B",), None)]
+        with pytest.raises(DeviceError, match=f"device '0A1B' is unauthorised: {why}"):
+            registry.find("0a1b")
+        with pytest.raises(DeviceError, match=r"0A1B \(unauthorised: accept the key"):
+            registry.find("pixel")
+
+    def test_where_none_is_found_the_kind_says_what_to_do(self):
+        with pytest.raises(DeviceError, match="; no phone: plug one in; "):
+            registry.find("pixel")
 
 
 def test_an_ambiguous_label_says_what_it_fits():
@@ -77,6 +174,8 @@ def test_an_ambiguous_label_says_what_it_fits():
         ('[devices.a]\nkind = "locl"', r"no kind 'locl' \(did you mean 'local'\?\); there is"),
         ("[devices.a]\nkind = []", r"no kind '\[\]'"),
         ("[devices.cpu]\ncpus = [0]", r"'cpu' is the machine itself"),
+        ("[devices.a.limits]\nmax_temp = 3", r"unknown key devices.a.limits.max_temp \(did you me"),
+        ('[devices.a]\nlimits = "cool"', r"\[devices.a\]: Expected `object`, got `str`"),
         ('[devices."a b"]', r"'a b' is not of"),
     ],
 )
@@ -89,35 +188,11 @@ def test_a_wrong_file_is_one_line_with_file_and_key(text, message):
     assert str(caught.value).startswith("devices.toml: ")
 
 
-def test_adding_keeps_what_is_there():
-    write("# my machines\n[devices.a]\ncpus = [0]")
-    registry.add("b", {"kind": "local", "cpus": [1], "labels": ["x"]}, Path(registry.FILE))
-    assert Path(registry.FILE).read_text() == (
-        "# my machines\n[devices.a]\ncpus = [0]\n\n"
-        '[devices.b]\nkind = "local"\ncpus = [1]\nlabels = ["x"]\n'
-    )
-    assert registry.find("a").cpus == (0,)
-    assert registry.find("x").cpus == (1,)
-
-
-@pytest.mark.parametrize("name", ["a", "cpu", "a b", 'q"q', ""])
-def test_a_refused_addition_changes_nothing(name):
-    write("[devices.a]\n")
-    with pytest.raises(ConfigError):
-        registry.add(name, {"kind": "local"}, Path(registry.FILE))
-    assert Path(registry.FILE).read_text() == "[devices.a]\n"
-    assert [path.name for path in Path().iterdir()] == [registry.FILE]
-
-
-def test_a_directory_that_is_not_there_is_one_line():
-    with pytest.raises(ConfigError, match="cannot write nowhere"):
-        registry.add("a", {"kind": "local"}, Path("nowhere") / registry.FILE)
-
-
 def test_every_kind_has_labels_and_a_maker():
-    for kind in registry.KINDS.values():
+    needed = {"ssh": {"host": "board"}}
+    for name, kind in registry.KINDS.items():
         assert "labels" not in kind.settings.__struct_fields__
-        assert kind.make("some", kind.settings()).name == "some"
+        assert kind.make("some", kind.settings(**needed.get(name, {}))).name == "some"
 
 
 def test_reading_the_registry_imports_no_runtime():

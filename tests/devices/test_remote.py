@@ -1,44 +1,80 @@
-"""What a command elsewhere did, and that nothing is believed without its end."""
+"""A worker elsewhere: what ends it, and whose fault that was."""
 
-import subprocess
+import shlex
+import sys
 
 import pytest
 
-from devices.remote import Ran, disclosed, enclosed
+from devices.device import Job, WorkerError
+from devices.remote import RemoteChild
+from tests.devices import shell
 
 
-def done(command, before=""):
-    shell = subprocess.run(
-        ["sh", "-c", before + enclosed(command)], capture_output=True, text=True, check=False
-    )
-    return disclosed(shell.stdout, shell.stderr)
+@pytest.mark.parametrize(
+    ("what_happens", "cause", "told"),
+    [
+        ("freeze", "hung", "no answer within 1 s; the worker was killed"),
+        ("silence", "transport", "no answer within 1 s: .* the link is cut"),
+    ],
+)
+def test_silence_is_the_worker_s_fault_only_where_the_device_answers(
+    tmp_path, onnx, what_happens, cause, told
+):
+    device = shell.device(tmp_path / "home")
+    session = device.open(Job(artifact=onnx, runtime="onnxruntime"))
+    session._timeout_s = 1.0
+    getattr(device.transport, what_happens)()
+    with pytest.raises(WorkerError, match=told) as caught:
+        session.measure(1)
+    assert caught.value.cause == cause
+    device.close()
 
 
-@pytest.mark.parametrize("out", ["", "one", "one\n", "\n\ntwo\n\n"])
-def test_output_is_what_the_command_wrote(out):
-    assert done(f"printf {out!r}") == Ran(0, out, "")
+class Login(shell.Shell):
+    """A way whose login greets, as a board's .bashrc may."""
+
+    def argv(self, command):
+        return super().argv(f"echo 'Welcome to your board!'; echo '{{}}'; {command}")
 
 
-def test_an_exit_and_an_error_are_told():
-    assert done("echo no >&2; exit 3") == Ran(3, "", "no\n")
+ECHO = 'import sys\nfor line in sys.stdin: print(\'{"event": "ok"}\', flush=True)\n'
 
 
-def test_what_a_login_says_is_left_out():
-    assert done("echo mine", before="echo 'Welcome to your board!'; ") == Ran(0, "mine\n", "")
+def child(tmp_path, program, lease_s=60.0):
+    return RemoteChild(Login(tmp_path), shlex.join([sys.executable, "-c", program]), lease_s)
 
 
-def test_carriage_returns_of_a_terminal_do_no_harm():
-    out = "::edgeworthy::begin\r\nmine\r\n\r\n::edgeworthy::end 0\r\n"
-    assert disclosed(out, "") == Ran(0, "mine\r\n\r", "")
+def fails(tmp_path, program):
+    started = child(tmp_path, program)
+    for _ in range(2):  # whoever asks again is told again
+        with pytest.raises(WorkerError) as caught:
+            started.request("measure", 30)
+    assert caught.value.stage == "measure"
+    assert not started.is_alive
+    return caught.value
 
 
-@pytest.mark.parametrize("cut", [1, 5, 20, 40])
-def test_output_that_was_cut_short_is_no_result(cut):
-    shell = subprocess.run(
-        ["sh", "-c", enclosed("echo mine")], capture_output=True, text=True, check=False
-    )
-    assert disclosed(shell.stdout[:-cut], "") is None
+def test_what_a_login_says_is_no_answer(tmp_path):
+    started = child(tmp_path, ECHO)
+    assert started.is_alive
+    assert started.request("load", 30) == {"event": "ok"}
+    started.close()
 
 
-def test_a_command_that_ends_with_a_comment_is_enclosed():
-    assert done("echo mine # and a remark") == Ran(0, "mine\n", "")
+def test_an_exit_there_is_told_with_its_last_words(tmp_path):
+    error = fails(tmp_path, "import sys; print('so long', file=sys.stderr); sys.exit(5)")
+    assert (error.cause, error.detail) == (
+        "died", "the worker ended with exit code 5; its last words: so long"
+    )  # fmt: skip
+
+
+def test_a_signal_there_is_told_by_its_name(tmp_path):
+    error = fails(tmp_path, "import os; os.kill(os.getpid(), 11)")
+    assert error.cause == "died"
+    assert error.detail.startswith("the worker was killed by SIGSEGV")
+
+
+def test_an_end_that_nobody_tells_of_is_the_transports_fault(tmp_path):
+    error = fails(tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    assert error.cause == "transport"
+    assert error.detail.startswith("the connection to the device ended")

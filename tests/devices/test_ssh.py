@@ -193,6 +193,7 @@ def test_words_for_the_shell_arrive_as_they_are(board):
     [
         ("/opt/none/python3", "there is no /opt/none/python3; install Python 3.9 or newer there"),
         ("false", "false does not work there: exit code 1"),
+        ("echo", "echo is no Python there: it answered '-c import sys"),
     ],
 )
 def test_a_python_that_is_not_there_is_named(board, cache, python, told):
@@ -222,11 +223,30 @@ def test_a_worker_that_is_killed_there_is_told_by_its_signal(board, device, cach
         expect_the_logits(loaded)
 
 
+MEMORY = Path("/sys/fs/cgroup/memory")
+
+
+@pytest.mark.skipif(not os.access(MEMORY, os.W_OK), reason="limiting memory needs root, cgroup 1")
+def test_memory_that_runs_out_there_is_told(board, device, cache, onnx):
+    limit = MEMORY / f"edgeworthy-{os.getpid()}"
+    with session(device, onnx) as loaded:
+        limit.mkdir()
+        (limit / "memory.limit_in_bytes").write_text("20000000")
+        for worker in board.workers(cache):
+            (limit / "cgroup.procs").write_text(str(worker.pid))
+        with pytest.raises(WorkerError) as caught:
+            loaded.streams(1000)
+        assert caught.value.cause == "out-of-memory"
+        assert "the kernel counts an out-of-memory kill" in caught.value.detail
+    device.close()
+    until(lambda: not (limit / "cgroup.procs").read_text(), "a worker is left")
+    limit.rmdir()
+
+
 def test_a_connection_that_is_cut_is_the_transports_fault(board, device, onnx):
     with session(device, onnx) as loaded:
-        for process in board.sessions():
-            if "python" not in process.name():
-                with_signal(process, signal.SIGKILL)
+        for server in board.servers():
+            with_signal(server, signal.SIGKILL)
         with pytest.raises(WorkerError) as caught:
             loaded.measure(1)
         assert (caught.value.stage, caught.value.cause) == ("measure", "transport")
@@ -236,9 +256,9 @@ def test_a_connection_that_is_cut_is_the_transports_fault(board, device, onnx):
 
 def test_a_link_that_is_dead_ends_the_request_and_later_the_worker(board, device, cache, onnx):
     with session(device, onnx, timeout_s=20) as loaded:
-        servers = [p for p in board.sessions() if p.name().startswith("sshd")]
+        servers = board.servers()
         for server in servers:
-            server.suspend()
+            with_signal(server, signal.SIGSTOP)
         try:
             with pytest.raises(WorkerError) as caught:
                 loaded.measure(1)

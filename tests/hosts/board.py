@@ -19,7 +19,7 @@ pi:x:1000:1000::/home/pi:/bin/bash
 # Not ForceCommand, which refuses signals. The board has no PAM: its accounts are the file's above.
 SSHD_CONFIG = """ListenAddress 0.0.0.0:22
 HostKey {directory}/host_key
-AuthorizedKeysFile {directory}/user_key.pub
+AuthorizedKeysFile /run/authorized_keys
 StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -87,6 +87,8 @@ class Board(Host):
         yield f"mount --bind {own}/passwd /etc/passwd"
         yield "mount -t tmpfs tmpfs /run"
         yield "mkdir -p /run/sshd"
+        # Read as the user, who may not see our directories.
+        yield f"cp {own}/user_key.pub /run/authorized_keys"
 
     def program(self) -> str:
         """Return sshd's command; its sessions are in the board's root."""

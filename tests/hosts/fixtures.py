@@ -48,6 +48,7 @@ def phone(phone_host: Phone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phone]
     yield phone_host
     mend(phone_host)
     phone_host.authorise()
+    phone_host.adb("disconnect")
 
 
 def mend(host: Host) -> None:

@@ -5,6 +5,7 @@ Everything in it is one process tree: killed as a whole, it leaves nothing behin
 
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import ClassVar
@@ -25,6 +26,8 @@ MOUNT = "/mnt"  # where its root is, in its own view of the file system
 NETWORK = "198.18"  # set aside for tests of network equipment (RFC 2544)
 LINKS = 64
 START_S = 10.0
+EMULATOR = "aarch64-binfmt-P"
+FAREWELL_S = 0.05  # for the last packets of a host that ends
 
 
 class Link:
@@ -142,14 +145,15 @@ class Host:
             BuildError: it did not start.
         """
         script = "\n".join([*self._system(), "echo up", self.program()])
-        self._process = subprocess.Popen(
-            [
-                *self._guard, "unshare", "--mount", "--uts", "--ipc", "--pid", "--net", "--fork",
-                "--kill-child", "--propagation", "private", "sh", "-euc", script,
-            ],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-            stderr=(self.directory / "log").open("a"), env=self.environment(),
-        )  # fmt: skip
+        command = [
+            *self._guard, "unshare", "--mount", "--uts", "--ipc", "--pid", "--net", "--fork",
+            "--kill-child", "--propagation", "private", "sh", "-euc", script,
+        ]  # fmt: skip
+        with (self.directory / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+                env=self.environment(),
+            )  # fmt: skip
         assert self._process.stdout
         if self._process.stdout.readline() != "up\n":
             self.stop()
@@ -205,7 +209,13 @@ class Host:
             self.link.close()
 
     def reboot(self) -> None:
-        """Cut its power, and start it again with what its disk holds."""
+        """End its programs, which ends their connections, and start it again."""
+        self.kill("")
+        time.sleep(FAREWELL_S)
+        self.cut_power()
+
+    def cut_power(self) -> None:
+        """End it with not a word to anybody, and start it again with what its disk holds."""
         self._profile = self.link.profile
         self.stop()
         self.start()
@@ -229,7 +239,7 @@ class Host:
             try:
                 words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
                 if (path / "ns/pid").readlink() == own and words[0]:
-                    found[int(path.name)] = " ".join(words).strip()
+                    found[int(path.name)] = " ".join(_own(words)).strip()
             except OSError:
                 continue  # it has ended meanwhile
         return found
@@ -238,14 +248,13 @@ class Host:
         pid = self._process.pid
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
 
-    def kill(self, part: str) -> int:
-        """Kill its processes with `part` in their command lines; return how many there were."""
-        init = self._init()
-        wanted = [
-            pid for pid, line in self.processes().items() if part in line and str(pid) != init
-        ]
+    def kill(self, pattern: str) -> int:
+        """Kill its processes whose command lines fit; return how many there were."""
+        init, lines = self._init(), self.processes().items()
+        wanted = [pid for pid, line in lines if re.search(pattern, line) and str(pid) != init]
         for pid in wanted:
-            os.kill(pid, SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGKILL)
         return len(wanted)
 
     @contextmanager
@@ -259,6 +268,11 @@ class Host:
             yield
         finally:
             subprocess.run([*enter, "umount", "--lazy", target], check=True)
+
+
+def _own(words: list[str]) -> list[str]:
+    """Return a program's own command line, without the emulator's and the program's path."""
+    return words[2:] if words[0].endswith(EMULATOR) else words
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.hosts.cache import run
 from tests.hosts.host import MOUNT, Host
@@ -22,7 +23,7 @@ class Phone(Host):
 
     Attributes:
         serial: what adb calls it.
-        client: the environment for `adb`: its own server and its own key.
+        client: the environment for `adb`: which server to ask, one of its own with its own key.
     """
 
     name = "phone"
@@ -41,15 +42,20 @@ class Phone(Host):
         if not hasattr(self, "client"):
             self._configure()
         super().start()
+        run("adb", "start-server", HOME=str(self._home), **self.client)
+
+    @property
+    def _home(self) -> Path:
+        """Where the adb server has its key."""
+        return self.directory / "home"
 
     def _configure(self) -> None:
-        home = self.directory / "home"
-        (home / ".android").mkdir(parents=True)
+        (self._home / ".android").mkdir(parents=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        self.client = {"HOME": str(home), "ANDROID_ADB_SERVER_PORT": str(port)}
-        run("adb", "keygen", home / ".android/adbkey", **self.client)
+        self.client = {"ANDROID_ADB_SERVER_PORT": str(port)}
+        run("adb", "keygen", self._home / ".android/adbkey")
         for name in ("local/tmp", "misc/adb"):
             (self.directory / "data" / name).mkdir(parents=True)
         os.chown(self.directory / "data/local/tmp", SHELL, SHELL)
@@ -57,12 +63,16 @@ class Phone(Host):
 
     def authorise(self) -> None:
         """Accept this machine's key, as a tap on the phone does."""
-        key = self.directory / "home/.android/adbkey.pub"
+        key = self._home / ".android/adbkey.pub"
         (self.directory / "data/misc/adb/adb_keys").write_text(key.read_text())
 
     def revoke(self) -> None:
         """Accept no key any more; a connection that stands is kept."""
         (self.directory / "data/misc/adb/adb_keys").write_text("")
+
+    def disk(self, path: str) -> set[str]:
+        """Return the names in a directory below /data."""
+        return {entry.name for entry in (self.directory / "data" / path).iterdir()}
 
     def adb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `adb` with the phone's own server."""

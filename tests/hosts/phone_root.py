@@ -50,7 +50,8 @@ def phone_root() -> Path:
             (root / name).mkdir(parents=True)
         for name, target in LINKS.items():
             (root / name).symlink_to(target)
-        shutil.copy(source / "etc/passwd", root / "system/etc/passwd")
+        for name in ("passwd", "group"):
+            shutil.copy(source / "etc" / name, root / "system/etc" / name)
         (root / "system/build.prop").write_text(properties)
         (root / "system/bin/getprop").write_text(GETPROP)
         (root / "system/bin/getprop").chmod(0o755)

@@ -78,7 +78,7 @@ def let_arm_programs_run() -> None:
 def emulated(root: Path, program: str, *arguments: str) -> str:
     """Run an arm64 program of a root directory and return what it prints."""
     done = subprocess.run(
-        ["chroot", root, program, *arguments],
+        ["/usr/sbin/chroot", root, program, *arguments],
         env={"QEMU_CPU": "cortex-a72", "PATH": "/usr/bin:/bin"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip

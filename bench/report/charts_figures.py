@@ -1,0 +1,203 @@
+"""One figure of every artifact in rows: size, latency, memory, time per MAC."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bench import units
+from bench.report.charts_document import Absent, Chart, Mark
+from bench.report.charts_strip import MOST_ROWS, Row, strip
+from bench.report.charts_theme import Axis
+from bench.report.document import UNMEASURED
+from bench.report.material import Group, Line, Material
+from bench.stats import CONFIDENCE
+from export.artifact import Manifest, Proof
+
+TABLES = "the tables below hold all"
+# Of so many devices, threads and batches there are charts.
+MOST_PLACES = 8
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a chart of rows is called, and its axis."""
+
+    name: str
+    title: str
+    side: Axis
+    note: str = ""
+
+
+SIZES = Picture("size", "Size by format and precision", Axis("bytes of the file", "bytes"))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of measurements. `interval`: that of the median belongs to it. `real`: it has no
+    meaning on an emulated device, not even beside the word.
+    """
+
+    name: str
+    title: str
+    side: Axis
+    of: Callable[[Line], float | None]
+    show: Callable[[float], str]
+    note: str = ""
+    interval: bool = False
+    real: bool = False
+
+
+def _seconds(line: Line) -> float | None:
+    return None if line.time is None else line.time / 1e9
+
+
+def _memory(line: Line) -> float | None:
+    return None if line.outdated else line.row.memory_after_run
+
+
+def _per_mac(line: Line) -> float | None:
+    return line.time / 1e9 / line.row.macs if line.time and line.row.macs else None
+
+
+def _short(seconds: float) -> str:
+    """Return a time that may be less than a nanosecond."""
+    return f"{seconds * 1e12:.3g} ps" if seconds < 0.9995e-9 else units.duration(seconds * 1e9)
+
+
+MEASURED = (
+    Figure(
+        "latency",
+        "Latency",
+        Axis("p50", "time"),
+        _seconds,
+        lambda seconds: units.duration(seconds * 1e9),
+        f" Bars: {CONFIDENCE:.0%} intervals of the median.",
+        interval=True,
+    ),
+    Figure("memory", "Memory", Axis("peak", "bytes"), _memory, units.size),
+    Figure(
+        "time-per-mac",
+        "What a MAC costs",
+        Axis("p50 by MACs", "time per MAC"),
+        _per_mac,
+        _short,
+        " Less is better use of the processor, not a faster network.",
+        real=True,
+    ),
+)
+
+
+def plain(group: Group) -> bool:
+    """Tell whether inferences ran one by one, so that times are latencies."""
+    row = group.lines[0].row
+    return (row.streams or 1) == 1 and row.scenario is None
+
+
+def emulated(group: Group) -> bool:
+    """Tell whether the times of a group mean nothing."""
+    return group.lines[0].record.device.emulated
+
+
+def strips(material: Material) -> Iterator[Chart | Absent]:
+    """Yield the chart of sizes, and of each measured figure one for every place."""
+    yield _sizes(material)
+    every = [group for group in material.groups if plain(group)]
+    for figure in MEASURED:
+        groups = [group for group in every if not (figure.real and emulated(group))]
+        if not groups:
+            where = " on a real device" if figure.real else ""
+            reason = f"nothing was measured one by one{where}; type 'bench run'"
+            yield Absent(figure.title, reason)
+        for group in groups[:MOST_PLACES]:
+            beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
+            yield _measured(figure, group, material, beside, first=group is groups[0])
+        yield from further_places(figure.title, groups)
+
+
+def further_places(title: str, groups: Sequence[Group]) -> Iterator[Absent]:
+    """Yield what is said of places beyond those that anyone looks at in pictures."""
+    if len(groups) > MOST_PLACES:
+        yield Absent(f"{title} on {len(groups) - MOST_PLACES} further places", TABLES)
+
+
+def _measured(
+    figure: Figure, group: Group, material: Material, beside: Iterable[Line], *, first: bool
+) -> Chart | Absent:
+    """Return the chart of one place; all that may be compared with it share their axis."""
+    title = f"{figure.title} on {group.label}"
+    rows = [_row(figure, line, group) for line in group.lines]
+    measured = {line.key for line in material.lines}
+    never = [m for key, m in material.manifests.items() if first and key not in measured]
+    rows += [_unmeasured(manifest) for manifest in never]
+    reach = [value for line in beside if (value := figure.of(line)) is not None]
+    name = f"{figure.name}-{group.label}"
+    picture = Picture(name, title, figure.side, figure.note)
+    return _chart(picture, _ordered(rows, material), reach)
+
+
+def _row(figure: Figure, line: Line, group: Group) -> Row:
+    row, value = line.row, figure.of(line)
+    runtimes = {other.row.runtime for other in group.lines if other.key == line.key}
+    label = f"{row.variant} {row.runtime}" if len(runtimes) > 1 else row.variant
+    figures = UNMEASURED if value is None else figure.show(value)
+    word = line.verdict
+    shown = word if value is None else figures if word == "valid" else f"{figures} {word}"
+    wide = figure.interval and value is not None
+    ends = (row.p50_low_ns, row.p50_high_ns) if wide else (None, None)
+    low, high = (None if end is None else end / 1e9 for end in ends)
+    doubt = "" if word == figures else f", {word}"
+    words = f"{row.model}/{label}: {figures}{doubt}"
+    return Row(row.model, label, value, shown, word, words, row.key, low, high)
+
+
+def _unmeasured(manifest: Manifest) -> Row:
+    name, variant, key = manifest.network.name, manifest.variant, manifest.key
+    return Row(name, variant, None, UNMEASURED, UNMEASURED, f"{key}: {UNMEASURED}", key)
+
+
+def _sizes(material: Material) -> Chart | Absent:
+    networks = list(material.networks)
+    rows = [_size(manifest) for manifest in material.manifests.values()]
+    rows.sort(key=lambda row: networks.index(row.heading))
+    values = [row.value for row in rows if row.value is not None]
+    return _chart(SIZES, rows, values)
+
+
+def _size(manifest: Manifest) -> Row:
+    word, size = proof_word(manifest.proof), units.size(manifest.size_bytes)
+    doubt = {"proved": "", "verified (emulated)": " proof emulated"}.get(word, f" {word}")
+    words = f"{manifest.key}: {size}, {word}"
+    name, value = manifest.network.name, float(manifest.size_bytes)
+    return Row(name, manifest.variant, value, f"{size}{doubt}", word, words, manifest.key)
+
+
+def proof_word(proof: Proof) -> str:
+    """Return what is known of an artifact's answers."""
+    if proof.verified is None:
+        return "unproved"
+    if not proof.verified:
+        return "wrong"
+    return "verified (emulated)" if proof.emulated else "proved"
+
+
+def _ordered(rows: Iterable[Row], material: Material) -> list[Row]:
+    """Put networks in the order of their size, and the least figure of each first."""
+    networks = list(material.networks)
+    return sorted(
+        rows, key=lambda row: (networks.index(row.heading), row.value is None, row.value or 0.0)
+    )
+
+
+def _chart(of: Picture, rows: list[Row], reach: list[float]) -> Chart | Absent:
+    known = [row for row in rows[:MOST_ROWS] if row.value is not None]
+    if not known:
+        return Absent(of.title, "none of its artifacts has a figure; type 'bench run'")
+    least = min(known, key=lambda row: row.value or 0.0)
+    most = max(known, key=lambda row: row.value or 0.0)
+    left = f" The first {MOST_ROWS} of {len(rows)}: {TABLES}." if len(rows) > MOST_ROWS else ""
+    return Chart(
+        name=of.name,
+        title=of.title,
+        summary=f"Least: {least.words}. Most: {most.words}.{of.note}{left}",
+        picture=strip(rows, of.side, reach),
+        marks=tuple(Mark(row.words, row.source) for row in rows[:MOST_ROWS]),
+    )

@@ -1,0 +1,143 @@
+"""A report as one HTML file: it needs no network, no server, and no script to be read."""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+from bench.report import html_sources
+from bench.report.charts_document import Absent, Chart, Mark
+from bench.report.charts_draw import inline
+from bench.report.charts_theme import DARK, GRID, INK, MUTED, SERIES, SURFACE
+from bench.report.document import Cell, Column, Report, Table
+from bench.report.material import Material
+from bench.verdict import DOUBTFUL
+
+GOOD = frozenset({"valid", "proved"})
+BAD = frozenset({"wrong", "failed"})
+DOUBTS = frozenset(
+    {*DOUBTFUL, "too short", "emulated", "unproved", "unmeasured", "outdated", "incomparable",
+     "verified (emulated)"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart in the page: its picture, and the same in words, each with its link."""
+
+    chart: Chart
+    svg: Markup
+    marks: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """A row in the page: its heading, what stands `above` that in small, and the cells."""
+
+    above: str
+    heading: Cell
+    cells: tuple[tuple[Column, Cell], ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table in the page; of a nested one, the first two columns are one."""
+
+    title: str
+    anchor: str
+    corner: str
+    columns: tuple[Column, ...]
+    rows: tuple[GridRow, ...]
+
+
+def page(report: Report, material: Material, charts: Sequence[Chart | Absent]) -> str:
+    """Return the page. What comes from records and manifests is escaped."""
+    records, artifacts = html_sources.records(material), html_sources.artifacts(material)
+    links = {source.key: source.anchor for source in (*artifacts, *records)}
+    script = _resource("page.js")
+    return _template().render(
+        report=report,
+        figures=[_figure(chart, links) for chart in charts if isinstance(chart, Chart)],
+        absent=[chart for chart in charts if isinstance(chart, Absent)],
+        grids=[_grid(number, table) for number, table in enumerate(report.tables, 1)],
+        sources={"Records": records, "Artifacts": artifacts},
+        summary=_summary(material),
+        links=links,
+        css=Markup(_theme() + _resource("page.css")),  # noqa: S704  ours
+        script=Markup(script),  # noqa: S704  ours
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
+        tone=tone,
+    )
+
+
+def tone(word: str) -> str | None:
+    """Return the class of a word of judgement, None of any other text."""
+    tones = {"good": GOOD, "bad": BAD, "doubt": DOUBTS}
+    return next((name for name, words in tones.items() if word in words), None)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_resource("page.html"))
+
+
+def _resource(name: str) -> str:
+    return files("bench.report").joinpath(name).read_text("utf-8")
+
+
+def _figure(chart: Chart, links: Mapping[str, str]) -> Figure:
+    svg = Markup(inline(chart, links))  # noqa: S704  made by a serializer, which escapes
+    return Figure(chart, svg, tuple(_place(mark, links) for mark in chart.marks))
+
+
+def _place(mark: Mark, links: Mapping[str, str]) -> tuple[str, str | None]:
+    return mark.label, links.get(mark.source)
+
+
+def _grid(number: int, table: Table) -> Grid:
+    first = 2 if table.nested else 1
+    names, columns = table.columns[:first], table.columns[first:]
+    rows = (
+        GridRow(
+            above=row[0].text if table.nested else "",
+            heading=row[first - 1],
+            cells=tuple(zip(columns, row[first:], strict=True)),
+        )
+        for row in table.rows
+    )
+    corner = " and ".join(column.title for column in names)
+    return Grid(table.title, f"table-{number}", corner, columns, tuple(rows))
+
+
+def _summary(material: Material) -> str:
+    lines = material.lines
+    words = [line.verdict for line in lines]
+    counted = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+    devices = len({line.record.device.fingerprint for line in lines})
+    return (
+        f"{len(material.networks)} networks, {len(material.manifests)} artifacts, "
+        f"{len(lines)} measurements on {devices} device{'' if devices == 1 else 's'}"
+        f"{f': {counted}' if counted else ''}"
+    )
+
+
+def _theme() -> str:
+    """Return the colours as CSS; in the dark, those of the pictures are replaced, too."""
+    names = {"surface": SURFACE, "ink": INK, "muted": MUTED, "line": GRID, "link": SERIES[0]}
+    light, dark = (
+        "".join(f"--{name}:{pair[theme]};" for name, pair in names.items()) for theme in (0, 1)
+    )
+    swaps = "".join(
+        f'svg [{part}="{old}"]{{{part}:{new}}}'
+        for old, new in DARK.items()
+        for part in ("fill", "stroke")
+    )
+    return (
+        f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}{swaps}}}"
+    )

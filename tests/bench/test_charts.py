@@ -1,0 +1,271 @@
+"""Which charts a report has, what they hold, and the words for what they lack."""
+
+import pytest
+from msgspec.structs import replace
+
+from bench.record import Sustained
+from bench.report.charts import charts
+from bench.report.charts_document import Absent, Chart
+from bench.report.charts_figures import MOST_PLACES, TABLES
+from bench.report.charts_scatter import Point, front
+from bench.report.charts_strip import MOST_ROWS
+from bench.report.charts_theme import GRID, INK, MUTED, SERIES, SURFACE, Axis, axis, slug
+from bench.report.material import gather
+from bench.verdict import Word
+from export.artifact import Proof
+from tests.bench.factory import manifest, proved, record, unproved
+
+SMALL = manifest("mobilenet", parameters=4_000_000, macs=500_000_000, size=16_000_000)
+INT8 = manifest("mobilenet", parameters=4_000_000, macs=500_000_000, size=4_000_000,
+                precision="int8")  # fmt: skip
+LARGE = manifest("vgg16", parameters=132_000_000, macs=15_000_000_000, size=528_000_000)
+PHONE = manifest("vgg16", parameters=132_000_000, format="coreml", proof=unproved())
+ALL = [LARGE, PHONE, SMALL, INT8]
+MEASURED = [
+    record(LARGE, 100.0, top1=0.95),
+    record(SMALL, 4.0, top1=0.93),
+    record(INT8, 2.0, top1=0.92),
+]
+BOARD = {"device": "board", "fingerprint": "b", "emulated": True}
+
+
+def made(manifests=ALL, records=MEASURED):
+    return charts(gather(manifests, records))
+
+
+def named(found, start):
+    return [c for c in found if isinstance(c, Chart) and c.name.startswith(start)]
+
+
+def only(found, start):
+    (chart,) = named(found, start)
+    return chart
+
+
+def said(chart):
+    return [mark.label for mark in chart.marks]
+
+
+def points(chart):
+    """Return all that the picture is drawn from."""
+    return [point for data in chart.picture.to_dict()["datasets"].values() for point in data]
+
+
+def texts(chart):
+    return [value for point in points(chart) for value in point.values()]
+
+
+def domains(chart):
+    """Return the ends of the horizontal axis, the same in all layers."""
+    layers = [layer["encoding"]["x"] for layer in chart.picture.to_dict()["layer"]]
+    return {tuple(x["scale"]["domain"]) for x in layers if "scale" in x}
+
+
+def luminance(colour):
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(weight * p for weight, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+class TestFront:
+    def points(self, *pairs, counts=True):
+        return [Point(x, y, "s", "valid", f"{x} {y}", "r", counts=counts) for x, y in pairs]
+
+    def test_only_what_nothing_passes_is_on_it(self):
+        best = front(self.points((1, 0.8), (2, 0.7), (3, 0.9), (4, 0.9)), most=True)
+        assert [(p.x, p.y) for p in best] == [(1, 0.8), (3, 0.9)]
+
+    def test_where_less_is_better_it_falls(self):
+        best = front(self.points((1, 30), (2, 40), (3, 10)), most=False)
+        assert [(p.x, p.y) for p in best] == [(1, 30), (3, 10)]
+
+    def test_what_is_not_sure_enough_passes_nobody(self):
+        doubtful = self.points((0.5, 0.99), counts=False)
+        assert front([*self.points((1, 0.8)), *doubtful], most=True) == self.points((1, 0.8))
+
+
+class TestChoice:
+    def test_accuracy_is_weighed_against_latency_with_the_front_named(self):
+        chart = only(made(), "front")
+        assert chart.title == "Accuracy against latency on cpu, 1 thread, batch 1"
+        assert "(1) mobilenet/tflite-int8 by" in chart.summary
+        assert "(3) vgg16/tflite-fp32 by" in chart.summary
+        assert "1000 test images of fashion-mnist" in chart.summary
+
+    def test_without_accuracy_size_is_and_that_is_said(self):
+        chart = only(made(records=[record(LARGE, 100.0), record(SMALL, 4.0)]), "front")
+        assert chart.title.startswith("Size against latency")
+        assert "No accuracy was measured" in chart.summary
+
+    def test_what_has_no_accuracy_is_counted(self):
+        chart = only(made(records=[*MEASURED, record(PHONE, 9.0)]), "front")
+        assert "Without 1 that have no accuracy" in chart.summary
+
+    def test_emulated_times_are_in_no_front(self):
+        found = made(records=[record(of, 4.0, top1=0.9, **BOARD) for of in (SMALL, INT8)])
+        assert not named(found, "front")
+        assert "What is worth choosing" in [c.title for c in found if isinstance(c, Absent)]
+
+    def test_what_failed_is_in_no_front(self):
+        records = [*MEASURED, record(PHONE, count=0)]
+        assert not [w for w in said(only(made(records=records), "front")) if "coreml" in w]
+
+
+class TestRows:
+    def test_every_size_is_there_with_the_word_of_its_proof(self):
+        emulated = manifest("vgg16", format="coreml", proof=Proof(verified=True, emulated=True))
+        wrong = manifest("net", proof=replace(proved(), verified=False))
+        words = said(only(made([SMALL, PHONE, emulated, wrong], []), "size"))
+        assert "mobilenet/tflite-fp32: 16.0 MB, proved" in words
+        assert "vgg16/coreml-fp32: 1.00 MB, verified (emulated)" in words
+        assert "net/tflite-fp32: 1.00 MB, wrong" in words
+
+    def test_a_doubt_is_a_word_in_the_picture(self):
+        chart = only(made([PHONE], []), "size")
+        assert "1.00 MB unproved" in texts(chart)
+
+    @pytest.mark.parametrize(
+        ("changes", "word"),
+        [
+            ({"spread": 0.5}, "noisy"),
+            ({"count": 3}, "too short"),
+            ({"proof": unproved()}, "unproved"),
+        ],
+    )
+    def test_so_is_that_of_a_time(self, changes, word: Word):
+        chart = only(made([SMALL], [record(SMALL, **changes)]), "latency")
+        assert any(str(text).endswith(f" {word}") for text in texts(chart))
+
+    def test_a_latency_has_the_ends_of_its_interval(self):
+        chart = only(made([SMALL], [record(SMALL, 4.0)]), "latency")
+        (point,) = [p for p in points(chart) if p.get("value") not in (None, p.get("low"))]
+        assert point["low"] < point["value"] < point["high"]
+
+    def test_what_was_never_measured_has_a_row_that_says_so(self):
+        words = said(only(made(), "latency"))
+        assert "vgg16/coreml-fp32: unmeasured" in words
+
+    def test_places_have_charts_of_their_own_on_one_axis(self):
+        found = named(made(records=[*MEASURED, record(SMALL, 900.0, threads=2)]), "latency")
+        assert len(found) == 2
+        assert len({domain for chart in found for domain in domains(chart)}) == 1
+
+    def test_emulated_times_stand_apart_and_share_no_axis_with_real_ones(self):
+        real, board = named(made(records=[*MEASURED, record(SMALL, 9000.0, **BOARD)]), "latency")
+        assert "emulated" in board.title
+        assert not set(said(real)) & set(said(board))
+        ((_, largest),) = domains(real)
+        assert largest < 1  # seconds
+
+    def test_two_machines_of_one_name_have_two_charts(self):
+        names = [c.name for c in made(records=[record(SMALL), record(SMALL, fingerprint="other")])
+                 if isinstance(c, Chart)]  # fmt: skip
+        assert len(names) == len(set(names))
+
+    def test_more_than_anyone_reads_is_cut_and_said(self):
+        many = [manifest(f"net{n:03}") for n in range(MOST_ROWS + 5)]
+        chart = only(made(many, []), "size")
+        assert f"first {MOST_ROWS} of {MOST_ROWS + 5}: {TABLES}" in chart.summary
+        assert len(chart.marks) == MOST_ROWS
+
+    def test_so_are_places(self):
+        found = made([SMALL], [record(SMALL, batch=n) for n in range(1, MOST_PLACES + 3)])
+        assert len(named(found, "latency")) == MOST_PLACES
+        assert Absent("Latency on 2 further places", TABLES) in found
+
+    def test_streams_are_no_latency(self):
+        assert not named(made(records=[record(SMALL, streams=2)]), "latency")
+
+    def test_a_mark_names_its_record(self):
+        chart = only(made([SMALL], [record(SMALL, 4.0)]), "latency")
+        assert [mark.source for mark in chart.marks] == [" ".join(record(SMALL).key)]
+
+
+class TestWork:
+    def test_macs_and_parameters_stand_against_latency(self):
+        found = made()
+        assert (
+            "vgg16 has 30.0x the MACs of mobilenet, and takes 25.0x" in only(found, "macs").summary
+        )
+        assert "33.0x the parameters" in only(found, "parameters").summary
+
+    def test_what_a_mac_costs(self):
+        (words,) = [w for w in said(only(made(), "time-per-mac")) if "mobilenet/tflite-int8" in w]
+        figure, unit = words.partition(": ")[2].split(",")[0].split()
+        assert (float(figure), unit) == (pytest.approx(4.0, rel=0.02), "ps")
+
+    def test_what_it_costs_an_emulator_is_not_asked(self):
+        found = made(records=[record(SMALL, **BOARD)])
+        (absent,) = [c for c in found if c.title == "What a MAC costs"]
+        assert "on a real device" in absent.reason
+
+    def test_a_network_has_one_colour_in_all_charts(self):
+        few = [record(LARGE, 100.0, threads=2, top1=0.9), record(PHONE, 50.0, threads=2, top1=0.9)]
+        scales = [
+            layer["encoding"]["color"]["scale"]
+            for chart in made(records=[*MEASURED, *few])
+            if isinstance(chart, Chart) and chart.name.startswith(("front", "macs"))
+            for layer in chart.picture.to_dict()["layer"]
+            if "color" in layer["encoding"]
+        ]
+        assert len(scales) == 3
+        assert all(scale == scales[0] for scale in scales)
+
+    def test_one_network_is_no_contrast(self):
+        found = made([SMALL, INT8], MEASURED[1:])
+        assert "Work against latency" in [c.title for c in found if isinstance(c, Absent)]
+
+
+class TestSustained:
+    RUN = Sustained(
+        seconds=40.0,
+        times_s=tuple(float(n) for n in range(40)),
+        medians_ns=(4_000_000,) * 20 + (6_000_000,) * 20,
+    )
+
+    def test_a_curve_says_when_it_throttled(self):
+        chart = only(made(records=[replace(MEASURED[1], sustained=self.RUN)]), "sustained")
+        assert chart.summary.startswith("1 of 1 throttled. Steady by burst: from 1.50x")
+        assert "throttled" in texts(chart)
+        assert said(chart) == [
+            "mobilenet/tflite-fp32: 1.50x the burst's time, throttled after 20 s"
+        ]
+
+    def test_emulated_runs_are_left_out_and_counted(self):
+        hot = [replace(record(of, **where), sustained=self.RUN)
+               for of, where in ((SMALL, {}), (INT8, BOARD))]  # fmt: skip
+        assert "Without 1 of emulated devices" in only(made(records=hot), "sustained").summary
+
+
+class TestAbsent:
+    def test_every_chart_without_data_says_what_gives_it(self):
+        absent = [chart for chart in made([SMALL], []) if isinstance(chart, Absent)]
+        assert len(absent) == 7
+        assert all("type 'bench " in chart.reason for chart in absent)
+
+
+class TestTheme:
+    @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+    @pytest.mark.parametrize("pair", [INK, MUTED, *SERIES])
+    def test_every_colour_is_readable_on_its_surface(self, pair, theme):
+        assert contrast(pair[theme], SURFACE[theme]) >= 4.5
+
+    def test_no_two_things_share_a_colour_so_that_the_dark_can_tell_them_apart(self):
+        light = [pair[0] for pair in (SURFACE, INK, MUTED, GRID, *SERIES)]
+        assert len(set(light)) == len(light)
+
+    def test_a_wide_range_is_logarithmic_and_says_so(self):
+        made = axis(Axis("p50", "time"), [1e-5, 1e-1])
+        assert made["title"] == "p50 (logarithmic)"
+        assert made["axis"]["values"] == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
+
+    def test_a_narrow_one_begins_at_zero(self):
+        assert axis(Axis("p50", "time"), [1.0, 2.0])["scale"]["domain"][0] == 0
+
+    def test_a_name_becomes_a_file_name(self):
+        assert slug("latency-cpu, 1 thread/../<b>") == "latency-cpu-1-thread-b"

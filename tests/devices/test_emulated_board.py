@@ -1,0 +1,138 @@
+"""An emulated ARM board without any runtime: what is sent to it, and what may happen to it."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bench.record import read
+from devices.device import Job, TransportError, WorkerError
+from devices.remote import RemoteDevice
+from devices.ssh import SshTransport
+from devices.wheels import Wheels
+from tests.devices.conftest import expect_the_logits
+from tests.tiny import tiny_onnx, tiny_tflite
+
+pytestmark = [pytest.mark.hosts, pytest.mark.slow]
+WORKERS = "/devices/worker.py"
+
+
+@pytest.fixture
+def device(board):
+    """The board, given up after nine seconds without a sign of life."""
+    transport = SshTransport("board", config=str(board.ssh_config), alive_s=3)
+    runtimes = Wheels(("python3",))
+    made = RemoteDevice("arm", "ssh", transport, ".cache/edgeworthy", runtimes, lease_s=15)
+    yield made
+    made.close()
+
+
+def workers(board):
+    return [line for line in board.processes().values() if WORKERS in line]
+
+
+def until(happened, what, seconds=90):
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, what
+        time.sleep(0.1)
+
+
+def test_it_is_an_emulated_arm_and_says_so(device):
+    info = device.info()
+    assert info.emulated
+    assert info.facts["processor"].endswith("x Cortex-A72")
+    assert (info.facts["architecture"], info.facts["emulator"]) == ("aarch64", "qemu-user")
+
+
+@pytest.mark.parametrize(("format", "runtime"), [("tflite", "litert"), ("onnx", "onnxruntime")])
+def test_the_runtimes_that_are_sent_compute_right(device, tmp_path, format, runtime):
+    artifact = {"tflite": tiny_tflite, "onnx": tiny_onnx}[format](tmp_path)
+    assert device.runtimes(format) == [runtime]
+    session = device.open(Job(artifact=artifact, runtime=runtime))
+    try:
+        expect_the_logits(session)
+        assert session.ready.environment["machine"] == "aarch64"
+        assert len(session.measure(2)) == 2
+    finally:
+        session.close()
+
+
+def test_networks_in_floats_and_in_integers_are_proved_there(cli, board, trained, tmp_path):
+    (tmp_path / "devices.toml").write_text(
+        f'[devices.arm]\nkind = "ssh"\nhost = "board"\nconfig = "{board.ssh_config}"\n'
+    )
+    chosen = ("--artifact", "mobilenet*/tflite-fp32", "--artifact", "mobilenet*/tflite-int8")
+    quick = ("--max-seconds", "1", "--precision-target", "50%", "--processes", "1")
+    where = ("--artifacts-dir", trained, "--device", "arm")
+    done = cli("bench", "run", *where, *chosen, *quick, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr  # emulated times count for nothing
+    found = list(read(tmp_path / "results" / "records.jsonl"))
+    assert {r.manifest.precision for r in found} == {"fp32", "int8"}
+    for record in found:
+        assert record.failure is None
+        assert record.proof.verified
+        assert record.device.emulated
+
+
+def test_a_reboot_is_the_transports_fault_and_it_is_measured_again(board, device, tmp_path):
+    job = Job(artifact=tiny_onnx(tmp_path), runtime="onnxruntime", timeout_s=90)
+    session = device.open(job)
+    with ThreadPoolExecutor(1) as beside:
+        measured = beside.submit(session.measure, 10**8)
+        time.sleep(1)
+        board.reboot()
+        with pytest.raises(WorkerError) as caught:
+            measured.result()
+    assert (caught.value.stage, caught.value.cause) == ("measure", "transport")
+    assert workers(board) == []
+    again = device.open(job)
+    expect_the_logits(again)
+    again.close()
+
+
+def test_a_cable_that_is_pulled_leaves_no_worker_once_its_lease_is_over(board, device, tmp_path):
+    session = device.open(Job(artifact=tiny_onnx(tmp_path), runtime="onnxruntime"))
+    board.link.stop()
+    with pytest.raises(WorkerError) as caught:
+        session.measure(1)
+    assert caught.value.cause == "transport"
+    until(lambda: not workers(board), "a worker outlived its lease")
+    with pytest.raises(TransportError, match="did not finish within 2 s"):
+        device.transport.run("true", 2)
+    board.link.resume()
+
+
+def test_a_full_disk_costs_one_line_and_leaves_no_half_file(board, device, tmp_path):
+    artifact = tiny_onnx(tmp_path)
+    with board.small_disk("/home/pi", 4_000_000):
+        with pytest.raises(WorkerError) as caught:
+            device.open(Job(artifact=artifact, runtime="onnxruntime"))
+        assert "No space left on device; make room" in caught.value.detail
+        assert "\n" not in caught.value.detail
+        assert device.transport.run("find . -name '*.part*'").out == ""
+
+
+def test_a_slow_link_takes_longer_and_changes_no_time_that_was_measured(board, device, tmp_path):
+    artifact = tiny_onnx(tmp_path)
+    device.probe("onnxruntime")
+    board.link.use("3g")
+    session = device.open(Job(artifact=artifact, runtime="onnxruntime"))
+    try:
+        expect_the_logits(session)
+        begin = time.perf_counter_ns()
+        samples = session.measure(1)
+        assert samples[0] < time.perf_counter_ns() - begin - 100_000_000
+    finally:
+        session.close()
+
+
+def test_a_check_goes_through_every_step(cli, board, tmp_path):
+    (tmp_path / "devices.toml").write_text(
+        f'[devices.arm]\nkind = "ssh"\nhost = "board"\nconfig = "{board.ssh_config}"\n'
+    )
+    done = cli("devices", "check", "arm", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = {step["what"]: step["ok"] for step in json.loads(done.stdout)}
+    assert all(steps[what] for what in ("connection", "cache", "litert", "onnxruntime"))
