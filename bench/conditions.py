@@ -18,7 +18,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Where and how a measurement was made. `threads` is what was asked for (None: the runtime's
     choice), `threads_found` what the runtime reported; `streams` is how many inferences ran at
     once, `scenario` the rule they followed, `network` the shaped link to a server. `governor`,
-    `turbo` and `power` are None where the device does not tell. `counts` says what a nanosecond stands for where it is no time.
+    `turbo` and `power` are None where the device does not tell. `counts` says what a nanosecond
+    stands for where it is no time.
     """
 
     device: str
