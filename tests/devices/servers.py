@@ -26,10 +26,14 @@ MODEL = {"name": "tiny", "platform": "test", "inputs": [INPUT], "outputs": [OUTP
 
 
 @contextmanager
-def serving(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def serving(
+    *arguments: str | Path, cwd: Path | None = None
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Run ``devices serve`` on a free port; give its URL, and the process."""
     command = [sys.executable, str(EDGEWORTHY), "devices", "serve", *map(str, arguments)]
-    process = subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--port", "0"], cwd=cwd, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr
     try:
         said = []
