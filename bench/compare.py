@@ -251,7 +251,7 @@ def _alone(records: Iterable[AnyRecord], description: Pairing) -> dict[Key, AnyR
 def _setting(record: Record) -> tuple[str, ...]:
     s = record.settings
     where = (record.device.fingerprint, str(s.threads), str(s.batch))
-    return (*where, *load(s.streams, s.scenario))
+    return (*where, *load(s.streams, s.scenario, s.network))
 
 
 # Before and after: the same key, or the only measurement of the same artifact.

@@ -17,8 +17,9 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where and how a measurement was made. `threads` is what was asked for (None: the runtime's
     choice), `threads_found` what the runtime reported; `streams` is how many inferences ran at
-    once, `scenario` the rule they followed. `governor`, `turbo` and `power` are None where the
-    device does not tell. `counts` says what a nanosecond stands for where it is no time.
+    once, `scenario` the rule they followed, `network` the shaped link to a server. `governor`,
+    `turbo` and `power` are None where the device does not tell. `counts` says what a nanosecond
+    stands for where it is no time.
     """
 
     device: str
@@ -36,6 +37,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     turbo: str | None = None
     power: str | None = None
     counts: Literal["instructions"] | None = None
+    network: str | None = None
 
     @property
     def label(self) -> str:
@@ -43,7 +45,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         threads = "default" if self.threads is None else self.threads
         words = [self.device, self.runtime, f"threads={threads}", f"batch={self.batch}"]
         words += [f"streams={self.streams}"] if self.streams > 1 else []
-        return " ".join((*words, *([self.scenario] if self.scenario else [])))
+        words += [self.scenario] if self.scenario else []
+        return " ".join((*words, *([f"network={self.network}"] if self.network else [])))
 
     @property
     def alone(self) -> bool:
@@ -65,6 +68,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         pairs += [pair for pair in switches if None not in pair]
         pairs += [("figures", self.counts or "time", other.counts or "time")]
         pairs += [("scenario", self.scenario or "none", other.scenario or "none")]
+        pairs += [("network", self.network or "as it is", other.network or "as it is")]
         return tuple(
             f"{name.replace('_', ' ')}: {_word(a)} and {_word(b)}" for name, a, b in pairs if a != b
         )
@@ -85,6 +89,7 @@ def conditions(record: Record) -> Conditions:
         batch=settings.batch,
         streams=settings.streams or 1,
         scenario=settings.scenario,
+        network=settings.network,
         counts=device.counts,
         **{name: device.facts.get(name) for name in SWITCHES},
     )

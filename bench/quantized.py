@@ -39,7 +39,7 @@ def _place(record: Record) -> tuple[str, ...]:
         record.device.fingerprint,
         str(s.threads),
         str(s.batch),
-        *load(s.streams, s.scenario),
+        *load(s.streams, s.scenario, s.network),
     )
     network = (manifest.network.name, str(manifest.network.macs))
     return (*network, manifest.format, *setting)

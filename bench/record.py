@@ -402,6 +402,8 @@ class _Decoder:
         try:
             raw = _LINES.decode(line)
             fields = {name: getattr(raw, name) for name in Record.__struct_fields__}
+            if fields["schema"] > SCHEMA:
+                return _decode(line, where)
             fields |= {name: self._common(name, fields[name]) for name in _COMMON}
             return Record(**fields)
         except (msgspec.MsgspecError, ValueError):
@@ -430,14 +432,14 @@ _LINES = msgspec.json.Decoder(_line())
 
 
 def _decode(line: bytes, where: str) -> Record:
+    schema = _schema_of(line)
+    if schema is not None and schema > SCHEMA:
+        raise BenchError(
+            f"{where} has schema {schema}, this edgeworthy reads up to {SCHEMA}: upgrade it"
+        )
     try:
         return msgspec.json.decode(line, type=Record)
     except msgspec.MsgspecError as error:
-        schema = _schema_of(line)
-        if schema is not None and schema > SCHEMA:
-            raise BenchError(
-                f"{where} has schema {schema}, this edgeworthy reads up to {SCHEMA}: upgrade it"
-            ) from None
         raise BenchError(f"{where} is not a record: {error}") from None
 
 

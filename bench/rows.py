@@ -11,6 +11,7 @@ from bench.evidence import uncertainty
 from bench.reading import Reading, readings
 from bench.record import Record
 from bench.scenario import Result
+from bench.stages import StageFigures, stage_figures
 from bench.throttle import Endurance, endurance
 from bench.throughput import Rate
 from devices.device import MemorySeries
@@ -46,6 +47,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     threads_found: int | None
     batch: int
     streams: int | None
+    network: str | None
     beside: bool
     size_bytes: int
     parameters: int
@@ -58,6 +60,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     sustained: Endurance | None
     throughput: Rate | None
     scenario: Result | None
+    cloud: StageFigures | None
     energy: tuple[Joules, ...]
     energy_unreadable: tuple[str, ...]
     p50_ns: float | None
@@ -133,6 +136,7 @@ SETTINGS: dict[str, tuple[Callable[[Row], Any], Callable[[Any], str]]] = {
     "batch": (lambda row: row.batch, lambda batch: f"batch {batch}"),
     "streams": (lambda row: row.streams, _streams),
     "scenario": (lambda row: row.scenario.name if row.scenario else "", str),
+    "network": (lambda row: row.network, lambda name: f"network {name}" if name else ""),
 }
 
 
@@ -148,7 +152,7 @@ def rows(records: Iterable[Record]) -> list[Row]:
 
 def _order(row: Row) -> tuple[str | int, ...]:
     where = (row.model, row.device, row.threads or 0, row.batch, row.streams or 0)
-    return *where, row.variant, row.runtime
+    return *where, row.network or "", row.variant, row.runtime
 
 
 def _row(record: Reading) -> Row:
@@ -170,6 +174,7 @@ def _row(record: Reading) -> Row:
         threads_found=settings.threads_found,
         batch=settings.batch,
         streams=settings.streams,
+        network=settings.network,
         beside=record.beside,
         size_bytes=manifest.size_bytes,
         parameters=manifest.network.parameters,
@@ -182,6 +187,7 @@ def _row(record: Reading) -> Row:
         sustained=endurance(record.sustained),
         throughput=record.rate,
         scenario=record.followed,
+        cloud=stage_figures(record.cloud),
         energy=record.joules,
         energy_unreadable=record.energy.sensors.unreadable if record.energy else (),
         p50_ns=figures.p50_ns if figures else None,

@@ -49,11 +49,14 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def more_accurate(self) -> Candidate | None:
-        """The fastest that meets the budget and is more accurate than the recommended one."""
+        """The fastest that meets the budget and is more accurate than the recommended one, on as
+        many images.
+        """
         best = self.best
         if best is None or best.top1 is None:
             return None
-        return next((c for c in self.ranked if c.top1 is not None and c.top1 > best.top1), None)
+        others = (c for c in self.ranked if c.top1 is not None and c.images == best.images)
+        return next((c for c in others if (c.top1 or 0.0) > (best.top1 or 0.0)), None)
 
     @property
     def exit_code(self) -> int:

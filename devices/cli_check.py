@@ -103,7 +103,8 @@ def _try(device: Device, runtime: str, format: str, artifacts: Path) -> Step:
         finally:
             session.close()
     except WorkerError as error:
-        return Step(False, what, f"{manifest.key}: {error}")
+        ok = None if error.cause == "missing-model" else False
+        return Step(ok, what, f"{manifest.key}: {error}")
     return Step(True, what, f"{manifest.key}, {took}")
 
 

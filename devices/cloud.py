@@ -17,6 +17,7 @@ import numpy as np
 
 from devices import facts
 from devices.device import (
+    TRANSPORT,
     Alarm,
     Cloud,
     ConfigError,
@@ -470,8 +471,10 @@ def _at(stage: str, ask: Any) -> Any:
 def _cause(error: DeviceError) -> str:
     if isinstance(error, OverloadError):
         return "busy"
+    if isinstance(error, MissingError):
+        return "missing-model"
     if isinstance(error, TransportError):
-        return "transport"
+        return TRANSPORT
     return "unauthorised" if isinstance(error, UnauthorisedError) else "error"
 
 

@@ -47,7 +47,8 @@ class WorkerError(Exception):
 
     Attributes:
         stage: what was being done: start, load, verify, measure, streams, predict or memory.
-        cause: died, hung, out-of-memory, transport, busy, missing-runtime, unsupported, or error.
+        cause: died, hung, out-of-memory, transport, busy, unauthorised, missing-runtime,
+            missing-model, unsupported, or error.
         detail: one line for a person, with what to do where that is known.
     """
 

@@ -207,11 +207,14 @@ class Endpoint:
         """
         limit = {} if self.where.protocol == "http" else {"client_timeout": self._timeout_s}
         wanted = [self._module.InferRequestedOutput(name) for name in outputs]
-        return self._told(
-            lambda: self._client.infer(
+        try:
+            return self._client.infer(
                 model, inputs, outputs=wanted, headers=dict(self._headers), **limit
             )
-        )
+        except ValueError as error:  # it described itself as it should, before
+            raise TransportError(f"{self.where.url}: the answer was cut off: {error}") from None
+        except Exception as error:  # two clients, and every layer below them
+            raise self._explained(error) from None
 
     def read(self, answer: Any, outputs: Sequence[str]) -> Inferred:
         """Return what an answer holds.
@@ -403,7 +406,9 @@ def _is_tls(error: Exception, said: str) -> bool:
 def _unreachable(url: str, error: Exception, said: str) -> DeviceError:
     if isinstance(error, TimeoutError):
         return TransportError(f"{url} did not answer in time")
-    if isinstance(error, (OSError, EOFError)) or "StatusCode" in str(error) or _is_cut(error):
+    if _is_cut(error):
+        return TransportError(f"{url}: the connection broke off: {said}")
+    if isinstance(error, (OSError, EOFError)) or "StatusCode" in str(error):
         return TransportError(
             f"{url} cannot be reached: {said}; is the server there? one of your own is started by "
             "'edgeworthy devices serve ARTIFACT'"
@@ -412,7 +417,7 @@ def _unreachable(url: str, error: Exception, said: str) -> DeviceError:
 
 
 def _is_cut(error: Exception) -> bool:
-    return type(error).__module__.startswith("geventhttpclient")
+    return any(kind.__name__ == "HTTPParseError" for kind in type(error).__mro__)
 
 
 def _code(status: str) -> str:

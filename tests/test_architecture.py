@@ -25,7 +25,7 @@ HELP = [
     ["bench", "calibrate"], ["bench", "profile"], ["bench", "tradeoff"],
     ["models"], ["models", "list"], ["models", "show"], ["models", "train"], ["models", "explain"],
     ["devices"], ["devices", "list"], ["devices", "check"], ["devices", "add"],
-    ["devices", "remove"], ["devices", "bundle"],
+    ["devices", "remove"], ["devices", "bundle"], ["devices", "serve"],
 ]  # fmt: skip
 
 

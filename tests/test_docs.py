@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.devices.exactly import needs_exact
+from tests.devices.servers import serving
+from tests.hosts.requirements import unmet
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -56,6 +58,23 @@ def test_the_commands_of_the_exact_clock_gate_a_network(tmp_path: Path) -> None:
     assert [(r.args, r.stderr) for r in done if r.returncode] == []
     assert commands[-1] == "bench check"
     assert "identical" in done[-1].stdout
+
+
+@pytest.mark.slow
+@pytest.mark.docs
+@pytest.mark.hosts
+@pytest.mark.skipif(bool(unmet()), reason=unmet())
+def test_the_commands_of_the_cloud_measure_a_server(tmp_path: Path) -> None:
+    pytest.importorskip("tritonclient.http", reason="the extra 'cloud' is not installed")
+    pytest.importorskip("uvicorn", reason="the extra 'cloud' is not installed")
+    first, then = blocks("sh", (ROOT / "docs" / "cloud.md").read_text())
+    export, serve = first.splitlines()
+    assert run(export, tmp_path).returncode == 0
+    arguments = serve.removeprefix("edgeworthy devices serve ").split()
+    with serving(*arguments, cwd=tmp_path) as (url, _):
+        for command in then.splitlines():
+            result = run(command.replace("http://127.0.0.1:8080", url), tmp_path)
+            assert result.returncode in OK, f"{command}\n{result.stdout}\n{result.stderr}"
 
 
 @pytest.mark.slow

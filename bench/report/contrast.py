@@ -12,6 +12,7 @@ from bench import units
 from bench.baseline import Baseline, measurement
 from bench.record import Record
 from bench.report import notes, readings
+from bench.report.design import designs, twins
 from bench.report.document import (
     EMPTY,
     UNMEASURED,
@@ -48,8 +49,14 @@ def report(material: Material) -> Report:
     rows = [line.row for line in material.lines if not line.outdated]
     return Report(
         title=TITLE,
-        readings=tuple(readings.sentences(material)),
-        tables=(_networks(material), _sizes(material), *_times(material), *further(rows)),
+        readings=(*readings.sentences(material), *twins(material)),
+        tables=(
+            _networks(material),
+            _sizes(material),
+            *_times(material),
+            *designs(material),
+            *further(rows),
+        ),
         notes=tuple(notes.notes(material)),
         environment=tuple(notes.environment(material)),
     )

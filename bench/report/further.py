@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.report import energy, scenario, throughput
+from bench.report import cloud, energy, scenario, throughput
 from bench.report.cold import cold_starts
 from bench.report.document import Table
 from bench.report.endurance import sustained_runs
@@ -13,6 +13,7 @@ MAKERS = (
     throughput.rates,
     scenario.scenarios,
     energy.energies,
+    cloud.requests,
     cold_starts,
     sustained_runs,
     memory_kinds,
@@ -20,13 +21,13 @@ MAKERS = (
 
 
 def further(rows: Sequence[Row]) -> list[Table]:
-    """Return the tables of throughput, scenarios, energy, cold starts, sustained runs and memory,
-    those that have a line.
+    """Return the tables of throughput, scenarios, energy, requests, cold starts, sustained runs and
+    memory, those that have a line.
     """
     return [found for make in MAKERS if (found := make(rows))]
 
 
 def definitions(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield what must be known to read the first three of them."""
-    for of in (throughput, scenario, energy):
+    """Yield what must be known to read the first four of them."""
+    for of in (throughput, scenario, energy, cloud):
         yield from of.definitions(rows)

@@ -131,7 +131,7 @@ def _group(records: Sequence[Record], known: dict[str, Manifest]) -> Group:
     )
     emulated = ", emulated" if first.emulated else ""
     emulated += f", {first.counts}" if first.counts else ""
-    several = "".join(f", {words}" for words in load(first.streams, first.scenario))
+    several = "".join(f", {words}" for words in load(first.streams, first.scenario, first.network))
     return Group(f"{first.device}{emulated}, {threads}, batch {first.batch}{several}", tuple(lines))
 
 
@@ -144,7 +144,7 @@ def _place(record: Record) -> Place:
     """Return what a group has in common, so that emulated devices come last."""
     device, settings = record.device, record.settings
     where = (device.emulated, device.name, device.fingerprint)
-    asked = load(settings.streams, settings.scenario)
+    asked = load(settings.streams, settings.scenario, settings.network)
     return *where, settings.threads or 0, settings.batch, asked
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from bench.quantized import not_faster
-from bench.report import cold, endurance, further, memory
+from bench.report import cold, design, endurance, further, memory
 from bench.report.document import EMPTY
 from bench.report.material import Line, Material
 from bench.rows import independent
@@ -55,6 +55,8 @@ def _definitions(material: Material) -> Iterator[str]:
             f"p50: median over {independent(rows)}, ± half its {CONFIDENCE:.0%} interval; "
             "x fastest: among artifacts with the same input in the same table"
         )
+    if networks:
+        yield design.NOTE
     if any(row.cold for row in rows):
         yield cold.NOTE
     if any(row.sustained for row in rows):

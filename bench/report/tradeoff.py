@@ -22,7 +22,7 @@ def report(found: Tradeoff) -> Report:
     """Return the report: one sentence a situation first, then the tables of each task."""
     return Report(
         title=TITLE,
-        readings=tuple(line for task in found.tasks for line in _readings(task, found)),
+        readings=tuple(dict.fromkeys(r for task in found.tasks for r in _readings(task, found))),
         tables=tuple(table for task in found.tasks for table in _tables(task, found)),
         notes=tuple(_notes(found)),
     )
@@ -231,7 +231,7 @@ def _costs(weighed: Weighed, terms: Terms) -> Table:
     fields: list[Field] = [
         ("data a month", lambda c: figure(c.data_per_month(terms), units.size)),
         ("its price", lambda c: figure(c.data_price(terms), _money)),
-        ("a million on the server", lambda c: figure(c.server_price_per_million(terms), _money)),
+        ("server, a million", lambda c: figure(c.server_price_per_million(terms), _money)),
     ]
     return _table(f"{weighed.task}: what goes on costing", _sites(weighed), fields)
 
@@ -322,6 +322,10 @@ def _notes(found: Tradeoff) -> Iterator[str]:
         f"data: both ways, headers included, at {found.terms.per_day} inferences a day for "
         f"{DAYS} days; size and memory: of the network on the device, none for a server's"
     )
+    if numbers := sorted({c.images for c in every if c.images}):
+        counts = " or ".join(map(str, numbers))
+        unlike = "; between different images it tells nothing" if len(numbers) > 1 else ""
+        yield f"top-1: on {counts} images, as run where it says{unlike}"
     if any(c.arithmetic_j is not None and c.energy_j is None for c in every):
         yield (
             "energy, est.: multiplications and additions alone at 45 nm (Horowitz, ISSCC 2014), no "

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bench.candidate import Terms, candidates
 from bench.constraints import parse
@@ -60,6 +61,15 @@ def test_the_more_accurate_that_meets_the_budget_is_named_too():
     found = by_network(tradeoff([EDGE, *CLOUDS]))["4g"]
     assert found.more_accurate is not None
     assert found.more_accurate.model == "vgg16"
+
+
+def test_an_accuracy_on_fewer_images_is_not_called_higher():
+    far = CLOUDS[0]
+    assert far.accuracy is not None
+    few = replace(far, accuracy=replace(far.accuracy, images=100))
+    found = tradeoff([EDGE, few])
+    assert by_network(found)["4g"].more_accurate is None
+    assert any("on 100 or 1000 images" in note for note in report(found).notes)
 
 
 def test_of_what_latency_cannot_tell_apart_the_edge_is_recommended_and_said():

@@ -1,0 +1,266 @@
+"""A server as a device: what is measured of one that works, what is said of one that does not."""
+
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devices.cloud import CloudDevice, CloudSession, Settings, named
+from devices.device import ConfigError, DeviceError, Job, TransportError, WorkerError
+from devices.open_inference import address
+from tests import tiny
+from tests.devices.servers import Odd, by_grpc, odd, serving
+
+pytest.importorskip("tritonclient.http", reason="the extra 'cloud' is not installed")
+pytest.importorskip("tritonclient.grpc", reason="the extra 'cloud' is not installed")
+pytest.importorskip("starlette", reason="the extra 'cloud' is not installed")
+pytest.importorskip("uvicorn", reason="the extra 'cloud' is not installed")
+
+
+@pytest.fixture(scope="module")
+def ours(onnx: Path) -> Iterator[str]:
+    with serving(onnx) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def theirs() -> Iterator[Odd]:
+    with odd() as server:
+        yield server
+
+
+def session(url: str, artifact: Path, timeout_s: float = 20.0, **settings) -> CloudSession:
+    device = CloudDevice("server", Settings(url=url, **settings))
+    return device.open(Job(artifact=artifact, runtime="open-inference", timeout_s=timeout_s))
+
+
+def failure(url: str, artifact: Path, timeout_s: float = 20.0, **settings) -> WorkerError:
+    """Return the error, one line, of opening a model, proving it, or measuring it."""
+    with pytest.raises(WorkerError) as caught:
+        _used(url, artifact, timeout_s, **settings)
+    assert "\n" not in caught.value.detail
+    return caught.value
+
+
+def _used(url: str, artifact: Path, timeout_s: float, **settings) -> None:
+    opened = session(url, artifact, timeout_s, **settings)
+    opened.verify()
+    opened.measure(3)
+
+
+def expect_the_logits(opened: CloudSession) -> None:
+    found, right = opened.verify()["logits"], tiny.forward(tiny.images())
+    np.testing.assert_allclose(found, right, atol=1e-4)
+
+
+def test_a_server_proves_its_answers_and_tells_its_stages(ours: str, onnx: Path) -> None:
+    opened = session(ours, onnx)
+    expect_the_logits(opened)
+    whole = opened.measure(5)
+    assert opened.cloud
+    (stages,) = opened.cloud.stages
+    assert stages.queue is not None
+    assert stages.compute is not None
+    parts = zip(stages.encode, stages.upload_download, stages.queue, stages.compute, strict=True)
+    assert [sum(some) for some in parts] == whole
+    assert min(stages.compute) > 0
+    opened.close()
+
+
+def test_the_payload_is_counted(ours: str, onnx: Path) -> None:
+    opened = session(ours, onnx)
+    opened.measure(1)
+    assert opened.cloud
+    pixels, logits = 4 * 8 * 8, 4 * tiny.CLASSES
+    assert pixels < opened.cloud.request_bytes < pixels + 400
+    assert logits < opened.cloud.response_bytes < logits + 400
+    opened.close()
+
+
+def test_a_server_is_found_by_its_address() -> None:
+    device = named("cloud:grpc://127.0.0.1:8001")
+    assert device is not None
+    assert device.where.protocol == "grpc"
+    assert named("cpu") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://host:8000", "http://host:8000"),
+        ("https://host/base/", "https://host:443/base"),
+        ("grpcs://host", "grpcs://host:8001"),
+        ("host:9", "http://host:9"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_an_address_is_read(text: str, url: str) -> None:
+    assert address(text).url == url
+
+
+@pytest.mark.parametrize("text", ["ftp://host", "http://", "http://host:99999", "a b"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="write it as http://HOST:PORT"):
+        address(text)
+
+
+def test_grpc_counts_stages_by_tritons_statistics(onnx: Path) -> None:
+    with by_grpc() as url:
+        opened = session(url, onnx)
+        expect_the_logits(opened)
+        opened.measure(3)
+        assert opened.cloud
+        (stages,) = opened.cloud.stages
+        assert (stages.queue, stages.compute) == ((1000,) * 3, (5000,) * 3)
+        assert opened.cloud.request_bytes > 4 * 8 * 8
+        opened.close()
+
+
+def test_a_model_by_another_name_is_named_over_grpc(onnx: Path) -> None:
+    with by_grpc() as url:
+        told = failure(url, onnx, model="tinny").detail
+    assert "no model 'tinny'; did you mean 'tiny'?" in told
+
+
+def test_a_server_that_tells_no_stages_leaves_them_open(theirs: Odd, onnx: Path) -> None:
+    opened = session(theirs.url, onnx)
+    expect_the_logits(opened)
+    opened.measure(2)
+    assert opened.cloud
+    (stages,) = opened.cloud.stages
+    assert stages.queue is stages.compute is None
+    opened.close()
+
+
+def test_nobody_there() -> None:
+    device = CloudDevice("server", Settings(url="http://127.0.0.1:9"))
+    with pytest.raises(TransportError, match=r"cannot be reached.*devices serve"):
+        device.info()
+
+
+def test_nobody_there_over_grpc() -> None:
+    device = CloudDevice("server", Settings(url="grpc://127.0.0.1:9"))
+    with pytest.raises(TransportError, match="cannot be reached"):
+        device.info()
+
+
+def test_another_kind_of_server_is_told(theirs: Odd) -> None:
+    theirs.text = "<html>Welcome</html>"
+    with pytest.raises(DeviceError, match="does not speak the Open Inference Protocol"):
+        CloudDevice("server", Settings(url=theirs.url)).info()
+
+
+def test_a_wrong_model_name_gets_the_nearest(theirs: Odd, onnx: Path) -> None:
+    found = failure(theirs.url, onnx, model="tinny")
+    assert (found.stage, found.cause) == ("load", "missing-model")
+    assert "no model 'tinny'; did you mean 'tiny'?; there is: tiny" in found.detail
+
+
+def test_another_shape_is_refused(theirs: Odd, onnx: Path) -> None:
+    theirs.model = {
+        **theirs.model,
+        "inputs": [{**theirs.model["inputs"][0], "shape": [1, 3, 8, 8]}],
+    }
+    told = failure(theirs.url, onnx).detail
+    assert "input 'image' is [1, 3, 8, 8], not [1, 1, 8, 8]" in told
+
+
+def test_a_busy_server_is_asked_again(theirs: Odd, onnx: Path) -> None:
+    opened = session(theirs.url, onnx)
+    theirs.statuses.extend([429, 503])
+    assert len(opened.measure(1)) == 1
+    assert theirs.inferences == 1
+    opened.close()
+
+
+def test_a_server_that_stays_busy_is_told(theirs: Odd, onnx: Path) -> None:
+    theirs.statuses.extend([503] * 50)
+    found = failure(theirs.url, onnx)
+    assert found.cause == "busy"
+    assert "has too much to do (503)" in found.detail
+    assert "asked 5 times" in found.detail
+
+
+@pytest.mark.parametrize(("status", "cause"), [(401, "unauthorised"), (403, "unauthorised")])
+def test_a_refusal_names_the_remedy(theirs: Odd, onnx: Path, status: int, cause: str) -> None:
+    theirs.statuses.append(status)
+    found = failure(theirs.url, onnx)
+    assert found.cause == cause
+    assert "token_env" in found.detail
+
+
+def test_a_fault_of_the_server_is_told(theirs: Odd, onnx: Path) -> None:
+    theirs.statuses.append(500)
+    assert "answers 500: as the test wants it" in failure(theirs.url, onnx).detail
+
+
+def test_an_answer_that_is_cut_off_is_the_links_fault(theirs: Odd, onnx: Path) -> None:
+    theirs.cut = True
+    assert failure(theirs.url, onnx).cause == "transport"
+
+
+def test_a_server_that_is_too_slow_is_told(theirs: Odd, onnx: Path) -> None:
+    theirs.slow_s = 5
+    found = failure(theirs.url, onnx, timeout_s=0.3)
+    assert found.cause == "transport"
+    assert "did not answer in time" in found.detail
+
+
+def test_a_token_is_asked_for_and_sent(onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER_TOKEN", "right")
+    with serving(onnx, "--token-env", "SERVER_TOKEN") as (url, _):
+        expect_the_logits(session(url, onnx, token_env="SERVER_TOKEN"))
+        monkeypatch.setenv("SERVER_TOKEN", "wrong")
+        assert failure(url, onnx, token_env="SERVER_TOKEN").cause == "unauthorised"
+        assert failure(url, onnx).cause == "unauthorised"
+
+
+def test_tls_needs_a_certificate_that_is_trusted(onnx: Path, tmp_path: Path) -> None:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=test",
+         "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with serving(onnx, "--cert", cert, "--key", key) as (url, _):
+        expect_the_logits(session(url, onnx, ca=str(cert)))
+        refused = failure(url, onnx)
+        assert refused.cause == "transport"
+        assert "TLS failed" in refused.detail
+
+
+def test_a_large_request_is_refused(onnx: Path) -> None:
+    with serving(onnx, "--body-limit", "0.0001") as (url, _):
+        assert "larger than 100 bytes" in failure(url, onnx).detail
+
+
+def test_a_server_answers_plain_json(ours: str) -> None:
+    body = (
+        b'{"id": "7", "inputs": [{"name": "image", "shape": [1, 1, 8, 8], "datatype": "FP32", '
+        b'"data": [' + b", ".join([b"0"] * 64) + b"]}]}"
+    )
+    model = "tiny-onnx-fp32"
+    with urllib.request.urlopen(f"{ours}/v2/models/{model}/infer", body) as answer:  # POST
+        text = answer.read().decode()
+    assert '"id":"7"' in text
+    assert '"shape":[1,10]' in text
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/health/live", "/v2/health/ready"])
+def test_a_server_tells_of_itself(ours: str, path: str) -> None:
+    with urllib.request.urlopen(f"{ours}{path}") as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_server_ends_when_it_is_asked_to(onnx: Path, number: int, code: int) -> None:
+    with serving(onnx) as (_, process):
+        process.send_signal(number)
+        assert process.wait(15) == code
+        assert process.stderr
+        assert "Traceback" not in process.stderr.read()
