@@ -189,7 +189,7 @@ def test_a_wrong_file_is_one_line_with_file_and_key(text, message):
 
 
 def test_every_kind_has_labels_and_a_maker():
-    needed = {"ssh": {"host": "board"}}
+    needed = {"ssh": {"host": "board"}, "cloud": {"url": "http://server"}}
     for name, kind in registry.KINDS.items():
         assert "labels" not in kind.settings.__struct_fields__
         assert kind.make("some", kind.settings(**needed.get(name, {}))).name == "some"
