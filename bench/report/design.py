@@ -9,7 +9,7 @@ Patterson 2009), whatever the arithmetic that it saves.
 from collections.abc import Iterator
 
 from bench import units
-from bench.report.document import EMPTY, Cell, Column, Table, figure, word
+from bench.report.document import EMPTY, Cell, Column, Table, figure, of, word
 from bench.report.material import Group, Line, Material
 from export.artifact import Manifest, Network
 
@@ -71,7 +71,7 @@ def _costs(network: Network, material: Material) -> Iterator[tuple[Cell, ...]]:
     found = [(g, line) for g in material.groups if (line := _float(network.name, g, material))]
     for group, line in found:
         rate = _rate(line)
-        yield (
+        cells = (
             word(network.name),
             word(f"{line.row.variant}, {group.label}"),
             *own,
@@ -79,6 +79,7 @@ def _costs(network: Network, material: Material) -> Iterator[tuple[Cell, ...]]:
             figure(rate, lambda value: f"{value:.3g}"),
             figure(1000 / rate if rate else None, lambda value: f"{value:.3g}"),
         )
+        yield of(line.row.key, cells)
     if not found:
         yield (word(network.name), word("unmeasured"), *own, *[Cell(EMPTY)] * 3)
 
@@ -127,7 +128,7 @@ def _scaled(
 ) -> tuple[Cell, ...]:
     lines = [_float(n.name, group, material) if group else None for n in (network, largest)]
     time, most = (line.time if line else None for line in lines)
-    return (
+    cells = (
         *(figure(network.settings[name], lambda value: f"{value:g}") for name in MULTIPLIERS),
         figure(network.macs, units.count),
         figure(network.macs / largest.macs, units.times),
@@ -136,6 +137,7 @@ def _scaled(
         figure(time, units.duration),
         figure(time / most if time and most else None, units.times),
     )
+    return of(lines[0].row.key, cells) if lines[0] else cells
 
 
 def twins(material: Material) -> Iterator[str]:
@@ -149,8 +151,8 @@ def twins(material: Material) -> Iterator[str]:
 
 def _against(small: Network, full: Network, material: Material) -> str:
     macs, parameters, moved = (
-        units.times(of(small) / of(full))
-        for of in (lambda n: n.macs, lambda n: n.parameters, moved_bytes)
+        units.times(figure_of(small) / figure_of(full))
+        for figure_of in (lambda n: n.macs, lambda n: n.parameters, moved_bytes)
     )
     text = (
         f"{small.name} does {macs} the MACs of {full.name}, with {parameters} the parameters and "

@@ -263,10 +263,7 @@ def _stages(weighed: Weighed) -> Table:
 
 
 def _stage(name: str) -> Callable[[Candidate], Cell]:
-    def of(candidate: Candidate) -> Cell:
-        return figure(getattr(candidate.stages, f"{name}_ns"), units.duration, "not told")
-
-    return of
+    return lambda c: figure(getattr(c.stages, f"{name}_ns"), units.duration, "not told")
 
 
 def _ranking(task: str, situation: Situation) -> Table:
