@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.cloud import CloudDevice, CloudSession, Settings, named
+from devices.address import address
+from devices.cloud import CloudDevice, Settings, named
+from devices.cloud_session import CloudSession
 from devices.device import ConfigError, DeviceError, Job, TransportError, WorkerError
-from devices.open_inference import address
 from tests import tiny
 from tests.devices.servers import Odd, by_grpc, odd, serving
 
