@@ -103,10 +103,10 @@ def add(words: tuple[str, ...], kind: str, labels: tuple[str, ...]) -> None:
 
     named = bool(words) and not words[0].startswith("-")
     name, typed = (words[0], words[1:]) if named else (kind, words)
-    keys = editing.options(typed, kind)
+    keys, path = editing.options(typed, kind), Path(registry.FILE)
+    editing.check_free(name, path)
     if prepare := registry.kind(kind, "--kind").prepare:
         prepare(editing.settings(keys, kind), partial(click.echo, err=True))
-    path = Path(registry.FILE)
     editing.add(name, {"kind": kind, **keys, "labels": list(labels)}, path)
     click.echo(f"added '{name}' to {path}; try it with: edgeworthy devices check {name}", err=True)
 

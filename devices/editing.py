@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -25,16 +25,25 @@ def add(name: str, table: Mapping[str, Any], path: Path) -> None:
     Raises:
         ConfigError: the name is taken, the table is wrong, or the file cannot be written.
     """
-    old = registry.read(path) if path.is_file() else ""
-    taken = registry.parse(old, str(path))
-    if name in taken:
+    old = check_free(name, path)
+    text = (old.rstrip("\n") + "\n\n" if old.strip() else "") + _table(name, table)
+    registry.parse(text, str(path))
+    _write(path, text)
+
+
+def check_free(name: str, path: Path) -> str:
+    """Return the text of a devices.toml, empty if there is none, in which a name is not taken.
+
+    Raises:
+        ConfigError: it is, or the file is wrong.
+    """
+    text = registry.read(path) if path.is_file() else ""
+    if name in registry.parse(text, str(path)):
         raise ConfigError(
             f"device '{name}' is in {path} already; choose another name, edit it there, or type "
             f"'edgeworthy devices remove {name}'"
         )
-    text = (old.rstrip("\n") + "\n\n" if old.strip() else "") + _table(name, table)
-    registry.parse(text, str(path))
-    _write(path, text)
+    return text
 
 
 def remove(name: str) -> Path:
@@ -139,8 +148,16 @@ def _value(option: str, text: str, kind: Any) -> Any:
             return msgspec.to_builtins(msgspec.convert(reading, kind, strict=False))
         except msgspec.ValidationError as error:
             wrong = str(error)
-    expected = "numbers, as 0-1 or 0,2" if "int" in wrong and "array" not in wrong else wrong
-    raise ConfigError(f"{option} {text}: expected {expected}")
+    raise ConfigError(f"{option} {text}: expected {', '.join(_allowed(kind)) or wrong}")
+
+
+def _allowed(kind: Any) -> list[str]:
+    """Return what a type allows, besides text: its words, and what numbers."""
+    kinds, named = (kind, *get_args(kind)), str(kind)
+    words = [str(word) for k in kinds if get_origin(k) is Literal for word in get_args(k)]
+    numbers = "numbers, as 0-1 or 0,2" if "tuple[int" in named else "a whole number"
+    truth = ["true or false"] if "bool" in named else []
+    return [*words, *([numbers] if "int" in named else []), *truth]
 
 
 def _numbers(text: str) -> list[int]:
