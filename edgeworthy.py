@@ -55,6 +55,9 @@ def run(command: click.Command, prog: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # clean up first
     try:
         sys.exit(command.main(prog_name=prog, standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.UsageError as error:
         asked = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
         click.echo(f"error: {error.format_message().rstrip('.')}{asked}", err=True)

@@ -176,7 +176,8 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
     ]
     if not of_device:
         where = "" if rule.device == "*" else f" on a device named {rule.device}"
-        remedy = f"type 'bench run --artifact {manifest.key}'"
+        there = "" if set(rule.device) & set("*?[") else f" --device {rule.device}"
+        remedy = f"type 'bench run --artifact {manifest.key}{there}'"
         yield finding(
             rule, manifest.key, "unmeasured", f"there is no record of it{where}; {remedy}"
         )

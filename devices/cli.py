@@ -75,9 +75,9 @@ def _cores(facts: dict[str, str]) -> str:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*COLUMNS, box=None)
+    table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=None)
     for row in rows:
         cells = {**row, "runtimes": ", ".join(row["runtimes"])}
         table.add_row(*(str(cells[column] or "-") for column in COLUMNS))

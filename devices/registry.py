@@ -23,6 +23,11 @@ from devices.survey import Seen
 
 FILE = "devices.toml"
 # The keys of every kind.
+# What TOML has, by the words of msgspec.
+TYPES = {
+    "array": "a list", "bool": "true or false", "float": "a number", "int": "a whole number",
+    "object": "a table", "str": "text",
+}  # fmt: skip
 OF_ALL = ("kind", "labels", "limits")
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 # The facts that a person knows a device by.
@@ -89,7 +94,7 @@ def entries() -> dict[str, Entry]:
     own = (local.LocalDevice(), gpu.GpuDevice(), exact.ExactDevice())
     found = {device.name: Entry(device, ()) for device in own}
     for path in paths():
-        if path.is_file():
+        if path.exists():
             found.update(parse(read(path), str(path)))
     return found
 
@@ -216,14 +221,35 @@ def _entry(name: str, table: Any, source: str) -> Entry:
     given = {key: keys.pop(key) for key in OF_ALL if key in keys}
     chosen = kind(given.get("kind", "local"), f"{source}: {where}.kind")
     _check_keys(keys, [*chosen.settings.__struct_fields__, *OF_ALL], source, f"{where}.")
+    if isinstance(limits := given.get("limits"), dict):
+        _check_keys(limits, [*Limits.__struct_fields__], source, f"{where}.limits.")
     try:
         device = chosen.make(name, msgspec.convert(keys, chosen.settings))
-        limits = msgspec.convert(given.get("limits", {}), dict[str, float])
-        _check_keys(limits, [*Limits.__struct_fields__], source, f"{where}.limits.")
-        device.limits = Limits(**limits)
-        return Entry(device, msgspec.convert(given.get("labels", []), tuple[str, ...]))
+        rest = msgspec.convert(given, _OfAll)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: [{where}]: {error}") from None
+        raise ConfigError(f"{source}: [{where}]: {_plainly(error)}") from None
+    device.limits = rest.limits
+    return Entry(device, rest.labels)
+
+
+class _OfAll(msgspec.Struct, frozen=True):
+    """What the tables of all kinds may hold besides their kind."""
+
+    labels: tuple[str, ...] = ()
+    limits: Limits = Limits()
+
+
+def _plainly(error: Exception) -> str:
+    """Return what is wrong with a table in words of devices.toml."""
+    if missing := re.search(r"missing required field `(\w+)`", str(error)):
+        return f"it needs the key {missing[1]}, see docs/devices.md"
+    found = re.fullmatch(r"Expected `(.+)`, got `(\w+)` - at `\$\.(.+)`", str(error))
+    if found is None:
+        return str(error)
+    expected = " or ".join(
+        TYPES.get(word, word) for word in found[1].removesuffix(" | null").split(" | ")
+    )
+    return f"{found[3]}: expected {expected}, not {TYPES.get(found[2], found[2])}"
 
 
 def kind(name: Any, where: str) -> Kind:
@@ -260,5 +286,7 @@ def read(path: Path) -> str:
     """
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"cannot read {path}: it is not text in UTF-8") from None

@@ -59,7 +59,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Trouble(NamedTuple):
-    """What OpenSSH says, the error it is, what that means, and the remedy ({host} filled in)."""
+    """What OpenSSH says, the error it is, what that means, and the remedy.
+
+    In the last two {ssh} is how to connect by hand, {known} where the host key known here is.
+    """
 
     words: str
     error: type[DeviceError]
@@ -72,22 +75,22 @@ TROUBLES = (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
         UnauthorisedError,
         "its host key is not the one known here: it was installed anew, or it is another machine",
-        "find out which; if it is right, remove the old key with 'ssh-keygen -R {host}', and "
-        "connect once with 'ssh {host}'",
+        "find out which; if it is right, remove the old key ({known}), and connect once with "
+        "'{ssh}'",
     ),
     Trouble(
         r"Host key verification failed",
         UnauthorisedError,
         "its host key is not known here",
-        "connect once with 'ssh {host}', and compare the fingerprint that it shows with the "
+        "connect once with '{ssh}', and compare the fingerprint that it shows with the "
         "machine's own (there: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub)",
     ),
     Trouble(
         r"Permission denied|Too many authentication failures",
         UnauthorisedError,
         "it does not let this user in with the keys here",
-        "'ssh {host}' must work without a password: 'ssh-copy-id {host}', or start ssh-agent for "
-        "a key with a passphrase",
+        "'{ssh}' must work without a password: add your public key to ~/.ssh/authorized_keys "
+        "there (ssh-copy-id), or start ssh-agent for a key with a passphrase",
     ),
     Trouble(
         r"Could not resolve hostname",
@@ -111,7 +114,7 @@ TROUBLES = (
         r"Connection (closed|reset)|kex_exchange_identification|Broken pipe",
         TransportError,
         "it ended the connection",
-        "try 'ssh {host}'; a server that is just starting needs a moment",
+        "try '{ssh}'; a server that is just starting needs a moment",
     ),
     Trouble(
         r"Bad configuration option|Bad owner or permissions|Can't open user config",
@@ -205,11 +208,17 @@ class SshTransport:
         last = (err.strip().splitlines() or ["it said nothing"])[-1].strip()
         for trouble in TROUBLES:
             if re.search(trouble.words, err):
-                told = f"{trouble.told}: {trouble.remedy}".format(host=self.host, last=last)
+                offending = re.search(r"Offending \S+ key in (.+):(\d+)", err)
+                known = f"line {offending[2]} of {offending[1]}" if offending else "known_hosts"
+                told = f"{trouble.told}: {trouble.remedy}"
+                told = told.format(ssh=self.by_hand, known=known, last=last)
                 return trouble.error(f"{self.address}: {told}")
-        return TransportError(
-            f"{self.address}: the connection ended: {last}; try 'ssh {self.host}'"
-        )
+        return TransportError(f"{self.address}: the connection ended: {last}; try '{self.by_hand}'")
+
+    @property
+    def by_hand(self) -> str:
+        """The command that connects as this does."""
+        return shlex.join(["ssh", *self._chosen, self.host])
 
     def put(self, files: Mapping[str, Path], timeout_s: float = 600.0) -> None:
         """Copy local files to paths there; each arrives whole, checked by its hash, or not at all.
@@ -270,5 +279,6 @@ def steps(device: RemoteDevice) -> Iterator[Step]:
     yield Step(True, "connection", f"{address} lets this host in")
     room = device.store.room()
     free = f"{room.free / 1e6:.0f} MB free"
-    clear = f"clear it with: ssh {device.transport.address} rm -r {shlex.quote(cache)}"
+    assert isinstance(device.transport, SshTransport)
+    clear = f"clear it with: {device.transport.by_hand} rm -r {shlex.quote(cache)}"
     yield Step(True, "cache", f"{cache} holds {room.used / 1e6:.0f} MB, {free}; {clear}")

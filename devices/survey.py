@@ -99,7 +99,7 @@ def examine(found: Found) -> Seen:
 
 
 def _silent(found: Found) -> Seen:
-    reason = f"no answer within {LIMIT_S:g} s"
+    reason = f"no answer within {LIMIT_S:g} s: check that it is switched on, and the way to it"
     return Seen(found.name, found.kind, found.labels, "offline", reason, found.device)
 
 

@@ -1,6 +1,7 @@
 """A board over SSH: a real OpenSSH server on this machine, and what may go wrong with it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -134,9 +135,7 @@ def test_an_unknown_host_key_is_not_accepted(board):
     config = board.write_config("unknown", UserKnownHostsFile="/dev/null")
     error = trouble(SshTransport("board", config=str(config)))
     assert isinstance(error, UnauthorisedError)
-    assert "its host key is not known here: connect once with 'ssh board', and compare" in str(
-        error
-    )
+    assert "its host key is not known here: connect once with 'ssh -F " in str(error)
 
 
 def test_a_changed_host_key_is_named(board):
@@ -145,14 +144,14 @@ def test_a_changed_host_key_is_named(board):
     error = trouble(SshTransport("board", config=str(config)))
     assert isinstance(error, UnauthorisedError)
     assert "its host key is not the one known here" in str(error)
-    assert "ssh-keygen -R board" in str(error)
+    assert re.search(r"remove the old key \(line 1 of .*/\w+\)", str(error))
 
 
 def test_a_key_that_it_does_not_know_is_named(board):
     config = board.write_config("denied", IdentityFile=board.place / "other")
     error = trouble(SshTransport("board", config=str(config)))
     assert isinstance(error, UnauthorisedError)
-    assert "ssh-copy-id board" in str(error)
+    assert re.search(r"'ssh -F \S+ board' must work without a password", str(error))
 
 
 @pytest.mark.parametrize(
@@ -354,4 +353,4 @@ def test_a_check_tells_the_size_of_what_was_sent(device, onnx):
     told = {step.what: step for step in steps(device)}
     assert all(step.ok for step in told.values())
     assert "board lets this host in" in told["connection"].detail
-    assert "clear it with: ssh board rm -r" in told["cache"].detail
+    assert re.search(r"clear it with: ssh -F \S+ board rm -r", told["cache"].detail)
