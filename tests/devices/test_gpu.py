@@ -98,7 +98,7 @@ class TestTheDevice:
 
     def test_list_shows_it(self, cli: Cli, tmp_path: Path) -> None:
         done = cli("devices", "list", "--json", cwd=tmp_path)
-        _, row = json.loads(done.stdout)
+        (row,) = [row for row in json.loads(done.stdout) if row["name"] == "gpu"]
         assert (row["name"], row["state"], row["memory"]) == ("gpu", "ready", "8 GiB")
 
 
@@ -113,7 +113,7 @@ class TestWithoutOne:
         self, cli: Cli, tmp_path: Path, path: dict[str, str]
     ) -> None:
         done = cli("devices", "list", cwd=tmp_path, env=path)
-        (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ["gpu"]]
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("gpu:")]
         assert "unavailable: device 'gpu': no NVIDIA GPU to be seen: no nvidia-smi" in line
 
     def test_check_and_run_end_with_3(self, cli: Cli, tmp_path: Path, path: dict[str, str]) -> None:
