@@ -54,10 +54,17 @@ def test_a_step_may_be_started_before_its_job_is_known(children: Children, tmp_p
 
 
 def test_what_was_prepared_and_not_needed_ends(children: Children, tmp_path: Path) -> None:
+    others = below()  # such as hosts that other tests share
     children.prepare(STEP, tmp_path / LOG, "torch")
+    started = below() - others
     children.close()
-    _, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
+    assert started
+    _, alive = psutil.wait_procs([*started], timeout=10)
     assert not alive
+
+
+def below() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
 
 
 def test_a_step_that_ends_early_says_why(children: Children, tmp_path: Path) -> None:
@@ -66,9 +73,10 @@ def test_a_step_that_ends_early_says_why(children: Children, tmp_path: Path) -> 
 
 
 def test_a_step_that_is_killed_says_so(children: Children, tmp_path: Path) -> None:
+    others = below()
     step = children.begin(STEP, tmp_path / LOG, "torch")
     deadline = time.monotonic() + 60
-    while not (running := waiting()) and time.monotonic() < deadline:
+    while not (running := waiting(others)) and time.monotonic() < deadline:
         time.sleep(0.05)
     for process in running:
         os.kill(process.pid, signal.SIGKILL)
@@ -77,10 +85,9 @@ def test_a_step_that_is_killed_says_so(children: Children, tmp_path: Path) -> No
     assert "for memory" in child.last_word(step.status, tmp_path / LOG)
 
 
-def waiting() -> list[psutil.Process]:
-    """Return the processes below this one that have none of their own: the steps."""
-    below = psutil.Process().children(recursive=True)
-    return [p for p in below if not p.children()]
+def waiting(others: set[psutil.Process]) -> list[psutil.Process]:
+    """Return the new processes below this one that have none of their own: the steps."""
+    return [p for p in below() - others if not p.children()]
 
 
 def test_stopping_ends_every_step(children: Children, tmp_path: Path) -> None:
