@@ -291,6 +291,8 @@ def _compile_modules(found: Parts, cpu: str) -> None:
             _import_runtimes(found, cpu, made)
             made.rename(found.bytecode)
     except OSError as error:
+        if found.bytecode.is_dir():  # another process was quicker
+            return
         raise DeviceError(f"cannot write to {counter.cache()}: {error.strerror or error}") from None
     except WorkerError as error:
         raise DeviceError(f"the bundle does not run under {counter.PROGRAM}: {error}") from None

@@ -41,7 +41,7 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path) -> None:
     assert len(commands) >= 10
     for command in commands:
         result = run(command, tmp_path)
-        allowed = OK if command.startswith(("bench run", "bench decide")) else {0}
+        allowed = OK if command.startswith(("bench run", "bench decide", "bench tradeoff")) else {0}
         assert result.returncode in allowed, f"{command}\n{result.stdout}\n{result.stderr}"
     assert (tmp_path / "report.md").read_text().startswith("#")
 

@@ -13,13 +13,13 @@ from bench.matrix import Choice, Effort, describe, plan, select
 from bench.record import Record
 from bench.run import run_matrix
 from devices import registry
-from devices.device import DeviceError, Job, WorkerError
+from devices.device import Job, WorkerError
 from devices.local import LocalDevice
 from devices.remote import OwnRuntimes, RemoteDevice
 from devices.ssh import SshTransport
 from tests import sshd, tiny
 from tests.bench.running import Collector
-from tests.devices import shell
+from tests.devices import exactly, shell
 
 ROOT = Path(__file__).parents[2]
 # What is measured wherever the worker runs; a count of instructions is of no time.
@@ -73,12 +73,8 @@ def emulated_phone(phone):
 
 @pytest.fixture
 def arm64_exact():
-    found = made("arm64-exact")
-    try:
-        found.info()
-    except DeviceError as error:
-        pytest.skip(str(error))
-    return found
+    exactly.set_up()
+    return made("arm64-exact")
 
 
 def made(kind, **keys):
@@ -94,7 +90,9 @@ def made(kind, **keys):
         pytest.param("ssh", marks=sshd.needs_sshd),
         pytest.param("emulated_board", marks=[pytest.mark.hosts, pytest.mark.slow]),
         pytest.param("emulated_phone", marks=[pytest.mark.hosts, pytest.mark.slow]),
-        pytest.param("arm64_exact", marks=pytest.mark.slow),
+        pytest.param(
+            "arm64_exact", marks=[pytest.mark.hosts, pytest.mark.slow, exactly.needs_exact]
+        ),
     ]
 )
 def device(request):
