@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from bench import stats
+from bench import stats, units
 from bench.energy import energy
 from bench.record import Cloud, Record, Stages
 from bench.rows import can_run
@@ -229,9 +229,7 @@ def _setting(record: Record) -> str:
     settings = record.settings
     if record.cloud:
         return f"{record.cloud.payload} by {record.cloud.protocol}"
-    count = settings.threads
-    threads = "default threads" if count is None else f"{count} thread{'' if count == 1 else 's'}"
-    return f"{settings.runtime}, {threads}"
+    return f"{settings.runtime}, {units.threads(settings.threads)}"
 
 
 def _unusable(record: Record, word: str, evidence: str) -> str | None:

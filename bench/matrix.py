@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from bench import exact
+from bench import exact, units
 from bench.limits import check_charge
 from bench.record import BenchError, Settings, load
 from bench.scenario import Plan
@@ -118,8 +118,7 @@ class Cell:
     @property
     def name(self) -> str:
         """``model/variant (device, threads, batch)``, with streams and scenario where there are."""
-        plural = "" if self.threads == 1 else "s"
-        where = f"{self.target.info.name}, {self.threads} thread{plural}, batch {self.batch}"
+        where = f"{self.target.info.name}, {units.threads(self.threads)}, batch {self.batch}"
         role = ", before" if self.beside else ""
         return f"{self.artifact.manifest.key}{role} ({', '.join((where, *self._load))})"
 

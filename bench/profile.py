@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench import units
 from devices.device import OperatorTimes, Peak
 
 KINDS = ("depthwise", "pointwise", "full convolution", "linear", "other")
@@ -79,8 +80,7 @@ class Profile:
     @property
     def setting(self) -> str:
         """Where and how it ran, as ``onnxruntime 1.24.0, cpu, 1 thread``."""
-        plural = "" if self.threads == 1 else "s"
-        return f"{self.runtime}, {self.device}, {self.threads} thread{plural}"
+        return f"{self.runtime}, {self.device}, {units.threads(self.threads)}"
 
     @property
     def profiled_ns(self) -> float:

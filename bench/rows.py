@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from bench import units
 from bench.cold import ColdFigures
 from bench.energy import Joules
 from bench.evidence import uncertainty
@@ -120,10 +121,6 @@ def label(row: Row, names: Iterable[str]) -> str:
     return ", ".join(filter(None, (row.variant, *(setting(row, name) for name in names))))
 
 
-def _threads(count: int | None) -> str:
-    return "default threads" if count is None else f"{count} thread{'' if count == 1 else 's'}"
-
-
 def _streams(count: int | None) -> str:
     return "" if count is None else f"{count} stream{'' if count == 1 else 's'}"
 
@@ -132,7 +129,7 @@ def _streams(count: int | None) -> str:
 # and in words.
 SETTINGS: dict[str, tuple[Callable[[Row], Any], Callable[[Any], str]]] = {
     "device": (lambda row: row.device, str),
-    "threads": (lambda row: row.threads, _threads),
+    "threads": (lambda row: row.threads, units.threads),
     "batch": (lambda row: row.batch, lambda batch: f"batch {batch}"),
     "streams": (lambda row: row.streams, _streams),
     "scenario": (lambda row: row.scenario.name if row.scenario else "", str),

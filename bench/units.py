@@ -63,6 +63,11 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.2f} points"
 
 
+def threads(number: int | None) -> str:
+    """Return how many threads were asked for, in words; None: the runtime's own choice."""
+    return "default threads" if number is None else f"{number} thread{'' if number == 1 else 's'}"
+
+
 def against(show: Callable[[float], str], now: float, before: float) -> str:
     """Return a figure beside its baseline, as ``4.20 ms against 4.00 ms (+5.0 %)``."""
     relative = f" ({change(now / before - 1)})" if before else ""

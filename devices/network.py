@@ -47,7 +47,6 @@ PROFILES = {
 SWEEP_RTT_MS = (5, 20, 80)
 SWEEP_MBIT = (1, 10, 100)
 KEYS = ("down", "up", "rtt", "loss")
-HELP = f"{'|'.join(PROFILES)}|sweep|down=MBIT,up=MBIT,rtt=MS,loss=SHARE"
 
 
 def profiles(text: str) -> tuple[Profile, ...]:

@@ -222,4 +222,4 @@ def _called(record: Record) -> str:
 
 
 def _named(variant: str, runtime: str, threads: int) -> str:
-    return f"{variant}, {runtime}, {threads} thread{'' if threads == 1 else 's'}"
+    return f"{variant}, {runtime}, {units.threads(threads)}"

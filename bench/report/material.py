@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bench import units
 from bench.baseline import Baseline, model_sha256
 from bench.conditions import conditions
 from bench.reading import readings
@@ -126,9 +127,7 @@ def _group(records: Sequence[Record], known: dict[str, Manifest]) -> Group:
     lines = [_line(record, known[record.manifest.key]) for record in records]
     lines.sort(key=lambda line: (line.time is None, line.time or 0.0, line.key))
     first = conditions(records[0])
-    threads = {None: "default threads", 1: "1 thread"}.get(
-        first.threads, f"{first.threads} threads"
-    )
+    threads = units.threads(first.threads)
     emulated = ", emulated" if first.emulated else ""
     emulated += f", {first.counts}" if first.counts else ""
     several = "".join(f", {words}" for words in load(first.streams, first.scenario, first.network))
