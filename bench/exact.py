@@ -12,8 +12,9 @@ from bench.record import BenchError
 from devices.device import DeviceInfo
 
 ROUNDS = 3
-# What differs by more differs by more than memory.
+# What differs by more than either differs by more than memory.
 SPREAD = 1e-3
+MEMORY = 500
 
 
 def is_exact(rounds: Sequence[float] | Any, threads: int | None) -> bool:
@@ -23,7 +24,10 @@ def is_exact(rounds: Sequence[float] | Any, threads: int | None) -> bool:
         rounds: the median of each round.
         threads: that were asked for.
     """
-    return threads == 1 and len(rounds) >= ROUNDS and max(rounds) <= (1 + SPREAD) * min(rounds)
+    if threads != 1 or len(rounds) < ROUNDS:
+        return False
+    fewest = min(rounds)
+    return bool(max(rounds) - fewest <= max(SPREAD * fewest, MEMORY))
 
 
 class Described(Protocol):

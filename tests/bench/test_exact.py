@@ -45,7 +45,11 @@ class TestWhatIsExact:
         assert not is_exact([COUNT, COUNT], threads=1)
 
     def test_rounds_that_differ_by_more_than_memory_are_not(self):
-        assert not is_exact([100_000, 100_000, 100_101], threads=1)
+        assert not is_exact([COUNT, COUNT, round(1.0011 * COUNT)], threads=1)
+        assert not is_exact([100_000, 100_000, 100_501], threads=1)
+
+    def test_memory_may_be_more_than_a_thousandth_of_a_small_network(self):
+        assert is_exact([47_102, 47_052, 46_993], threads=1)
 
     @pytest.mark.parametrize("threads", [2, None])
     def test_several_threads_are_not_however_they_look(self, threads):
