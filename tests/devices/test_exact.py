@@ -27,6 +27,7 @@ artifact = "*"
 device = "arm64-exact"
 max-latency-growth = "0.1%"
 """
+LISTING = "import os, sys; print(*os.listdir(sys.argv[1]))"
 FORMATS = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
@@ -80,6 +81,17 @@ class TestCounting:
         alone = figures(device.open(job(artifacts, format)))
         request.getfixturevalue("load")
         assert figures(device.open(job(artifacts, format))) == alone
+
+    def test_directories_are_listed_by_name_wherever_they_lie(self, device, tmp_path):
+        names = [f"{number * 7919 % 1000:03}" for number in range(300)]
+        for name in names:
+            (tmp_path / name).touch()
+        found = exact.parts()
+        of_python = [*bundle.command(str(found.bundle.path)), "-c", LISTING, str(tmp_path)]
+        emulated = [found.emulator.program, "-U", "LD_PRELOAD", "-plugin", f"{found.plugin},fd=200"]
+        environment = {**bundle.environment(str(found.bundle.path)), "LD_PRELOAD": found.plugin}
+        listed = subprocess.check_output([*emulated, *of_python], env=environment, text=True)
+        assert listed.split() == sorted(names)
 
     def test_an_invocation_is_more_than_the_work_and_less_than_all(self, device, artifacts):
         import_ns, load_ns, (first,), samples = figures(device.open(job(artifacts)))
