@@ -4,12 +4,14 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from msgspec.structs import replace
 
+from bench.baseline import model_sha256
 from bench.record import read
 from bench.verdict import verdict
 from devices import bundle, counter, exact
@@ -28,6 +30,7 @@ device = "arm64-exact"
 max-latency-growth = "0.1%"
 """
 LISTING = "import os, sys; print(*os.listdir(sys.argv[1]))"
+COUNTED = Path(__file__).parents[1] / "data" / "counted-2026-11-22.jsonl"
 FORMATS = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
@@ -239,6 +242,24 @@ class TestRuns:
         done = cli("bench", "compare", here / "r.jsonl", there / "r.jsonl")
         assert done.stdout.count(" identical ") == 4
         assert done.returncode == 0
+
+
+class TestAnotherDay:
+    def test_a_machine_of_another_day_counted_the_same(self, device, cli, artifacts, tmp_path):
+        done = cli(*RUN, "--artifacts-dir", artifacts, "--out", tmp_path / "now.jsonl")
+        assert done.returncode == 0, done.stderr
+        now = {record.manifest.key: record for record in read(tmp_path / "now.jsonl")}
+        then = {record.manifest.key: record for record in read(COUNTED)}
+        assert now.keys() == then.keys()
+        alike = [key for key in now if same_parts(then[key]) == same_parts(now[key])]
+        if not alike:
+            pytest.skip("the emulator, the bundle or the files are others than in that record")
+        assert {key: now[key].rounds for key in alike} == {key: then[key].rounds for key in alike}
+
+
+def same_parts(record):
+    """Return what must be the same for counts to be."""
+    return record.device.fingerprint, model_sha256(record.manifest), record.settings.runtime_version
 
 
 class TestGate:
