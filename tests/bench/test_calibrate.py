@@ -60,23 +60,31 @@ class TestProfile:
 class TestCalibrate:
     def test_it_measures_until_the_time_is_over(self, root):
         told = []
-        found = calibrate(cell(root), 1.0, lambda *now: told.append(now))
+        found = calibrate(cell(root), 1.0, lambda *now: told.append(now), print)
         assert found.within.comparisons == len(told) > noise.LEAST
         assert [count for count, *_ in told] == list(range(len(told)))
         assert all(0 <= left <= 1.0 for *_, left in told)
 
     def test_however_little_the_time_there_are_enough_runs(self, root):
-        found = calibrate(cell(root), 1e-9, lambda *_: None)
+        found = calibrate(cell(root), 1e-9, lambda *_: None, print)
         assert (found.within.comparisons, found.between.comparisons) == (
             noise.LEAST + 1,
             noise.LEAST,
         )
 
+    def test_a_run_that_the_link_broke_off_is_made_again(self, root):
+        cut = WorkerError("measure", "transport", "the link is cut")
+        notes = []
+        script = Script(fails={("measure", 3): cut}, then={n: Script() for n in range(2, 1000)})
+        found = calibrate(cell(root, script), 1e-9, lambda *_: None, notes.append)
+        assert found.within.comparisons == noise.LEAST + 1
+        assert notes == ["fake: the link is cut; trying again in 1 s"]
+
     def test_a_device_that_is_too_busy_is_given_up(self, root):
         wild = cell(root, Script(drift=0.5))
         wild = dataclasses.replace(wild, effort=Effort(max_seconds=0.05))
         with pytest.raises(UnmeasurableError, match=r"0 of 30 runs .* stop other programs"):
-            calibrate(wild, 0.1, lambda *_: None)
+            calibrate(wild, 0.1, lambda *_: None, print)
 
     @pytest.mark.parametrize(
         "script",
@@ -84,7 +92,7 @@ class TestCalibrate:
     )
     def test_what_cannot_be_measured_has_no_noise(self, root, script):
         with pytest.raises(UnmeasurableError, match="tiny/onnx-fp32") as caught:
-            calibrate(cell(root, script), 60.0, lambda *_: None)
+            calibrate(cell(root, script), 60.0, lambda *_: None, print)
         assert caught.value.exit_code == 3
 
 
