@@ -8,14 +8,13 @@ The phone needs nothing but USB debugging: a bundle with a Python of its own and
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from devices import bundle, phone_facts
+from devices import bundle, phone_facts, scratch
 from devices.adb import ABSENT, NO_ADB, READY, AdbTransport, Listed, listed, remedy
 from devices.benchmark_model import FLAGS, BenchmarkModelSession, place
 from devices.device import DeviceError, Job, Session, Step
@@ -78,8 +77,8 @@ def _place(source: Path, root: str, transport: Transport) -> None:
     where, part, packed = (shlex.quote(root + suffix) for suffix in ("", ".part", ".tar"))
     if transport.run(f"cd {where} && touch .").code == 0:
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        archive = shutil.make_archive(f"{scratch}/bundle", "tar", source)
+    with scratch.directory() as work:
+        archive = shutil.make_archive(f"{work}/bundle", "tar", source)
         transport.put({f"{root}.tar": Path(archive)})
     unpack = f"rm -rf {part} && mkdir {part} && tar -xf {packed} -C {part} && sync"
     ran = transport.run(f"{unpack} && mv {part} {where}", UNPACKING_S)

@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import IO, Annotated, Literal, NamedTuple
 
 import msgspec
 
+from devices import scratch
 from devices.device import DeviceError, Step, TransportError, UnauthorisedError
 from devices.remote import OwnRuntimes, RemoteDevice
 from devices.store import cannot_write, sha256
@@ -161,7 +161,7 @@ class SshTransport:
         if shutil.which("ssh") is None:
             raise DeviceError("there is no ssh here; install OpenSSH's client (openssh-client)")
         # A socket's path may have 104 bytes at most, so not below a user's own directories.
-        directory = tempfile.mkdtemp(prefix="edgeworthy-")
+        directory = scratch.make()
         options = [f"-o{k}={v}" for k, v in self._options.items()]
         ssh = ["ssh", "-T", *options, f"-oControlPath={directory}/c", *self._chosen]
         weakref.finalize(self, _hang_up, [*ssh, "-O", "exit", "--", self.host], directory)
@@ -244,11 +244,11 @@ def receive(path: str, digest: str) -> str:
     return f"{whole} || {{ rm -f {part}; exit 1; }}"
 
 
-def _hang_up(command: list[str], directory: str) -> None:
+def _hang_up(command: list[str], directory: Path) -> None:
     """End the connection that is kept."""
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(command, capture_output=True, timeout=HANG_UP_S, check=False)
-    shutil.rmtree(directory, ignore_errors=True)
+    scratch.remove(directory)
 
 
 def make(name: str, settings: Settings) -> RemoteDevice:

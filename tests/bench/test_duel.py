@@ -86,7 +86,7 @@ def test_where_one_dies_the_other_is_measured_to_its_end(root, tmp_path):
 def test_where_the_link_breaks_both_are_measured_again_from_the_beginning(root, tmp_path, capsys):
     cut = WorkerError("measure", "transport", "the link is cut")
     slower = Script(ns=1.2e6, own=0.005)
-    once = Script(fails={("measure", 9): cut}, then={n: slower for n in range(2, 100)})
+    once = Script(fails={("measure", 9): cut}, then=dict.fromkeys(range(2, 100), slower))
     assert fought(root, tmp_path, once).word == "slower"
     before, now = read(tmp_path / "records.jsonl")
     assert (before.failure, now.failure) == (None, None)
