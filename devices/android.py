@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,9 +45,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class BundleProvisioner:
     """A `devices.remote.Provisioner`: the bundle, from which everything on the device comes."""
 
-    def __init__(self) -> None:
-        self._placed: set[str] = set()
-
     def python(self, store: Store) -> Sequence[str]:
         """Return the words that start the bundle's Python; it is sent if need be, and made first.
 
@@ -55,9 +53,8 @@ class BundleProvisioner:
         """
         made = bundle.make(_silent)
         root = f"{store.root}/bundles/{made.digest[:16]}"
-        if root not in self._placed:
-            _place(made.path, root, store.transport)
-            self._placed.add(root)
+        count = sum(path.is_file() and path.suffix != ".pyc" for path in made.path.rglob("*"))
+        store.unpacked(root, count, partial(_place, made.path, root, store.transport))
         variables = [f"{name}={value}" for name, value in bundle.environment(root).items()]
         return ["env", *variables, *bundle.command(root)]
 
@@ -73,10 +70,8 @@ class BundleProvisioner:
 
 
 def _place(source: Path, root: str, transport: Transport) -> None:
-    """Put a bundle there, whole or not at all, if it is not there yet."""
+    """Put a bundle there, whole or not at all."""
     where, part, packed = (shlex.quote(root + suffix) for suffix in ("", ".part", ".tar"))
-    if transport.run(f"cd {where} && touch .").code == 0:
-        return
     with scratch.directory() as work:
         archive = shutil.make_archive(f"{work}/bundle", "tar", source)
         transport.put({f"{root}.tar": Path(archive)})
