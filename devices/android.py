@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from devices import bundle, phone_facts, scratch
+from devices import bundle, phone_facts, scratch, sending
 from devices.adb import ABSENT, NO_ADB, READY, AdbTransport, Listed, listed, remedy
 from devices.benchmark_model import FLAGS, BenchmarkModelSession, place
 from devices.device import DeviceError, Job, Session, Step
@@ -51,7 +51,7 @@ class BundleProvisioner:
         Raises:
             DeviceError: it cannot be made here, or not be put there.
         """
-        made = bundle.make(_silent)
+        made = bundle.make(sending.note)
         root = f"{store.root}/bundles/{made.digest[:16]}"
         count = sum(path.is_file() and path.suffix != ".pyc" for path in made.path.rglob("*"))
         store.unpacked(root, count, partial(_place, made.path, root, store.transport))
@@ -139,10 +139,6 @@ class AndroidDevice(RemoteDevice):
             DeviceError: it cannot be made here, or not be put there.
         """
         self._provisioner.python(self.store)
-
-
-def _silent(step: str) -> None:
-    """Take a step's name and do nothing with it."""
 
 
 def make(name: str, settings: Settings) -> AndroidDevice:

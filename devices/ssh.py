@@ -4,20 +4,21 @@ Who the machine is, is for OpenSSH to check: nothing here accepts a key. One con
 all commands of a process, in a private directory.
 """
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Annotated, Literal, NamedTuple
 
 import msgspec
 
-from devices import scratch
+from devices import scratch, sending
 from devices.device import DeviceError, Step, TransportError, UnauthorisedError
 from devices.remote import OwnRuntimes, RemoteDevice
 from devices.store import cannot_write, sha256
@@ -228,11 +229,16 @@ class SshTransport:
             DeviceError: they cannot be written there; says why.
         """
         for path, local in files.items():
-            with local.open("rb") as stream:
+            with local.open("rb") as stream, sending.told(local, self.address, _position(stream)):
                 ran = self._run(receive(path, sha256(local)), timeout_s, stream)
             if ran.code:
                 reason = (ran.err.strip().splitlines() or ["it arrived changed"])[-1]
                 raise DeviceError(cannot_write(path, reason.rpartition(": ")[2]))
+
+
+def _position(stream: IO[bytes]) -> Callable[[], int]:
+    """Return how far a file was read, also by a program that was started with it."""
+    return partial(os.lseek, stream.fileno(), 0, os.SEEK_CUR)
 
 
 def receive(path: str, digest: str) -> str:

@@ -120,10 +120,8 @@ class Store:
         """
         places = {digest: f"{self.root}/packages/{digest[:16]}" for digest in wheels}
         for digest, where in places.items():
-            with zipfile.ZipFile(wheels[digest]) as wheel:
-                names = [n for n in wheel.namelist() if "/tests/" not in n and n[-1] != "/"]
             unpack = partial(self._unpack, where, wheels[digest], python)
-            self.unpacked(where, len(names), unpack)
+            self.unpacked(where, _count(wheels[digest]), unpack)
         return list(places.values())
 
     def unpacked(self, where: str, count: int, unpack: Callable[[], None]) -> None:
@@ -162,6 +160,13 @@ class Store:
         told = self.transport.run(f"mkdir -p {root} && df -Pk {root} | tail -n 1").out.split()
         free = told[3] if len(told) > 3 else "0"
         return Room(1024 * int(used or 0), 1024 * int(free))
+
+
+def _count(wheel: Path) -> int:
+    """Return how many files `UNPACK` leaves of a wheel, without compiled modules."""
+    with zipfile.ZipFile(wheel) as opened:
+        names = [name for name in opened.namelist() if "/tests/" not in name]
+    return sum(not name.endswith(("/", ".pyc")) for name in names)
 
 
 def cannot_write(where: str, reason: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import platformdirs
 
-from devices import scratch
+from devices import scratch, sending
 from devices.device import DeviceError, TransportError
 from devices.local import RUNTIMES
 from devices.store import Store, sha256
@@ -137,6 +137,7 @@ def _checked(kept: Path, digest: str, lock: Path) -> Path:
 
 def _download(lock: Path, target: Target, kept: Path) -> None:
     """Have pip get the wheels, which checks their hashes, and keep each under its own."""
+    sending.note(f"downloading the wheels of {lock.stem}")
     try:
         kept.mkdir(parents=True, exist_ok=True)
         with scratch.directory(kept) as work:

@@ -77,7 +77,7 @@ class TestUnpacked:
     def wheel(self, tmp_path):
         path = tmp_path / "six-1.0-py3-none-any.whl"
         with zipfile.ZipFile(path, "w") as made:
-            for name in ("six/__init__.py", "six/more.py", "six/tests/test_six.py"):
+            for name in ("six/__init__.py", "six/more.py", "six/tests/test_six.py", "six/x.pyc"):
                 made.writestr(name, "pass\n")
         return path
 
