@@ -1,6 +1,9 @@
 import dataclasses
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -14,6 +17,7 @@ from bench.matrix import Choice, Effort, describe, plan, select
 from devices.device import WorkerError
 from tests.bench.factory import record
 from tests.bench.fake_device import FakeDevice, Script
+from tests.sshd import board, needs_sshd, with_signal
 from tests.tiny import tiny_onnx
 
 EDGEWORTHY = Path(__file__).resolve().parents[2] / "edgeworthy.py"
@@ -117,6 +121,36 @@ class TestCommand:
         assert msgspec.json.decode(kept.read_bytes(), type=noise.NoiseProfile) == printed
         assert kept.stem == printed.fingerprint
         assert str(kept) in done.stderr
+
+    @needs_sshd
+    @pytest.mark.slow
+    def test_a_connection_that_is_cut_is_made_again(self, root, tmp_path):
+        """After that it is interrupted: a busy machine may not be good enough for long."""
+        shutil.copytree(root, tmp_path / "artifacts")
+        with board(tmp_path / "sshd") as running:
+            (tmp_path / "devices.toml").write_text(
+                f'[devices.pi]\nkind = "ssh"\nhost = "board"\nconfig = "{running.config}"\n'
+                f'runtimes = "own"\npython = "{sys.executable}"\ncache = "{tmp_path}/cache"\n'
+            )
+            command = [sys.executable, EDGEWORTHY, "bench", "calibrate", "--device", "pi"]
+            with subprocess.Popen(
+                command, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+            ) as calibrating:
+                told = [next(calibrating.stderr)]
+                while len(running.workers(tmp_path / "cache")) < 3:
+                    time.sleep(0.1)
+                for server in running.servers():
+                    with_signal(server, signal.SIGKILL)
+                told.append(next(calibrating.stderr))
+                while len(running.workers(tmp_path / "cache")) < 3:
+                    time.sleep(0.1)
+                assert calibrating.poll() is None
+                calibrating.send_signal(signal.SIGINT)
+                told += calibrating.stderr
+        assert told[0].startswith("0 runs done")
+        assert told[1].startswith("pi: the connection to the device ended")
+        assert told[1].endswith("trying again in 1 s\n")
+        assert calibrating.returncode == 130, told
 
     def test_one_artifact_is_measured_against_itself(self, root, tmp_path):
         for name in ("one", "two"):
