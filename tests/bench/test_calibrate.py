@@ -127,6 +127,7 @@ class TestCommand:
     def test_a_connection_that_is_cut_is_made_again(self, root, tmp_path):
         """After that it is interrupted: a busy machine may not be good enough for long."""
         shutil.copytree(root, tmp_path / "artifacts")
+        (tmp_path / "sshd").mkdir()
         with board(tmp_path / "sshd") as running:
             (tmp_path / "devices.toml").write_text(
                 f'[devices.pi]\nkind = "ssh"\nhost = "board"\nconfig = "{running.config}"\n'
