@@ -133,10 +133,9 @@ class Store:
         if where in self._unpacked:
             return
         quoted = shlex.quote(where)
-        files = "find . -type f ! -name '*.pyc' | wc -l"
-        ran = self.transport.run(f"cd {quoted} 2>/dev/null && touch . && {files}", HASHING_S)
-        if ran.out.strip() != str(count):
-            self.transport.run(f"rm -rf {quoted}", HASHING_S)
+        there = f"""[ "$(find . -type f ! -name '*.pyc' | wc -l)" -eq {count} ]"""
+        look = f"(cd {quoted} && touch . && {there}) 2>/dev/null || {{ rm -rf {quoted}; exit 1; }}"
+        if self.transport.run(look, HASHING_S).code:
             unpack()
         self._unpacked.add(where)
 

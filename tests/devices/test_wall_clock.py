@@ -123,6 +123,18 @@ def test_a_lease_counts_by_no_clock_that_jumps(board, device, tmp_path):
         board.link.resume()
 
 
+def test_a_board_that_learns_the_date_late_still_has_what_it_needs(board, device, tmp_path):
+    """Without a battery it starts at any date; what was just sent then seems to be weeks old."""
+    job = Job(artifact=tiny_onnx(tmp_path), runtime="onnxruntime")
+    with board.wall_clock() as set_off:
+        device.open(job).close()
+        device.close()
+        set_off("+40d")
+        session = device.open(job)
+        expect_the_logits(session)
+        session.close()
+
+
 def test_a_host_whose_own_clock_is_set_measures_all_the_same(tmp_path):
     """What it starts has that clock, too: a worker of its own processor."""
     tiny_onnx(tmp_path / "artifacts")
