@@ -15,12 +15,12 @@ from typing import ClassVar
 
 from bench import noise
 from bench.compare import sides
+from bench.lanes import run_held
 from bench.matrix import Cell
 from bench.measurement import Stage, tool_version
 from bench.noise import NoiseProfile
 from bench.reading import readings
 from bench.record import BenchError, Record
-from bench.run import run_matrix
 from bench.verdict import verdict
 
 # Runs that other verdicts mark as noisy are marked in a comparison too: they are no measure of what
@@ -30,6 +30,8 @@ SOUND = ("valid", "unproved")
 PATIENCE = 3
 # Called before every run with the number of runs so far, of those that count, and the seconds left.
 Told = Callable[[int, int, float], None]
+# Called with a line about the run itself, as that the link broke.
+Note = Callable[[str], None]
 
 
 class UnmeasurableError(BenchError):
@@ -42,6 +44,7 @@ class UnmeasurableError(BenchError):
 class _Kept:
     """Keeps the records of one run."""
 
+    note: Note
     records: list[Record] = field(default_factory=list)
 
     def progress(self, cell: Cell, stage: Stage, rounds: Sequence[Sequence[int]]) -> None:
@@ -52,17 +55,21 @@ class _Kept:
         self.records.append(record)
 
 
-def calibrate(cell: Cell, seconds: float, told: Told) -> NoiseProfile:
+def calibrate(cell: Cell, seconds: float, told: Told, note: Note) -> NoiseProfile:
     """Compare an artifact with itself for that long, and reduce it to the device's noise.
+
+    A run that the link to the device broke off is made again.
 
     Args:
         cell: the artifact, device and settings; each run has the seed after the last one's.
         seconds: the last run begins before they are over, but there are always enough for
             `noise.LEAST` comparisons of either kind.
         told: follows.
+        note: gets what is to be told besides.
 
     Raises:
         UnmeasurableError: a run failed or computed wrong answers, or few were sound.
+        DeviceError: the device could not be set aside.
     """
     end = time.monotonic() + seconds
     runs: list[list[Record]] = []
@@ -71,7 +78,7 @@ def calibrate(cell: Cell, seconds: float, told: Told) -> NoiseProfile:
         if count >= PATIENCE * noise.LEAST and count > PATIENCE * len(runs):
             raise UnmeasurableError(_too_busy(cell, count, len(runs)))
         told(count, len(runs), max(left, 0.0))
-        run = _twice(replace(cell, effort=replace(cell.effort, seed=count)))
+        run = _twice(replace(cell, effort=replace(cell.effort, seed=count)), note)
         count += 1
         if all(verdict(record).word in SOUND for record in run):
             runs.append(run)
@@ -105,9 +112,9 @@ def profile(cell: Cell, runs: Sequence[Sequence[Record]]) -> NoiseProfile:
     )
 
 
-def _twice(cell: Cell) -> list[Record]:
-    kept = _Kept()
-    run_matrix([cell, cell], kept)
+def _twice(cell: Cell, note: Note) -> list[Record]:
+    kept = _Kept(note)
+    run_held([cell, cell], kept, together=True)
     for record in kept.records:
         if not record.rounds or record.failure is not None:
             raise UnmeasurableError(

@@ -3,20 +3,20 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 
 @contextmanager
 def adopted(patterns: Sequence[str]) -> Iterator[list[str]]:
     """Put an artifact made for the occasion in the place of every model file among the patterns."""
+    from devices import scratch
     from export.bare import adopt, is_bare, names
 
     chosen = _once(name for pattern in patterns for name in _matching(pattern))
     files = [Path(name) for name in chosen if is_bare(name)]
     called = dict(zip(files, names(files), strict=True))
-    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
+    with scratch.directory() as work:
         yield [
-            str(adopt(Path(name), Path(scratch) / str(number), called[Path(name)]))
+            str(adopt(Path(name), work / str(number), called[Path(name)]))
             if is_bare(name)
             else name
             for number, name in enumerate(chosen)

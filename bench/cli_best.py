@@ -171,12 +171,12 @@ def _check_fit(cells: "Sequence[Cell]", accuracy: "AccuracyTest") -> None:
 
 
 def _measure(out: Path, cells: "Sequence[Cell]", accuracy: "AccuracyTest | None") -> "list[Record]":
+    from bench.lanes import run_held
     from bench.progress import Follower
-    from bench.run import run_matrix
 
     click.echo(_stage(cells[0].effort, len(cells)), err=True)
     with Follower(out, len(cells)) as follower:
-        run_matrix(cells, follower, accuracy, mixed=True)
+        run_held(cells, follower, accuracy, mixed=True)
     return follower.records
 
 

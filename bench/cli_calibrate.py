@@ -1,6 +1,7 @@
 """``bench calibrate``: the command line of a device's noise."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ def calibrate_command(
         targets = describe([where])
         exact.refuse(targets, "noise, as it has none and needs no calibration")
         cell = _only(plan(chosen, targets, choice, effort))
-        found = calibrate(cell, 60 * minutes, _tell)
+        found = calibrate(cell, 60 * minutes, _tell, partial(click.echo, err=True))
     place = noise.write(found)
     _print(found, as_json)
     click.echo(f"wrote {place}; 'bench check' holds growth of latency against it", err=True)

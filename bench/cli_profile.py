@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -104,11 +103,12 @@ def _cell(
 ) -> "Iterator[Cell]":
     """Find the artifact and the device; a bare model file becomes an artifact for the occasion."""
     from bench.matrix import Choice, Effort, describe, plan, select
+    from devices import scratch
     from export.bare import adopt, is_bare
 
     choice = Choice(threads=(threads,), runtime=runtime)
-    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
-        pattern = str(adopt(Path(name), Path(scratch) / "adopted")) if is_bare(name) else name
+    with scratch.directory() as work:
+        pattern = str(adopt(Path(name), work / "adopted")) if is_bare(name) else name
         chosen = select(root, [pattern])
         yield _only(plan(chosen, describe([device]), choice, Effort()))
 

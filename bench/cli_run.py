@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from shutil import get_terminal_size
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Unpack
 
 import click
@@ -311,14 +310,15 @@ def _accuracy_test(
         yield None
         return
     from bench.accuracy import AccuracyTest
+    from devices import scratch
     from models.data import open_dataset
 
     every = open_dataset(data, "test")
     if every.note:
         click.echo(every.note, err=True)
     chosen = every.sample(images or min(DEFAULT_IMAGES, len(every)), seed)
-    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
-        yield AccuracyTest(chosen, Path(scratch))
+    with scratch.directory() as work:
+        yield AccuracyTest(chosen, work)
 
 
 def _measure(

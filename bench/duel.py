@@ -7,10 +7,10 @@ import msgspec
 
 from bench import noise, sequential, stats
 from bench.conditions import name
+from bench.lanes import Follower, run_held
 from bench.matrix import Cell
 from bench.measurement import Stage
 from bench.record import BenchError, Record
-from bench.run import Listener, run_matrix
 from bench.sequential import Answer
 from bench.verdict import verdict
 
@@ -67,34 +67,40 @@ def floor(cell: Cell) -> float | None:
 class _Both:
     """Passes on what is told of a run, and keeps both records."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
         self.records: dict[int, Record] = {}
 
     def progress(self, cell: Cell, stage: Stage, rounds: Sequence[Sequence[int]]) -> None:
         """Pass on."""
-        self._listener.progress(cell, stage, rounds)
+        self._follower.progress(cell, stage, rounds)
+
+    def note(self, text: str) -> None:
+        """Pass on."""
+        self._follower.note(text)
 
     def record(self, cell: Cell, record: Record) -> None:
         """Keep and pass on."""
         self.records[id(cell)] = record
-        self._listener.record(cell, record)
+        self._follower.record(cell, record)
 
 
-def fight(before: Cell, now: Cell, listener: Listener) -> Duel:
-    """Measure two cells of one setting until it is decided, or the time is up.
+def fight(before: Cell, now: Cell, follower: Follower) -> Duel:
+    """Measure two cells of one setting until it is decided, or the time is up; both again where the
+    link to the device broke.
 
     Args:
         before: what is held to be quick enough.
         now: what may be slower; both have an effort with `max_slowdown`.
-        listener: follows; gets the record of `now` last.
+        follower: gets the record of `now` last.
 
     Raises:
         WrongError: an answer was wrong.
         UndecidableError: a worker failed, or nothing proved an answer.
+        DeviceError: the device could not be set aside.
     """
-    both = _Both(listener)
-    run_matrix([before, now], both)
+    both = _Both(follower)
+    run_held([before, now], both, together=True)
     one, other = (both.records[id(cell)] for cell in (before, now))
     for record in (one, other):
         _check(record)

@@ -1,19 +1,20 @@
 """Machines side by side, each with its share of the matrix; and what is done when a link fails.
 
 A lane is a machine's cells, measured one group after the other; lanes run in a thread each. A group
-that the link to the device broke off is measured again, twice at most, once the device answers. If
-that was in vain the device is set aside: what it has left to measure becomes failures, and the
-other machines go on.
+that the link to the device broke off is measured again, twice at most, once the device answers, and
+so is what is compared with it. If that was in vain the device is set aside: what it has left to
+measure becomes failures, and the other machines go on.
 """
 
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import count
 from typing import Protocol
 from uuid import uuid4
 
 from bench.accuracy import AccuracyTest
-from bench.matrix import Cell, Hold, Target, groups
+from bench.matrix import Cell, Hold, Target, groups, inseparable
 from bench.measurement import Measurement, Stage
 from bench.record import Failure, Record
 from bench.run import Listener, measure_group
@@ -42,6 +43,7 @@ def run_lanes(
     hold: Hold,
     *,
     mixed: bool = False,
+    together: bool = False,
     pauses_s: Sequence[float] = PAUSES_S,
 ) -> list[DeviceError]:
     """Measure every cell, those of one machine one after the other, machines side by side.
@@ -54,6 +56,7 @@ def run_lanes(
         accuracy: the images, if any.
         hold: takes a machine.
         mixed: see `bench.matrix.groups`.
+        together: all of a group are compared with one another, so none is measured again alone.
         pauses_s: before each further attempt after a broken link.
 
     Returns:
@@ -64,25 +67,67 @@ def run_lanes(
         by_machine.setdefault(lock.machine(cell.target.device), []).append(cell)
     # Workers of this machine end with their host only if its main thread has started them.
     machines = sorted(by_machine, key=lambda machine: machine != LocalDevice.machine)
-    lanes = _Lanes(follower, accuracy, hold, pauses_s)
+    lanes = _Lanes(follower, accuracy, hold, pauses_s, together=together)
     lanes.run([list(groups(by_machine[machine], mixed=mixed)) for machine in machines])
     return lanes.refusals
 
 
-class _Attempt:
-    """Follows a group once, and keeps the records of those that the link broke off."""
+def run_held(
+    cells: Iterable[Cell],
+    follower: Follower,
+    accuracy: AccuracyTest | None = None,
+    *,
+    mixed: bool = False,
+    together: bool = False,
+) -> None:
+    """Measure on one machine that is taken already; see `run_lanes`.
 
-    def __init__(self, lanes: "_Lanes") -> None:
+    Raises:
+        DeviceError: it could not be set aside.
+    """
+    held = run_lanes(
+        cells, follower, accuracy, lambda _: nullcontext(), mixed=mixed, together=together
+    )
+    for refusal in held:
+        raise refusal
+
+
+class _Party:
+    """Cells that are compared with one another, and their records so far."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self.cells = cells
+        self.records: list[tuple[Cell, Record]] = []
+
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether the link broke one of them off."""
+        return any(_is_broken(record) for _, record in self.records)
+
+
+class _Attempt:
+    """Follows a group once, and keeps the records of those that the link broke off, and of what is
+    compared with them.
+    """
+
+    def __init__(self, lanes: "_Lanes", parties: Sequence[Sequence[Cell]]) -> None:
         self.broken: list[tuple[Cell, Record]] = []
         self.progress = lanes.progress
         self._lanes = lanes
+        made = [_Party(cells) for cells in parties]
+        self._parties = {id(cell): party for party in made for cell in party.cells}
 
     def record(self, cell: Cell, record: Record) -> None:
-        """Keep what may be measured again; pass the rest on."""
-        if record.failure is not None and record.failure.cause == TRANSPORT:
-            self.broken.append((cell, record))
-        else:
-            self._lanes.record(cell, record)
+        """Keep what may be measured again; pass the rest on, once all of its party are in."""
+        party = self._parties[id(cell)]
+        party.records.append((cell, record))
+        if len(party.records) < len(party.cells):
+            return
+        if party.is_broken:
+            self.broken += party.records
+            return
+        for each in party.records:
+            self._lanes.record(*each)
 
 
 class _Lanes:
@@ -94,10 +139,12 @@ class _Lanes:
         accuracy: AccuracyTest | None,
         hold: Hold,
         pauses_s: Sequence[float],
+        *,
+        together: bool,
     ) -> None:
         self.refusals: list[DeviceError] = []
         self._follower, self._accuracy, self._hold = follower, accuracy, hold
-        self._pauses_s = pauses_s
+        self._pauses_s, self._together = pauses_s, together
         self._run, self._numbers = uuid4().hex, count()
         self._turn, self._stopped = threading.Lock(), threading.Event()
         self._errors: list[Exception] = []
@@ -166,7 +213,8 @@ class _Lanes:
         return self._set_aside(target, why) if broken else None
 
     def _attempt(self, group: list[Cell]) -> list[tuple[Cell, Record]]:
-        attempt, number = _Attempt(self), next(self._numbers)
+        parties = [group] if self._together else list(inseparable(group))
+        attempt, number = _Attempt(self, parties), next(self._numbers)
         measurements = [Measurement(cell, self._run, number) for cell in group]
         measure_group(measurements, attempt, self._accuracy)
         return attempt.broken
@@ -205,9 +253,13 @@ class _Lanes:
             self._follower.note(text)
 
 
+def _is_broken(record: Record) -> bool:
+    return record.failure is not None and record.failure.cause == TRANSPORT
+
+
 def _why(broken: Sequence[tuple[Cell, Record]]) -> str:
-    """Return what the first of them failed by, nothing if there is none."""
-    return next((r.failure.detail for _, r in broken if r.failure is not None), "")
+    """Return what the link broke the first of them off by, nothing if there is none."""
+    return next((r.failure.detail for _, r in broken if r.failure and _is_broken(r)), "")
 
 
 def _absence(target: Target) -> str:

@@ -332,7 +332,7 @@ def groups(cells: Iterable[Cell], *, mixed: bool = False) -> Iterator[list[Cell]
     They share their threads, too, unless `mixed`. A predecessor stays with its successor.
     """
     group: list[Cell] = []
-    for some in _inseparable(cells):
+    for some in inseparable(cells):
         if group and not _fits(group, some, mixed=mixed):
             yield group
             group = []
@@ -341,7 +341,8 @@ def groups(cells: Iterable[Cell], *, mixed: bool = False) -> Iterator[list[Cell]
         yield group
 
 
-def _inseparable(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+def inseparable(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """Split into single cells, and those that a predecessor is measured in turns with."""
     some: list[Cell] = []
     for cell in cells:
         if some and not cell.beside:

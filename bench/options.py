@@ -75,10 +75,13 @@ def records_out(told: str) -> Callable[[Command], Command]:
 
 @contextmanager
 def held(device: "Device", wait_s: float) -> Iterator[None]:
-    """Have a device to oneself, after waiting for it if need be: see `devices.lock.held`."""
-    from devices import lock
+    """Have a device to oneself, after waiting for it if need be: see `devices.lock.held`. What is
+    sent there is told.
+    """
+    from devices import lock, sending
 
-    with lock.held(device, wait_s, partial(click.echo, err=True)):
+    told = partial(click.echo, err=True)
+    with sending.shown(sending.Stderr()), lock.held(device, wait_s, told):
         yield
 
 

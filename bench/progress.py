@@ -1,6 +1,8 @@
 """Following a run: records to the file as they come, and to the screen how far it is."""
 
+import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -17,6 +19,7 @@ from bench.matrix import Cell
 from bench.measurement import Stage
 from bench.record import Record
 from bench.rows import rows
+from devices import sending
 
 
 class Follower:
@@ -34,6 +37,9 @@ class Follower:
         # How many rounds there were when each process began.
         self._begun: dict[int, list[int]] = {}
         self._screen = Console(stderr=True)
+        self._shown = ExitStack()
+        # By the threads that tell: devices side by side are sent to at the same time.
+        self._sending: dict[int, TaskID] = {}
         self._live = Progress(
             TextColumn("{task.description}"),
             TextColumn("[cyan]{task.fields[stage]}"),
@@ -47,6 +53,7 @@ class Follower:
 
     def __enter__(self) -> Self:
         self._live.start()
+        self._shown.enter_context(sending.shown(self))
         return self
 
     def __exit__(
@@ -55,6 +62,7 @@ class Follower:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._shown.close()
         self._live.stop()
 
     def progress(self, cell: Cell, stage: Stage, rounds: Sequence[Sequence[int]]) -> None:
@@ -75,6 +83,22 @@ class Follower:
     def note(self, text: str) -> None:
         """Tell something about the run itself."""
         self._say(text)
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether there are live lines."""
+        return not self._live.disable
+
+    def live(self, text: str) -> None:
+        """Show what is being sent to a device, below the others, until that is over."""
+        here = threading.get_ident()
+        if not text:
+            self._live.remove_task(self._sending.pop(here))
+            self._live.refresh()
+            return
+        if here not in self._sending:
+            self._sending[here] = self._live.add_task("", total=None, stage="", figures="")
+        self._live.update(self._sending[here], description=escape(text), refresh=True)
 
     def record(self, cell: Cell, measured: Record) -> None:
         """Keep a record, on the disk first."""

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from devices import sending
 from devices.device import ConfigError, DeviceError, TransportError, UnauthorisedError
 from devices.store import cannot_write, sha256
 from devices.transport import BEGIN, Ran, disclosed, enclosed
@@ -267,7 +268,8 @@ class AdbTransport:
             raise DeviceError(cannot_write(path, " ".join(ran.err.split())[-200:]))
 
     def _push(self, file: Path, path: str, timeout_s: float) -> None:
-        done = _adb(self._command("push", str(file), path), timeout_s)
+        with sending.told(file, self.serial):
+            done = _adb(self._command("push", str(file), path), timeout_s)
         if done.returncode == 0:
             return
         said = " ".join((done.stderr or done.stdout).split())

@@ -8,14 +8,14 @@ The phone needs nothing but USB debugging: a bundle with a Python of its own and
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from devices import bundle, phone_facts
+from devices import bundle, phone_facts, scratch, sending
 from devices.adb import ABSENT, NO_ADB, READY, AdbTransport, Listed, listed, remedy
 from devices.benchmark_model import FLAGS, BenchmarkModelSession, place
 from devices.device import DeviceError, Job, Session, Step
@@ -45,20 +45,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class BundleProvisioner:
     """A `devices.remote.Provisioner`: the bundle, from which everything on the device comes."""
 
-    def __init__(self) -> None:
-        self._placed: set[str] = set()
-
     def python(self, store: Store) -> Sequence[str]:
         """Return the words that start the bundle's Python; it is sent if need be, and made first.
 
         Raises:
             DeviceError: it cannot be made here, or not be put there.
         """
-        made = bundle.make(_silent)
+        made = bundle.make(sending.note)
         root = f"{store.root}/bundles/{made.digest[:16]}"
-        if root not in self._placed:
-            _place(made.path, root, store.transport)
-            self._placed.add(root)
+        count = sum(path.is_file() and path.suffix != ".pyc" for path in made.path.rglob("*"))
+        store.unpacked(root, count, partial(_place, made.path, root, store.transport))
         variables = [f"{name}={value}" for name, value in bundle.environment(root).items()]
         return ["env", *variables, *bundle.command(root)]
 
@@ -74,12 +70,10 @@ class BundleProvisioner:
 
 
 def _place(source: Path, root: str, transport: Transport) -> None:
-    """Put a bundle there, whole or not at all, if it is not there yet."""
+    """Put a bundle there, whole or not at all."""
     where, part, packed = (shlex.quote(root + suffix) for suffix in ("", ".part", ".tar"))
-    if transport.run(f"cd {where} && touch .").code == 0:
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        archive = shutil.make_archive(f"{scratch}/bundle", "tar", source)
+    with scratch.directory() as work:
+        archive = shutil.make_archive(f"{work}/bundle", "tar", source)
         transport.put({f"{root}.tar": Path(archive)})
     unpack = f"rm -rf {part} && mkdir {part} && tar -xf {packed} -C {part} && sync"
     ran = transport.run(f"{unpack} && mv {part} {where}", UNPACKING_S)
@@ -145,10 +139,6 @@ class AndroidDevice(RemoteDevice):
             DeviceError: it cannot be made here, or not be put there.
         """
         self._provisioner.python(self.store)
-
-
-def _silent(step: str) -> None:
-    """Take a step's name and do nothing with it."""
 
 
 def make(name: str, settings: Settings) -> AndroidDevice:

@@ -17,7 +17,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ from typing import Any, NamedTuple
 import msgspec
 import platformdirs
 
+from devices import scratch
 from devices.device import DeviceError
 from devices.wheels import Target, downloaded
 
@@ -206,8 +206,8 @@ def _scratch() -> Iterator[Path]:
     """Yield a directory beside the bundles, which is gone afterwards."""
     try:
         cache().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=cache()) as work:
-            yield Path(work)
+        with scratch.directory(cache()) as work:
+            yield work
     except OSError as error:
         raise DeviceError(f"cannot make a bundle in {cache()}: {error.strerror or error}") from None
 

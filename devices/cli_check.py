@@ -24,12 +24,12 @@ def check(name: str, artifacts: Path, as_json: bool) -> None:
 
     A device that was set aside is back if it can. Exits 3 if it cannot, or is at work.
     """
-    from devices import lock, quarantine
+    from devices import lock, quarantine, sending
     from devices.registry import find
 
     device = find(name)
     steps = []
-    with lock.held(device, 0.0, click.echo):
+    with sending.shown(sending.Stderr()), lock.held(device, 0.0, click.echo):
         for step in _steps(device, artifacts):
             steps.append(step)
             if not as_json:

@@ -8,12 +8,12 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import platformdirs
 
+from devices import scratch
 from devices.device import DeviceError
 
 SOURCE = Path(__file__).with_name("counter.c")
@@ -91,8 +91,8 @@ def compile_plugin(of: Emulator) -> Path:
     compiler = tool("cc")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=place.parent) as scratch:
-            made = Path(scratch) / place.name
+        with scratch.directory(place.parent) as work:
+            made = work / place.name
             command = [compiler, "-shared", "-fPIC", "-O2", f"-DINTERFACE={of.interface}"]
             _run([*command, "-o", str(made), str(SOURCE)], "compile the counter")
             made.replace(place)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from devices import bundle, counter
+from devices import bundle, counter, scratch
 from devices.bundle import RUNTIMES, Bundle, Tell
 from devices.counter import Emulator
 from devices.device import (
@@ -140,7 +140,7 @@ class ExactDevice:
             finally:
                 child.close()
         finally:
-            shutil.rmtree(root, ignore_errors=True)
+            scratch.remove(root)
 
     def open(self, job: Job) -> "ExactSession":
         """Start a worker and load the artifact.
@@ -155,7 +155,7 @@ class ExactDevice:
             job = replace(job, timeout_s=SLOWER * job.timeout_s)
             return ExactSession(child, job, root, self._timing(found.emulator))
         except BaseException:
-            shutil.rmtree(root, ignore_errors=True)
+            scratch.remove(root)
             raise
 
     def _timing(self, emulator: Emulator) -> str:
@@ -215,7 +215,7 @@ class ExactSession(WorkerSession):
     def close(self) -> None:
         """End the worker. Never raises; safe to call twice."""
         super().close()
-        shutil.rmtree(self._root, ignore_errors=True)
+        scratch.remove(self._root)
 
 
 def make(name: str, settings: Settings) -> ExactDevice:
@@ -285,8 +285,8 @@ def _bytecode(of: Bundle) -> Path:
 def _compile_modules(found: Parts, cpu: str) -> None:
     """Have the bundle's Python keep what it compiles while it imports the runtimes."""
     try:
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=counter.cache()) as scratch:
-            made = Path(scratch) / "bytecode"
+        with scratch.directory(counter.cache()) as work:
+            made = work / "bytecode"
             made.mkdir()
             _import_runtimes(found, cpu, made)
             made.rename(found.bytecode)
@@ -309,7 +309,7 @@ def _import_runtimes(found: Parts, cpu: str, made: Path) -> None:
         finally:
             child.close()
     finally:
-        shutil.rmtree(root, ignore_errors=True)
+        scratch.remove(root)
 
 
 def _laid_out(cpu: str, found: Parts, artifact: Path | None = None) -> Path:
@@ -320,7 +320,7 @@ def _laid_out(cpu: str, found: Parts, artifact: Path | None = None) -> Path:
     """
     root = None
     try:
-        root = Path(tempfile.mkdtemp(prefix="edgeworthy-"))
+        root = scratch.make()
         (root / "bundle").symlink_to(found.bundle.path)
         (root / "bytecode").symlink_to(found.bytecode)
         (root / "counter.so").symlink_to(found.plugin)
@@ -332,7 +332,7 @@ def _laid_out(cpu: str, found: Parts, artifact: Path | None = None) -> Path:
             (root / name).write_text(text, encoding="ascii")
     except OSError as error:
         if root is not None:
-            shutil.rmtree(root, ignore_errors=True)
+            scratch.remove(root)
         detail = f"cannot copy it to {tempfile.gettempdir()}: {error.strerror or error}"
         raise WorkerError("start", "error", f"{detail}; set TMPDIR to a place with room") from None
     return root

@@ -54,7 +54,8 @@ def find(device: Device) -> Quarantine | None:
         )
     except (OSError, msgspec.MsgspecError):
         return None
-    return found if datetime.now(UTC) - found.since < LASTS else None
+    # A clock that was set back since must not make it last for longer.
+    return found if abs(datetime.now(UTC) - found.since) < LASTS else None
 
 
 def check(device: Device) -> None:

@@ -1,20 +1,17 @@
 """A device elsewhere: whatever has a POSIX shell and a way to it runs the same worker.
 
 What it needs is sent there once and kept by its content (`devices.store`). The worker lives no
-longer than its host: see `devices.worker` on leases. Nothing is believed of a way that may break in
-the middle: a command's end is told by a line of its own, and so is a worker's.
+longer than its host: see `devices.worker` on leases.
 """
 
 import os
 import shlex
-import threading
 import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from getpass import getuser
 from pathlib import Path
 from socket import gethostname
-from typing import IO, Any, Protocol
+from typing import Protocol, TypeVar
 
 from devices import facts, remote_facts
 from devices.device import (
@@ -27,19 +24,18 @@ from devices.device import (
     WorkerError,
 )
 from devices.local import FIND, RUNTIMES
-from devices.process import Child
+from devices.remote_child import LostError, RemoteChild
 from devices.session import WorkerSession
 from devices.store import Store
-from devices.transport import BEGIN, END, Transport
+from devices.transport import Transport
 
 LEASE_S = 60.0
 START_TIMEOUT_S = 120.0
-ANSWER_S = 15.0  # even a slow link needs less for a command that does nothing
 LOCK = "edgeworthy.lock"
 WORKER = {
     f"devices/{name}.py": Path(__file__).with_name(f"{name}.py") for name in ("facts", "worker")
 }
-OOM_KILLS = "$(sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null)"
+T = TypeVar("T")
 
 
 class Provisioner(Protocol):
@@ -86,84 +82,6 @@ class OwnRuntimes:
     ) -> Mapping[str, str]:
         """Return nothing: Python finds them."""
         return {}
-
-
-class RemoteChild(Child):
-    """A worker elsewhere, held by the local program that reaches it."""
-
-    _ended: tuple[int, bool] | None = None
-
-    def __init__(self, transport: Transport, command: str, lease_s: float) -> None:
-        """Start a shell command there; an empty line now and then keeps its lease.
-
-        Raises:
-            WorkerError: it could not be started.
-        """
-        counted = f"printf '%s\\n' {BEGIN}; a={OOM_KILLS}; {command}; c=$?; b={OOM_KILLS}; "
-        told = f"printf '%s %d %d\\n' {END} $c $((${{b:-0}} - ${{a:-0}}))"
-        self._closed, self._transport = threading.Event(), transport
-        super().__init__(transport.argv(counted + told), dict(os.environ))
-        threading.Thread(target=self._keep_alive, args=(lease_s / 4,), daemon=True).start()
-
-    def _keep_alive(self, every_s: float) -> None:
-        while not self._closed.wait(every_s):
-            with suppress(OSError, ValueError):
-                self._stdin.write(b"\n")
-                self._stdin.flush()
-
-    def request(self, op: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
-        """Send one request; where there is no answer, find out whose fault that is.
-
-        Raises:
-            WorkerError: as a child's; `transport` if the device does not answer either.
-        """
-        try:
-            return super().request(op, timeout_s, **arguments)
-        except WorkerError as error:
-            if error.cause == "hung" and (why := self._silence()):
-                raise WorkerError(
-                    op, "transport", f"no answer within {timeout_s:g} s: {why}"
-                ) from None
-            raise
-
-    def _silence(self) -> str:
-        """Return why the device itself does not answer, empty if it does."""
-        try:
-            self._transport.run("true", ANSWER_S)
-        except DeviceError as error:
-            return str(error)
-        return ""
-
-    def _read(self, stdout: IO[bytes]) -> None:
-        """Take the lines between the two of the shell; a login may print others before."""
-        begun = False
-        for line in stdout:
-            word, *figures = line.split() or [b""]
-            if begun and word == END.encode():
-                code, oom_kills = map(int, figures)
-                self._ended = 128 - code if code > 128 else code, oom_kills > 0
-            elif begun:
-                self._lines.put(line)
-            begun = begun or word == BEGIN.encode()
-        self._lines.put(b"")
-
-    def _death(self, op: str) -> WorkerError:
-        self._lines.put(b"")  # whoever asks again is told again
-        self.close()
-        if self._ended is None:
-            detail = f"the connection to the device ended{self._last_words()}"
-            return WorkerError(op, "transport", detail)
-        return self._died(op, *self._ended)
-
-    @property
-    def is_alive(self) -> bool:
-        """Tell whether the local program still runs."""
-        return self._process.poll() is None
-
-    def close(self, *, kill: bool = False) -> None:
-        """End and reap the local program; the worker there ends as it loses its input."""
-        self._closed.set()
-        super().close(kill=kill)
 
 
 class RemoteSession(WorkerSession):
@@ -277,12 +195,23 @@ class RemoteDevice:
         Raises:
             WorkerError: it could not be started, or has no such runtime.
         """
+        return self._surely(lambda: self._probe(runtime))
+
+    def _probe(self, runtime: str) -> str:
         child = self._start(runtime)
         try:
             answer = child.request("probe", START_TIMEOUT_S, runtime=runtime)
             return str(answer.get("runtime_version"))
         finally:
             child.close()
+
+    def _surely(self, use: Callable[[], T]) -> T:
+        """Use what was sent there; if it is gone, send it and use it once more."""
+        try:
+            return use()
+        except LostError:
+            self.store.doubt()
+            return use()
 
     def open(self, job: Job) -> Session:
         """Send the artifact if need be, start a worker, and load it.
@@ -293,8 +222,12 @@ class RemoteDevice:
             WorkerError: another host has the device; the way to it failed; or the worker could not
                 be started or could not load the artifact.
         """
+        return self._surely(lambda: self._open(job))
+
+    def _open(self, job: Job) -> Session:
         artifact = self.send(job)
-        return RemoteSession(self._start(job.runtime), job, artifact, self)
+        files = [f"{artifact}/{name}" for name in _files(job.artifact)]
+        return RemoteSession(self._start(job.runtime, files), job, artifact, self)
 
     def send(self, job: Job) -> str:
         """Send the artifact if need be, and lock the device; return the artifact's path there.
@@ -302,10 +235,10 @@ class RemoteDevice:
         Raises:
             WorkerError: another host has the device, or the way to it failed.
         """
-        files = {
-            str(p.relative_to(job.artifact)): p for p in job.artifact.rglob("*") if p.is_file()
-        }
-        artifact = self.place("load", "artifacts", files)
+        return self._surely(lambda: self._send(job))
+
+    def _send(self, job: Job) -> str:
+        artifact = self.place("load", "artifacts", _files(job.artifact))
         self._keep(job.runtime)
         return artifact
 
@@ -337,7 +270,8 @@ class RemoteDevice:
         self._keeper = keeper
         weakref.finalize(self, keeper.close)
 
-    def _start(self, runtime: str) -> RemoteChild:
+    def _start(self, runtime: str, files: Sequence[str] = ()) -> RemoteChild:
+        """Start a worker that needs some files there besides its own."""
         try:
             python = self._provisioner.python(self.store)
             sent = self.store.place("worker", WORKER)
@@ -346,7 +280,10 @@ class RemoteDevice:
             words = ["env", *variables, *python, "-u", f"{sent}/devices/worker.py"]
             words += ["--lease", f"{self._lease_s:g}"]
             words += ["--cpus", ",".join(map(str, self.cpus))] if self.cpus else []
-            return RemoteChild(self.transport, shlex.join(words), self._lease_s)
+            command = self.store.guarded(
+                shlex.join(words), [*files, *(f"{sent}/{name}" for name in WORKER)]
+            )
+            return RemoteChild(self.transport, command, self._lease_s)
         except DeviceError as error:
             raise as_worker_error("start", error) from None
 
@@ -358,6 +295,11 @@ class RemoteDevice:
 
 
 OWNER = f"{getuser()}@{gethostname()} (process {os.getpid()})"
+
+
+def _files(artifact: Path) -> dict[str, Path]:
+    """Return the files of an artifact by their names in it."""
+    return {str(p.relative_to(artifact)): p for p in artifact.rglob("*") if p.is_file()}
 
 
 def as_worker_error(stage: str, error: DeviceError) -> WorkerError:

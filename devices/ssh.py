@@ -4,20 +4,21 @@ Who the machine is, is for OpenSSH to check: nothing here accepts a key. One con
 all commands of a process, in a private directory.
 """
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
-import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Annotated, Literal, NamedTuple
 
 import msgspec
 
+from devices import scratch, sending
 from devices.device import DeviceError, Step, TransportError, UnauthorisedError
 from devices.remote import OwnRuntimes, RemoteDevice
 from devices.store import cannot_write, sha256
@@ -161,7 +162,7 @@ class SshTransport:
         if shutil.which("ssh") is None:
             raise DeviceError("there is no ssh here; install OpenSSH's client (openssh-client)")
         # A socket's path may have 104 bytes at most, so not below a user's own directories.
-        directory = tempfile.mkdtemp(prefix="edgeworthy-")
+        directory = scratch.make()
         options = [f"-o{k}={v}" for k, v in self._options.items()]
         ssh = ["ssh", "-T", *options, f"-oControlPath={directory}/c", *self._chosen]
         weakref.finalize(self, _hang_up, [*ssh, "-O", "exit", "--", self.host], directory)
@@ -228,11 +229,16 @@ class SshTransport:
             DeviceError: they cannot be written there; says why.
         """
         for path, local in files.items():
-            with local.open("rb") as stream:
+            with local.open("rb") as stream, sending.told(local, self.address, _position(stream)):
                 ran = self._run(receive(path, sha256(local)), timeout_s, stream)
             if ran.code:
                 reason = (ran.err.strip().splitlines() or ["it arrived changed"])[-1]
                 raise DeviceError(cannot_write(path, reason.rpartition(": ")[2]))
+
+
+def _position(stream: IO[bytes]) -> Callable[[], int]:
+    """Return how far a file was read, also by a program that was started with it."""
+    return partial(os.lseek, stream.fileno(), 0, os.SEEK_CUR)
 
 
 def receive(path: str, digest: str) -> str:
@@ -244,11 +250,11 @@ def receive(path: str, digest: str) -> str:
     return f"{whole} || {{ rm -f {part}; exit 1; }}"
 
 
-def _hang_up(command: list[str], directory: str) -> None:
+def _hang_up(command: list[str], directory: Path) -> None:
     """End the connection that is kept."""
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(command, capture_output=True, timeout=HANG_UP_S, check=False)
-    shutil.rmtree(directory, ignore_errors=True)
+    scratch.remove(directory)
 
 
 def make(name: str, settings: Settings) -> RemoteDevice:

@@ -6,8 +6,9 @@ used for `DAYS` is removed.
 
 import hashlib
 import shlex
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ HASHING_S = 120.0
 UNPACKING_S = 300.0
 PUTTING_S = 60.0
 SLOWEST = 25_000  # bytes per second of a link that is still of use
+LOST = 75  # an exit code (EX_TEMPFAIL) that no worker has
 # Runs there. Tests of packages are left out; what a power cut spoils must not look whole.
 UNPACK = """
 import os, shutil, sys, zipfile
@@ -64,10 +66,19 @@ class Store:
         """Take the way there and the directory, which need not exist."""
         self.transport, self.root = transport, root
         self._whole: set[str] = set()
+        self._unpacked: set[str] = set()
 
     def doubt(self) -> None:
         """Look again at what was there before: the device may have been started anew."""
         self._whole.clear()
+        self._unpacked.clear()
+
+    def guarded(self, command: str, files: Iterable[str]) -> str:
+        """Return a shell command that does nothing but end with `LOST` if one of some files, or
+        anything that was unpacked, is no longer there.
+        """
+        there = f"ls -d {shlex.join([*files, *sorted(self._unpacked)])} >/dev/null 2>&1"
+        return f"if {there}; then {command}; else (exit {LOST}); fi"
 
     def place(self, kind: str, files: Mapping[str, Path]) -> str:
         """Put files into a directory of their own, by their names in it; return the directory.
@@ -109,14 +120,26 @@ class Store:
         """
         places = {digest: f"{self.root}/packages/{digest[:16]}" for digest in wheels}
         for digest, where in places.items():
-            if where not in self._whole:
-                self._unpack(where, wheels[digest], python)
-                self._whole.add(where)
+            unpack = partial(self._unpack, where, wheels[digest], python)
+            self.unpacked(where, _count(wheels[digest]), unpack)
         return list(places.values())
 
-    def _unpack(self, where: str, wheel: Path, python: Iterable[str]) -> None:
-        if self.transport.run(f"cd {shlex.quote(where)} && touch .").code == 0:
+    def unpacked(self, where: str, count: int, unpack: Callable[[], None]) -> None:
+        """Have a directory of so many files there, made by `unpack` where it is not.
+
+        Of what cleared directories for temporary files may leave, nothing is kept: a file may be
+        missing anywhere. Modules that Python has compiled do not count.
+        """
+        if where in self._unpacked:
             return
+        quoted = shlex.quote(where)
+        there = f"""[ "$(find . -type f ! -name '*.pyc' | wc -l)" -eq {count} ]"""
+        look = f"(cd {quoted} && touch . && {there}) 2>/dev/null || {{ rm -rf {quoted}; exit 1; }}"
+        if self.transport.run(look, HASHING_S).code:
+            unpack()
+        self._unpacked.add(where)
+
+    def _unpack(self, where: str, wheel: Path, python: Iterable[str]) -> None:
         sent = f"{where}.whl"
         self._put({sent: wheel})
         ran = self.transport.run(shlex.join([*python, "-c", UNPACK, sent, where]), UNPACKING_S)
@@ -136,6 +159,13 @@ class Store:
         told = self.transport.run(f"mkdir -p {root} && df -Pk {root} | tail -n 1").out.split()
         free = told[3] if len(told) > 3 else "0"
         return Room(1024 * int(used or 0), 1024 * int(free))
+
+
+def _count(wheel: Path) -> int:
+    """Return how many files `UNPACK` leaves of a wheel, without compiled modules."""
+    with zipfile.ZipFile(wheel) as opened:
+        names = [name for name in opened.namelist() if "/tests/" not in name]
+    return sum(not name.endswith(("/", ".pyc")) for name in names)
 
 
 def cannot_write(where: str, reason: str) -> str:

@@ -8,13 +8,13 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import platformdirs
 
+from devices import scratch, sending
 from devices.device import DeviceError, TransportError
 from devices.local import RUNTIMES
 from devices.store import Store, sha256
@@ -137,11 +137,12 @@ def _checked(kept: Path, digest: str, lock: Path) -> Path:
 
 def _download(lock: Path, target: Target, kept: Path) -> None:
     """Have pip get the wheels, which checks their hashes, and keep each under its own."""
+    sending.note(f"downloading the wheels of {lock.stem}")
     try:
         kept.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept, prefix=".") as scratch:
-            _pip(["download", "--require-hashes", f"--dest={scratch}", *target.download], lock)
-            for wheel in Path(scratch).glob("*.whl"):
+        with scratch.directory(kept) as work:
+            _pip(["download", "--require-hashes", f"--dest={work}", *target.download], lock)
+            for wheel in work.glob("*.whl"):
                 place = kept / sha256(wheel)
                 place.mkdir(exist_ok=True)
                 wheel.replace(place / wheel.name)

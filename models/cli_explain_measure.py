@@ -1,6 +1,5 @@
 """The two forms of a block timed on this machine, by the worker that times every artifact."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -61,9 +60,9 @@ def measure(block: "Block", say: Say) -> Timing:
     """
     from bench.compare import compare
     from bench.verdict import verdict
+    from devices import scratch
 
-    with tempfile.TemporaryDirectory() as scratch:
-        directory = Path(scratch)
+    with scratch.directory() as directory:
         _export(block, _format(), directory, say)
         records = _run(directory / "artifacts", say)
     plain, cheap = (records[form.key] for form in block.forms)

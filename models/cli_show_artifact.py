@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,10 +22,11 @@ def show(directory: Path, form: str, *, every: bool) -> None:
     if not is_model_file(directory.name):
         _show(directory, form, every=every)
         return
+    from devices import scratch
     from export.bare import adopt
 
-    with TemporaryDirectory(prefix="edgeworthy-") as scratch:
-        _show(adopt(directory, Path(scratch)), form, every=every)
+    with scratch.directory() as work:
+        _show(adopt(directory, work / "adopted"), form, every=every)
 
 
 def _show(directory: Path, form: str, *, every: bool) -> None:

@@ -1,6 +1,5 @@
 """What ``models show`` can be asked for, analysed: a network of the zoo or one of the user's."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,12 +99,13 @@ def analyse_file(path: Path) -> "Analysis":
 
 
 def _captured(source: "Source") -> "Analysis":
+    from devices import scratch
     from export.capturing import capture_file
     from export.child import Children
 
     children = Children()
-    with tempfile.TemporaryDirectory() as directory:
-        target, log = Path(directory) / "captured.pt2", Path(directory) / "capture.log"
+    with scratch.directory() as work:
+        target, log = work / "captured.pt2", work / "capture.log"
         try:
             capture_file(children, source, target, log)
         except BaseException:

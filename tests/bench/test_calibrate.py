@@ -1,6 +1,9 @@
 import dataclasses
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -14,6 +17,7 @@ from bench.matrix import Choice, Effort, describe, plan, select
 from devices.device import WorkerError
 from tests.bench.factory import record
 from tests.bench.fake_device import FakeDevice, Script
+from tests.sshd import board, needs_sshd, with_signal
 from tests.tiny import tiny_onnx
 
 EDGEWORTHY = Path(__file__).resolve().parents[2] / "edgeworthy.py"
@@ -60,23 +64,31 @@ class TestProfile:
 class TestCalibrate:
     def test_it_measures_until_the_time_is_over(self, root):
         told = []
-        found = calibrate(cell(root), 1.0, lambda *now: told.append(now))
+        found = calibrate(cell(root), 1.0, lambda *now: told.append(now), print)
         assert found.within.comparisons == len(told) > noise.LEAST
         assert [count for count, *_ in told] == list(range(len(told)))
         assert all(0 <= left <= 1.0 for *_, left in told)
 
     def test_however_little_the_time_there_are_enough_runs(self, root):
-        found = calibrate(cell(root), 1e-9, lambda *_: None)
+        found = calibrate(cell(root), 1e-9, lambda *_: None, print)
         assert (found.within.comparisons, found.between.comparisons) == (
             noise.LEAST + 1,
             noise.LEAST,
         )
 
+    def test_a_run_that_the_link_broke_off_is_made_again(self, root):
+        cut = WorkerError("measure", "transport", "the link is cut")
+        notes = []
+        script = Script(fails={("measure", 3): cut}, then={n: Script() for n in range(2, 1000)})
+        found = calibrate(cell(root, script), 1e-9, lambda *_: None, notes.append)
+        assert found.within.comparisons == noise.LEAST + 1
+        assert notes == ["fake: the link is cut; trying again in 1 s"]
+
     def test_a_device_that_is_too_busy_is_given_up(self, root):
         wild = cell(root, Script(drift=0.5))
         wild = dataclasses.replace(wild, effort=Effort(max_seconds=0.05))
         with pytest.raises(UnmeasurableError, match=r"0 of 30 runs .* stop other programs"):
-            calibrate(wild, 0.1, lambda *_: None)
+            calibrate(wild, 0.1, lambda *_: None, print)
 
     @pytest.mark.parametrize(
         "script",
@@ -84,7 +96,7 @@ class TestCalibrate:
     )
     def test_what_cannot_be_measured_has_no_noise(self, root, script):
         with pytest.raises(UnmeasurableError, match="tiny/onnx-fp32") as caught:
-            calibrate(cell(root, script), 60.0, lambda *_: None)
+            calibrate(cell(root, script), 60.0, lambda *_: None, print)
         assert caught.value.exit_code == 3
 
 
@@ -109,6 +121,37 @@ class TestCommand:
         assert msgspec.json.decode(kept.read_bytes(), type=noise.NoiseProfile) == printed
         assert kept.stem == printed.fingerprint
         assert str(kept) in done.stderr
+
+    @needs_sshd
+    @pytest.mark.slow
+    def test_a_connection_that_is_cut_is_made_again(self, root, tmp_path):
+        """After that it is interrupted: a busy machine may not be good enough for long."""
+        shutil.copytree(root, tmp_path / "artifacts")
+        (tmp_path / "sshd").mkdir()
+        with board(tmp_path / "sshd") as running:
+            (tmp_path / "devices.toml").write_text(
+                f'[devices.pi]\nkind = "ssh"\nhost = "board"\nconfig = "{running.config}"\n'
+                f'runtimes = "own"\npython = "{sys.executable}"\ncache = "{tmp_path}/cache"\n'
+            )
+            command = [sys.executable, EDGEWORTHY, "bench", "calibrate", "--device", "pi"]
+            with subprocess.Popen(
+                command, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+            ) as calibrating:
+                told = [next(calibrating.stderr)]
+                while len(running.workers(tmp_path / "cache")) < 3:
+                    time.sleep(0.1)
+                for server in running.servers():
+                    with_signal(server, signal.SIGKILL)
+                told.append(next(calibrating.stderr))
+                while len(running.workers(tmp_path / "cache")) < 3:
+                    time.sleep(0.1)
+                assert calibrating.poll() is None
+                calibrating.send_signal(signal.SIGINT)
+                told += calibrating.stderr
+        assert told[0].startswith("0 runs done")
+        assert told[1].startswith("pi: the connection to the device ended")
+        assert told[1].endswith("trying again in 1 s\n")
+        assert calibrating.returncode == 130, told
 
     def test_one_artifact_is_measured_against_itself(self, root, tmp_path):
         for name in ("one", "two"):

@@ -83,6 +83,17 @@ def test_where_one_dies_the_other_is_measured_to_its_end(root, tmp_path):
     assert (failed.stop, other.stop) == ("failed", "precise")
 
 
+def test_where_the_link_breaks_both_are_measured_again_from_the_beginning(root, tmp_path, capsys):
+    cut = WorkerError("measure", "transport", "the link is cut")
+    slower = Script(ns=1.2e6, own=0.005)
+    once = Script(fails={("measure", 9): cut}, then=dict.fromkeys(range(2, 100), slower))
+    assert fought(root, tmp_path, once).word == "slower"
+    before, now = read(tmp_path / "records.jsonl")
+    assert (before.failure, now.failure) == (None, None)
+    assert (before.group, before.processes) == (now.group, now.processes)
+    assert "fake: the link is cut; trying again in 1 s" in capsys.readouterr().err
+
+
 def test_the_noise_is_that_within_one_run_of_as_many_processes(root):
     cell = cells(root, FakeDevice(), effort=EFFORT, patterns=("a",))[0]
     assert floor(cell) is None

@@ -1,17 +1,24 @@
 """Links that break in the middle of a run: a real SSH server and Android's adbd, emulated ARMs."""
 
+import subprocess
 from contextlib import nullcontext
 
 import pytest
 
+from bench.duel import UndecidableError, fight
 from bench.lanes import run_lanes
+from bench.matrix import Effort
 from devices import quarantine
 from devices.android import Settings, make
 from devices.remote import RemoteDevice
 from devices.ssh import SshTransport
 from devices.wheels import Wheels
 from tests.bench.fake_device import FakeDevice
+from tests.bench.test_cli_best import QUICK
+from tests.bench.test_cli_run import command
 from tests.bench.test_lanes import Follower, outcomes, planned
+from tests.devices.test_emulated_board import until, workers
+from tests.tiny import tiny_onnx
 
 pytestmark = [pytest.mark.hosts, pytest.mark.slow]
 
@@ -70,6 +77,38 @@ def test_a_board_that_starts_anew(root, board, arm):
     follower = run(root, arm, board.reboot)
     assert outcomes(follower, "arm") == {"a": None}
     assert len(follower.notes) >= 1
+
+
+def test_two_that_are_compared_are_both_measured_again(root, board, arm):
+    faults = iter([board.reboot])
+
+    def step(cell, stage):
+        if stage == "measure":
+            next(faults, lambda: None)()
+
+    follower = Follower(at_step=step)
+    effort = Effort(max_seconds=0.05, max_slowdown=0.5)
+    with pytest.raises(UndecidableError, match="emulated: "):  # which is after both were measured
+        fight(*planned(root, arm, patterns=["a", "b"], effort=effort), follower)
+    assert outcomes(follower, "arm") == {"a": None, "b": None}
+    assert len({record.group for record in follower.all}) == 1
+    assert len(follower.notes) >= 1
+
+
+def test_a_search_goes_on_after_the_board_has_started_anew(tmp_path, board):
+    tiny_onnx(tmp_path / "artifacts")
+    entry = f'[devices.arm]\nkind = "ssh"\nhost = "board"\nconfig = "{board.ssh_config}"\n'
+    (tmp_path / "devices.toml").write_text(entry)
+    search = command("--best", "--model", "tiny", "--device", "arm", *QUICK)
+    with subprocess.Popen(search, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+        told = [next(running.stderr)]
+        until(lambda: len(workers(board)) > 1, "no worker is at work")
+        board.reboot()
+        told += running.stderr
+    assert "in full: 2 candidates" in told[0]
+    assert [line for line in told if "trying again in 1 s" in line]
+    assert [line for line in told if "failed" in line] == []
+    assert running.returncode == 3  # emulated times count for nothing
 
 
 def test_a_phone_that_starts_anew(root, phone, pixel):

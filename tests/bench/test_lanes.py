@@ -3,6 +3,7 @@
 import json
 import threading
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import pytest
 
@@ -194,6 +195,28 @@ class TestBrokenLink:
         (note,) = follower.notes
         assert "the link is cut; trying again" in note
         assert quarantine.find(device) is None
+
+    def test_what_is_compared_with_it_is_measured_again_too(self, root):
+        """Rounds of two that were not made in turns have no common drift."""
+        device = FakeDevice({"b": Script(fails={("measure", 4): CUT}, then={2: Script()})})
+        follower = Follower()
+        cells = planned(root, device)
+        run_lanes(cells, follower, None, free, together=True, pauses_s=(0.0,))
+        assert [r.failure for r in follower.all] == [None] * 3
+        assert len({r.group for r in follower.all}) == 1
+        assert sorted(device.requests("load")) == ["a", "a", "b", "b", "c", "c"]
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_so_is_the_predecessor_beside_it_and_nothing_else(self, root, which):
+        broken = "ab"[which]
+        device = FakeDevice({broken: Script(fails={("measure", 4): CUT}, then={2: Script()})})
+        now, before, other = planned(root, device)
+        follower = Follower()
+        run_lanes([now, replace(before, beside=True), other], follower, None, free, pauses_s=(0.0,))
+        assert [r.failure for r in follower.all] == [None] * 3
+        assert sorted(device.requests("load")) == ["a", "a", "b", "b", "c"]
+        groups = {r.manifest.network.name: r.group for r in follower.all}
+        assert groups["a"] == groups["b"] != groups["c"]
 
     def test_a_record_made_again_is_of_a_group_of_its_own(self, root):
         device = FakeDevice({"b": Script(fails={("measure", 4): CUT}, then={2: Script()})})

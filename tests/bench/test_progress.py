@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from bench.matrix import Effort
@@ -35,6 +37,25 @@ def test_the_interval_shows_from_the_fewest_processes_on(root, follower, capsys)
 def test_it_is_that_over_processes(root, follower, capsys):
     follow(root, follower, 3, MIN_PROCESSES, Effort(processes=10))
     assert "1.00 ms ± 0.0%, 6 processes, 18 rounds" in capsys.readouterr().err
+
+
+def test_what_is_sent_to_devices_has_lines_of_its_own(follower, capsys):
+    def send(name):
+        follower.live(f"sending {name} to pi: 8 of 20 MB, 3 s")
+        follower.live("")
+
+    with follower:
+        assert follower.is_live
+        others = [threading.Thread(target=send, args=(name,)) for name in ("numpy", "litert")]
+        for other in others:
+            other.start()
+        for other in others:
+            other.join()
+        shown = capsys.readouterr().err
+        follower.note("next")
+    assert "sending numpy to pi: 8 of 20 MB, 3 s" in shown
+    assert "sending litert to pi: 8 of 20 MB, 3 s" in shown
+    assert "sending" not in capsys.readouterr().err
 
 
 def test_of_one_process_it_is_that_over_rounds(root, follower, capsys):

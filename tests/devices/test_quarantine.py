@@ -40,8 +40,10 @@ def test_it_is_lifted():
     quarantine.check(LocalDevice())
 
 
-def test_it_expires():
-    old = datetime.now(UTC) - quarantine.LASTS - timedelta(seconds=1)
+@pytest.mark.parametrize("clock", ["forward", "back"])
+def test_it_expires_also_where_the_clock_was_set_back_by_a_day(clock):
+    over = quarantine.LASTS + timedelta(seconds=1)
+    old = datetime.now(UTC) + {"forward": -over, "back": timedelta(days=1)}[clock]
     path = place(machine(LocalDevice()), "quarantine")
     path.parent.mkdir(parents=True)
     path.write_bytes(msgspec.json.encode(quarantine.Quarantine(reason="why", since=old)))

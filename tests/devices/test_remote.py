@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from devices.device import Job, WorkerError
-from devices.remote import RemoteChild
+from devices.remote_child import RemoteChild
 from tests.devices import shell
 
 

@@ -4,9 +4,12 @@ A user `pi`, a key, host keys that are known: `ssh -F DIRECTORY/ssh_config board
 """
 
 import shlex
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from tests.hosts import faketime
 from tests.hosts.cache import run
 from tests.hosts.host import MOUNT, Host
 from tests.hosts.system_files import BCM2711
@@ -27,6 +30,7 @@ UsePAM no
 UseDNS no
 PrintMotd no
 PidFile none
+PermitUserEnvironment yes
 Subsystem sftp /usr/lib/openssh/sftp-server
 ChrootDirectory {mount}
 SetEnv QEMU_CPU={cpu}
@@ -89,6 +93,23 @@ class Board(Host):
         yield "mkdir -p /run/sshd"
         # Read as the user, who may not see our directories.
         yield f"cp {own}/user_key.pub /run/authorized_keys"
+
+    @contextmanager
+    def wall_clock(self) -> Iterator[Callable[[str], None]]:
+        """Give programs that are started meanwhile a wall clock of their own; yield what sets it
+        off from the true one, also for those that run: ``+1d``, ``-1h``.
+        """
+        home, inside = self.directory / "home", Path("/home/pi")
+        shutil.copy(faketime.library("arm64"), home / faketime.LIBRARY)
+        offset, chosen = home / "clock", home / ".ssh" / "environment"
+        chosen.parent.mkdir()
+        variables = faketime.environment(inside / faketime.LIBRARY, inside / offset.name)
+        chosen.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+        faketime.set_off(offset, "+0")
+        try:
+            yield lambda by: faketime.set_off(offset, by)
+        finally:
+            shutil.rmtree(chosen.parent)
 
     def program(self) -> str:
         """Return sshd's command; its sessions are in the board's root."""

@@ -27,6 +27,7 @@ NETWORK = "198.18"  # set aside for tests of network equipment (RFC 2544)
 LINKS = 64
 START_S = 10.0
 EMULATOR = "aarch64-binfmt-P"
+MEMORY = Path("/sys/fs/cgroup/memory")
 FAREWELL_S = 0.05  # for the last packets of a host that ends
 
 
@@ -268,6 +269,23 @@ class Host:
             yield
         finally:
             subprocess.run([*enter, "umount", "--lazy", target], check=True)
+
+    @contextmanager
+    def little_memory(self, size: int) -> Iterator[None]:
+        """Have no more than `size` bytes for all of its programs together meanwhile; whichever has
+        most is killed by the kernel where they need more. Takes control groups of version 1.
+        """
+        group = MEMORY / f"edgehost{self._slot.number}"
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(size))
+        for pid in [int(self._init()), *self.processes()]:
+            (group / "cgroup.procs").write_text(str(pid))
+        try:
+            yield
+        finally:
+            for word in (group / "cgroup.procs").read_text().split():
+                (MEMORY / "cgroup.procs").write_text(word)
+            group.rmdir()
 
 
 def _own(words: list[str]) -> list[str]:
