@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 
 from devices import facts
-from devices.address import address
+from devices.address import Address, address
 from devices.cloud_session import CloudSession, reported
 from devices.device import (
     Cloud,
@@ -117,6 +117,7 @@ class CloudDevice:
         Raises:
             WorkerError: that failed, or the model is not like the artifact.
         """
+        reported("start", self._way)  # a link is made once, and is no part of loading
         begin = time.perf_counter_ns()
         endpoint = reported("start", lambda: self._endpoint(job.timeout_s))
         try:
@@ -130,7 +131,9 @@ class CloudDevice:
                 response_bytes=0,
                 link=link,
             )
-            return CloudSession(endpoint, job, self._settings.model, cloud, begin)
+            return CloudSession(
+                endpoint, job, self._settings.model, cloud, begin_ns=begin, probe=self.info
+            )
         except BaseException:
             endpoint.close()
             raise
@@ -140,11 +143,17 @@ class CloudDevice:
         token = os.environ.get(variable, "").strip() if variable else None
         if variable and not token:
             raise ConfigError(f"device '{self.name}': token_env: {variable} is not set to a token")
-        if self._profile is not None and not direct:
-            if self._passage is None or not self._passage.is_open:
-                self._passage = Passage(self._profile, where.host.strip("[]"), where.port)
-            where = where._replace(via=self._passage.authority)
+        if not direct:
+            where = self._way()
         return Endpoint(where, token=token, ca=self._settings.ca, timeout_s=timeout_s)
+
+    def _way(self) -> Address:
+        """Return where to connect to: the server itself, or the near end of the link to it."""
+        if self._profile is None:
+            return self.where
+        if self._passage is None or not self._passage.is_open:
+            self._passage = Passage(self._profile, self.where.host.strip("[]"), self.where.port)
+        return self.where._replace(via=self._passage.authority)
 
 
 def make(name: str, settings: Settings) -> CloudDevice:

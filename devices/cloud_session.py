@@ -2,6 +2,7 @@
 
 import gc
 import time
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ from devices.device import (
 )
 from devices.open_inference import (
     Endpoint,
+    HungError,
+    Inferred,
     MissingError,
     OverloadError,
+    SilentError,
     patiently,
 )
 from devices.tensors import TYPES
@@ -48,7 +52,14 @@ class CloudSession:
     """A `devices.device.Session` over a connection to a server."""
 
     def __init__(
-        self, endpoint: Endpoint, job: Job, model: str | None, cloud: Cloud, begin_ns: int
+        self,
+        endpoint: Endpoint,
+        job: Job,
+        model: str | None,
+        cloud: Cloud,
+        *,
+        begin_ns: int,
+        probe: Callable[[], object],
     ) -> None:
         """Find the model.
 
@@ -58,11 +69,12 @@ class CloudSession:
             model: its name there; None for that of the artifact.
             cloud: what is known so far.
             begin_ns: when opening began, by `time.perf_counter_ns`.
+            probe: asks the server what it is, by a connection of its own.
 
         Raises:
             WorkerError: the server has no such model, or another one by this name.
         """
-        self._endpoint, self._batch = endpoint, job.batch
+        self._endpoint, self._batch, self._probe = endpoint, job.batch, probe
         manifest = read_manifest(job.artifact)
         self._contract = manifest["contract"]
         self.alarms: tuple[Alarm, ...] = ()
@@ -128,16 +140,42 @@ class CloudSession:
 
     def _infer(self, stage: str, batches: list[Any]) -> list[Any]:
         inputs, name = self._tensors(batches), self._model["name"]
-        answer = reported(
+        answer = self._answered(
             stage, lambda: patiently(lambda: self._endpoint.infer(name, inputs, self._names))
         )
-        found = reported(stage, lambda: self._endpoint.read(answer, self._names)).outputs
+        return self._outputs(
+            stage, reported(stage, lambda: self._endpoint.read(answer, self._names))
+        )
+
+    def _answered(self, stage: str, ask: Callable[[], Any]) -> Any:
+        def heard() -> Any:
+            try:
+                return ask()
+            except SilentError as error:
+                raise self._silent(error) from None
+
+        return reported(stage, heard)
+
+    def _silent(self, error: SilentError) -> DeviceError:
+        """Tell a server that hangs, which others of its models need not, from one out of reach."""
+        try:
+            self._probe()
+        except DeviceError:
+            return error
+        return HungError(f"{error}, but answers what else it is asked")
+
+    def _outputs(self, stage: str, found: Inferred) -> list[Any]:
+        """Return an answer's outputs in the artifact's order, as float32.
+
+        Raises:
+            WorkerError: one is not what the manifest promises.
+        """
         told = self._contract["outputs"]
-        outputs = [_decoded(found[n], t) for n, t in zip(self._names, told, strict=True)]
+        outputs = [_decoded(found.outputs[n], t) for n, t in zip(self._names, told, strict=True)]
         for output, tensor in zip(outputs, told, strict=True):
             if list(output.shape) != [self._batch, *tensor["shape"][1:]]:
-                told = f"output '{tensor['name']}' has shape {list(output.shape)}"
-                raise WorkerError(stage, "error", f"{told}, the manifest promises another")
+                said = f"output '{tensor['name']}' has shape {list(output.shape)}"
+                raise WorkerError(stage, "error", f"{said}, the manifest promises another")
         return outputs
 
     def _tensors(self, batches: list[Any]) -> list[Any]:
@@ -164,7 +202,7 @@ class CloudSession:
         gc.disable()
         try:
             found = [
-                reported("measure", lambda: patiently(lambda: self._once(make, batches)))
+                self._answered("measure", lambda: patiently(lambda: self._once(make, batches)))
                 for _ in range(runs)
             ]
         finally:
@@ -195,6 +233,7 @@ class CloudSession:
         answer = self._endpoint.infer(name, inputs, self._names)
         end = time.perf_counter_ns()
         found = self._endpoint.read(answer, self._names)
+        self._outputs("measure", found)
         self._received = found.size
         queue, compute = found.parameters.get("queue_ns"), found.parameters.get("compute_ns")
         if before and (after := self._endpoint.statistics(name)) and after[0] == before[0] + 1:
@@ -289,6 +328,9 @@ def _encoded(batch: Any, there: dict[str, Any], own: dict[str, Any]) -> Any:
 
 
 def _decoded(output: Any, own: dict[str, Any]) -> Any:
+    if output.dtype.kind not in "fiub":
+        told = f"output '{own['name']}' holds texts, not numbers"
+        raise WorkerError("verify", "error", told)
     return decode(output, own) if str(output.dtype) == own["dtype"] else np.asarray(output, "f4")
 
 
@@ -316,6 +358,8 @@ def reported(stage: str, ask: Any) -> Any:
 def _cause(error: DeviceError) -> str:
     if isinstance(error, OverloadError):
         return "busy"
+    if isinstance(error, HungError):
+        return "hung"
     if isinstance(error, MissingError):
         return "missing-model"
     if isinstance(error, TransportError):

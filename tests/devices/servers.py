@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,25 +49,39 @@ def serving(
 
 
 class Odd(http.server.ThreadingHTTPServer):
-    """A server that works, but for what it is told.
+    """A server that works, but for what it is told. Its networks are all the tiny one.
 
     Attributes:
         statuses: those of the next requests to infer; then they are answered.
-        model: its description of the network.
+        names: what its networks are called.
+        model: how it describes them.
         factor: what its answers are multiplied by.
         slow_s: how long it thinks about an answer.
         cut: end the connection in the middle of answers.
         text: sent in place of what describes the server.
+        retry_after: sent with every refusal.
+        shape: that of its answers, where it is another one.
+        at: called before every inference, in the connection's thread.
     """
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.statuses: deque[int] = deque()
+        self.names: tuple[str, ...] = ("tiny",)
         self.model: dict[str, Any] = MODEL
         self.factor, self.slow_s, self.cut, self.text = 1.0, 0.0, False, ""
-        self.inferences = 0
+        self.retry_after: str | None = None
+        self.shape: tuple[int, ...] | None = None
+        self.at: Callable[[Odd], None] = lambda server: None
+        self.inferences, self.is_gone = 0, False
+
+    def vanish(self) -> None:
+        """Listen no longer, and answer nobody."""
+        self.is_gone = True
+        self.shutdown()
+        self.server_close()
 
     @property
     def url(self) -> str:
@@ -93,8 +107,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/v2":
             about = json.dumps({"name": "odd", "version": "1"})
             self._send(200, (self.server.text or about).encode())
-        elif self.path == f"/v2/models/{self.server.model['name']}":
-            self._send(200, json.dumps(self.server.model).encode())
+        elif (name := self.path.removeprefix("/v2/models/")) in self.server.names:
+            self._send(200, json.dumps({**self.server.model, "name": name}).encode())
         else:
             self._send(404, b'{"error": "no such thing"}')
 
@@ -102,23 +116,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """List the models, or infer."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/v2/repository/index":
-            self._send(200, json.dumps([{"name": self.server.model["name"]}]).encode())
+            self._send(200, json.dumps([{"name": name} for name in self.server.names]).encode())
             return
         if self.server.statuses:
             self._send(self.server.statuses.popleft(), b'{"error": "as the test wants it"}')
             return
+        self.server.at(self.server)
         time.sleep(self.server.slow_s)
         self.server.inferences += 1
         request, tensors = decoded(body, self.headers.get(HEADER))
         logits = tiny.forward(tensors["image"]) * np.float32(self.server.factor)
+        logits = logits.reshape(self.server.shape or logits.shape)
         content, length = encoded({"model_name": "tiny"}, {"logits": logits}, request)
         self._send(200, content, length)
 
     def _send(self, status: int, content: bytes, length: int | None = None) -> None:
+        if self.server.is_gone:
+            self.close_connection = True
+            return
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         if length is not None:
             self.send_header(HEADER, str(length))
+        if status >= 400 and self.server.retry_after is not None:
+            self.send_header("Retry-After", self.server.retry_after)
         self.end_headers()
         if self.server.cut and self.command == "POST":
             self.wfile.write(content[:5])
@@ -128,9 +149,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def odd() -> Iterator[Odd]:
+def odd(port: int = 0) -> Iterator[Odd]:
     """Run a server that a test may tell to misbehave."""
-    with Odd() as server:
+    with Odd(port) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server
         server.shutdown()

@@ -2,8 +2,10 @@
 
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,10 @@ from tests import tiny
 from tests.devices.servers import Odd, by_grpc, odd, serving
 
 pytest.importorskip("tritonclient.http", reason="the extra 'cloud' is not installed")
-pytest.importorskip("tritonclient.grpc", reason="the extra 'cloud' is not installed")
 pytest.importorskip("starlette", reason="the extra 'cloud' is not installed")
 pytest.importorskip("uvicorn", reason="the extra 'cloud' is not installed")
+
+needs_grpc = pytest.mark.skipif(find_spec("grpc") is None, reason="grpcio is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         address(text)
 
 
+@needs_grpc
 def test_grpc_counts_stages_by_tritons_statistics(onnx: Path) -> None:
     with by_grpc() as url:
         opened = session(url, onnx)
@@ -121,6 +125,7 @@ def test_grpc_counts_stages_by_tritons_statistics(onnx: Path) -> None:
         opened.close()
 
 
+@needs_grpc
 def test_a_model_by_another_name_is_named_over_grpc(onnx: Path) -> None:
     with by_grpc() as url:
         told = failure(url, onnx, model="tinny").detail
@@ -143,6 +148,7 @@ def test_nobody_there() -> None:
         device.info()
 
 
+@needs_grpc
 def test_nobody_there_over_grpc() -> None:
     device = CloudDevice("server", Settings(url="grpc://127.0.0.1:9"))
     with pytest.raises(TransportError, match="cannot be reached"):
@@ -204,11 +210,73 @@ def test_an_answer_that_is_cut_off_is_the_links_fault(theirs: Odd, onnx: Path) -
     assert failure(theirs.url, onnx).cause == "transport"
 
 
-def test_a_server_that_is_too_slow_is_told(theirs: Odd, onnx: Path) -> None:
+def test_a_server_that_hangs_and_answers_else_is_no_broken_link(theirs: Odd, onnx: Path) -> None:
     theirs.slow_s = 5
     found = failure(theirs.url, onnx, timeout_s=0.3)
-    assert found.cause == "transport"
-    assert "did not answer in time" in found.detail
+    assert found.cause == "hung"
+    assert "did not answer in time (0.3 s), but answers what else it is asked" in found.detail
+
+
+def test_a_server_that_hangs_in_all_is_the_links_fault(theirs: Odd, onnx: Path) -> None:
+    def hang(server: Odd) -> None:
+        server.vanish()
+        time.sleep(5)
+
+    theirs.at = hang
+    assert failure(theirs.url, onnx, timeout_s=0.3).cause == "transport"
+
+
+def test_a_server_that_is_gone_is_the_links_fault(theirs: Odd, onnx: Path) -> None:
+    opened = session(theirs.url, onnx)
+    theirs.at = Odd.vanish
+    with pytest.raises(WorkerError) as caught:
+        opened.measure(3)
+    assert caught.value.cause == "transport"
+
+
+def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(theirs: Odd, onnx: Path) -> None:
+    opened = session(theirs.url, onnx)
+    theirs.statuses.append(503)
+    theirs.retry_after = "1"
+    begin = time.monotonic()
+    opened.measure(1)
+    assert time.monotonic() - begin >= 1
+    opened.close()
+
+
+@pytest.mark.parametrize("ask", ["3600", "Fri, 31 Dec 2199 23:59:59 GMT"])
+def test_a_server_that_asks_for_more_patience_than_there_is(
+    theirs: Odd, onnx: Path, ask: str
+) -> None:
+    theirs.statuses.extend([429] * 9)
+    theirs.retry_after = ask
+    found = failure(theirs.url, onnx)
+    assert found.cause == "busy"
+    assert "(asked once; it asks for " in found.detail
+    assert len(theirs.statuses) == 8
+
+
+def test_another_shape_after_a_good_proof_is_told(theirs: Odd, onnx: Path) -> None:
+    opened = session(theirs.url, onnx)
+    expect_the_logits(opened)
+    theirs.shape = (tiny.CLASSES, 1)
+    with pytest.raises(WorkerError, match=r"output 'logits' has shape \[10, 1\]"):
+        opened.measure(1)
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"inputs": [{"name": "image"}]}, "missing required field `datatype`"),
+        ({"outputs": 7}, "Expected `array`, got `int`"),
+    ],
+)
+def test_a_description_that_is_none_is_refused(
+    theirs: Odd, onnx: Path, change: dict[str, object], told: str
+) -> None:
+    theirs.model = {**theirs.model, **change}
+    assert told in failure(theirs.url, onnx).detail
 
 
 def test_a_token_is_asked_for_and_sent(onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
