@@ -13,7 +13,7 @@ import msgspec
 
 from devices import facts
 from devices.address import Address, address
-from devices.cloud_session import CloudSession, reported
+from devices.cloud_session import PROBE_TIMEOUT_S, CloudSession, reported
 from devices.device import (
     Cloud,
     ConfigError,
@@ -29,7 +29,6 @@ from devices.open_inference import (
 
 PREFIX = "cloud:"
 RUNTIME = "open-inference"
-PROBE_TIMEOUT_S = 10.0
 Payload = Literal["tensor", "jpeg", "png"]
 
 
@@ -132,7 +131,12 @@ class CloudDevice:
                 link=link,
             )
             return CloudSession(
-                endpoint, job, self._settings.model, cloud, begin_ns=begin, probe=self.info
+                endpoint,
+                job,
+                self._settings.model,
+                cloud,
+                begin_ns=begin,
+                direct=lambda timeout_s: self._endpoint(timeout_s, direct=True),
             )
         except BaseException:
             endpoint.close()

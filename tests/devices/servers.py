@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from devices import picture
 from devices.tensors import HEADER, decoded, encoded
 from tests import tiny
 
@@ -53,7 +54,8 @@ class Odd(http.server.ThreadingHTTPServer):
 
     Attributes:
         statuses: those of the next requests to infer; then they are answered.
-        names: what its networks are called.
+        names: what its networks are called; each takes images, too, as NAME-image, with `seen`.
+        seen: what the scores of images are multiplied by, None: it takes none.
         model: how it describes them.
         factor: what its answers are multiplied by.
         slow_s: how long it thinks about an answer.
@@ -70,6 +72,7 @@ class Odd(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.statuses: deque[int] = deque()
         self.names: tuple[str, ...] = ("tiny",)
+        self.seen: float | None = None
         self.model: dict[str, Any] = MODEL
         self.factor, self.slow_s, self.cut, self.text = 1.0, 0.0, False, ""
         self.retry_after: str | None = None
@@ -109,6 +112,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(200, (self.server.text or about).encode())
         elif (name := self.path.removeprefix("/v2/models/")) in self.server.names:
             self._send(200, json.dumps({**self.server.model, "name": name}).encode())
+        elif self.server.seen is not None and name.removesuffix("-image") in self.server.names:
+            taken = {**INPUT, "datatype": "BYTES", "shape": [-1]}
+            self._send(200, json.dumps({**MODEL, "name": name, "inputs": [taken]}).encode())
         else:
             self._send(404, b'{"error": "no such thing"}')
 
@@ -125,7 +131,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         time.sleep(self.server.slow_s)
         self.server.inferences += 1
         request, tensors = decoded(body, self.headers.get(HEADER))
-        logits = tiny.forward(tensors["image"]) * np.float32(self.server.factor)
+        given, factor = tensors["image"], self.server.factor
+        if isinstance(given, list):
+            steps = {"mean": (0.5,), "std": (0.5,)}
+            given = np.stack([picture.row(file, "NCHW", steps) for file in given])
+            factor = self.server.seen or 0.0
+        logits = tiny.forward(given) * np.float32(factor)
         logits = logits.reshape(self.server.shape or logits.shape)
         content, length = encoded({"model_name": "tiny"}, {"logits": logits}, request)
         self._send(200, content, length)

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from devices import picture
 from devices.address import address
-from devices.cloud import CloudDevice, Settings, named
+from devices.cloud import CloudDevice, Payload, Settings, named
 from devices.cloud_session import CloudSession
 from devices.device import ConfigError, DeviceError, Job, TransportError, WorkerError
 from tests import tiny
@@ -83,6 +84,40 @@ def test_the_payload_is_counted(ours: str, onnx: Path) -> None:
     assert pixels < opened.cloud.request_bytes < pixels + 400
     assert logits < opened.cloud.response_bytes < logits + 400
     opened.close()
+
+
+@pytest.mark.parametrize("payload", ["jpeg", "png"])
+def test_images_are_sent_as_an_app_would_and_judged_by_their_class(
+    ours: str, onnx: Path, payload: Payload
+) -> None:
+    opened = session(ours, onnx, payload=payload)
+    expect_the_logits(opened)  # by tensors: a JPEG is another input
+    opened.measure(2)
+    assert opened.cloud
+    steps = {"mean": (0.5,), "std": (0.5,)}
+    sent = len(picture.file(tiny.images()[0], "NCHW", steps, payload))
+    assert sent < opened.cloud.request_bytes < sent + 400
+    assert opened.cloud.images_decided
+    assert opened.cloud.images_agreed == opened.cloud.images_decided
+    assert min(opened.cloud.stages[0].encode) > 0
+    opened.close()
+
+
+def test_a_class_is_what_images_are_classified_by(ours: str, onnx: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", tiny.images())
+    opened = session(ours, onnx, payload="png")
+    seen = np.clip(np.round((tiny.images() + 1) * 127.5), 0, 255) / 127.5 - 1
+    best = tiny.forward(seen.astype(np.float32)).argmax(axis=1).tolist()
+    assert [first for (first,) in opened.predict(tmp_path / "images.npy", 1)] == best
+    opened.close()
+
+
+def test_a_server_that_takes_no_images_is_told(theirs: Odd, onnx: Path) -> None:
+    found = failure(theirs.url, onnx, payload="jpeg")
+    assert (found.stage, found.cause) == ("load", "missing-model")
+    theirs.names = ("tiny", "tiny-image")
+    told = failure(theirs.url, onnx, payload="jpeg").detail
+    assert "'tiny-image' is another: it does not take one input of datatype BYTES" in told
 
 
 def test_a_server_is_found_by_its_address() -> None:
