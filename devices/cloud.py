@@ -22,7 +22,7 @@ from devices.device import (
     Limits,
     Step,
 )
-from devices.network import Passage, Profile
+from devices.network import Passage, Profile, check
 from devices.open_inference import (
     Endpoint,
 )
@@ -60,7 +60,7 @@ class CloudDevice:
             ConfigError: the address is none.
         """
         self.name, self.kind = name, "cloud"
-        self._settings, self._profile = settings, profile
+        self._settings, self.profile = settings, profile
         self.where = address(settings.url, settings.protocol)
         self.machine = f"cloud {self.where.authority}"
         self._passage: Passage | None = None
@@ -68,7 +68,7 @@ class CloudDevice:
     @property
     def network(self) -> str | None:
         """The name of the link to it, None for that which there is."""
-        return None if self._profile is None else self._profile.name
+        return None if self.profile is None else self.profile.name
 
     def over(self, profile: Profile) -> Self:
         """Return the same server behind a link."""
@@ -79,8 +79,10 @@ class CloudDevice:
 
         Raises:
             TransportError: it cannot be reached.
-            DeviceError: it refuses this client, or is no such server.
+            DeviceError: it refuses this client, is no such server, or no link can be made here.
         """
+        if self.profile is not None:
+            check()
         endpoint = self._endpoint(PROBE_TIMEOUT_S, direct=True)
         try:
             found = {"processor": endpoint.about(), "url": self.where.url}
@@ -153,10 +155,10 @@ class CloudDevice:
 
     def _way(self) -> Address:
         """Return where to connect to: the server itself, or the near end of the link to it."""
-        if self._profile is None:
+        if self.profile is None:
             return self.where
         if self._passage is None or not self._passage.is_open:
-            self._passage = Passage(self._profile, self.where.host.strip("[]"), self.where.port)
+            self._passage = Passage(self.profile, self.where.host.strip("[]"), self.where.port)
         return self.where._replace(via=self._passage.authority)
 
 

@@ -1,11 +1,15 @@
 """``bench run`` of a server: what ends up in the record, and how it ends."""
 
+import json
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from devices.network import SWEEP_MBIT, SWEEP_RTT_MS
 from tests.bench.test_cli_run import QUICK, assert_measured, bench_run, records
+from tests.conftest import Cli
 from tests.devices.servers import Odd, odd, serving
 from tests.hosts.requirements import unmet
 from tests.tiny import tiny_onnx
@@ -45,6 +49,35 @@ def test_the_link_is_part_of_what_was_measured(place: Path) -> None:
     assert record.cloud.link.rtt_ms == 30
     assert "network down=50,up=50,rtt=30" in record.key
     assert min(ns for some in record.rounds for ns in some) >= 30e6
+
+
+@pytest.mark.slow
+@pytest.mark.hosts
+@pytest.mark.skipif(bool(unmet()), reason=unmet())
+def test_a_sweep_is_a_grid_that_tradeoff_weighs(place: Path, cli: Cli) -> None:
+    brief = ("--max-seconds", "0.3", "--processes", "1")
+    bench_run(place, *brief)
+    with serving(place / "artifacts/tiny/onnx-fp32") as (url, _):
+        _, _, err = bench_run(place, "--device", f"cloud:{url}", "--network", "sweep", *brief)
+    forecast = re.search(r"9 links x 1 artifact: (\d+) s at most", err)
+    assert forecast
+    here, *there = records(place)
+    links = [r.cloud.link for r in there if r.cloud and r.cloud.link]
+    assert {(link.rtt_ms, link.up_mbit) for link in links} == {
+        (rtt, mbit) for rtt in SWEEP_RTT_MS for mbit in SWEEP_MBIT
+    }
+    for record, link in zip(there, links, strict=True):
+        assert record.proof.verified
+        assert min(ns for some in record.rounds for ns in some) >= link.rtt_ms * 1e6
+    weighed = cli("bench", "tradeoff", "--json", cwd=place)
+    (task,) = json.loads(weighed.stdout)["tasks"]
+    assert {s["network"] for s in task["situations"]} == {link.name for link in links}
+    (model,) = task["models"]
+    assert len(model["checks"]) == 9
+    assert model["fitted"]
+    assert model["round_trips"] >= 1
+    (turn,) = task["crossovers"]
+    assert turn["edge"] == f"tiny/onnx-fp32 on {here.device.name}"
 
 
 def test_wrong_numbers_fail(place: Path) -> None:
