@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -168,8 +168,27 @@ def odd(port: int = 0) -> Iterator[Odd]:
         server.shutdown()
 
 
+class Certificate(NamedTuple):
+    """PEM files of a certificate and its key."""
+
+    cert: Path
+    key: Path
+
+
+def certificate(folder: Path, name: str = "IP:127.0.0.1") -> Certificate:
+    """Make a certificate for a name, as `openssl` writes alternative names."""
+    made = Certificate(folder / "cert.pem", folder / "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", str(made.key), "-out", str(made.cert), "-days", "2",
+         "-subj", "/CN=test", "-addext", f"subjectAltName={name}"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return made
+
+
 @contextmanager
-def by_grpc() -> Iterator[str]:
+def by_grpc(tls: Certificate | None = None) -> Iterator[str]:
     """Run a gRPC server of the tiny network that counts as Triton does; give its URL."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -215,7 +234,11 @@ def by_grpc() -> Iterator[str]:
 
     server = grpc.server(ThreadPoolExecutor(2))
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    if tls is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        pair = (tls.key.read_bytes(), tls.cert.read_bytes())
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     server.start()
-    yield f"grpc://127.0.0.1:{port}"
+    yield f"grpc{'s' if tls else ''}://127.0.0.1:{port}"
     server.stop(None).wait()

@@ -1,7 +1,6 @@
 """A server as a device: what is measured of one that works, what is said of one that does not."""
 
 import signal
-import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from devices.cloud import CloudDevice, Payload, Settings, named
 from devices.cloud_session import CloudSession
 from devices.device import ConfigError, DeviceError, Job, TransportError, WorkerError
 from tests import tiny
-from tests.devices.servers import Odd, by_grpc, odd, serving
+from tests.devices.servers import Odd, by_grpc, certificate, odd, serving
 
 pytest.importorskip("tritonclient.http", reason="the extra 'cloud' is not installed")
 pytest.importorskip("starlette", reason="the extra 'cloud' is not installed")
@@ -324,18 +323,26 @@ def test_a_token_is_asked_for_and_sent(onnx: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_tls_needs_a_certificate_that_is_trusted(onnx: Path, tmp_path: Path) -> None:
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=test",
-         "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    cert, key = certificate(tmp_path)
     with serving(onnx, "--cert", cert, "--key", key) as (url, _):
         expect_the_logits(session(url, onnx, ca=str(cert)))
         refused = failure(url, onnx)
         assert refused.cause == "transport"
         assert "TLS failed" in refused.detail
+
+
+@needs_grpc
+def test_tls_over_grpc_needs_one_too(onnx: Path, tmp_path: Path) -> None:
+    tls = certificate(tmp_path)
+    with by_grpc(tls) as url:
+        expect_the_logits(session(url, onnx, ca=str(tls.cert)))
+        assert "TLS failed" in failure(url, onnx).detail
+
+
+def test_a_certificate_of_another_name_is_refused(onnx: Path, tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "DNS:elsewhere.example")
+    with serving(onnx, "--cert", cert, "--key", key) as (url, _):
+        assert "TLS failed" in failure(url, onnx, ca=str(cert)).detail
 
 
 def test_a_large_request_is_refused(onnx: Path) -> None:
