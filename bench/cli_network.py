@@ -43,11 +43,12 @@ def over(devices: "Sequence[Device]", network: str | None) -> "list[Device]":
 
 
 def tell(cells: "Sequence[Cell]") -> None:
-    """Say how long it may take to measure over the links that were asked for, if any were."""
+    """Say what shapes the links that were asked for, and how long they may take; if any were."""
     from bench.forecast import told
     from devices.cloud import CloudDevice
+    from devices.network import check
 
     devices = [(cell, cell.target.device) for cell in cells]
     over = [(c, d.profile) for c, d in devices if isinstance(d, CloudDevice) and d.profile]
     if over:
-        click.echo(told(over), err=True)
+        click.echo(f"{check()}\n{told(over)}", err=True)
