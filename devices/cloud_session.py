@@ -239,7 +239,7 @@ class CloudSession:
         before = self._endpoint.statistics(name) if self._counted else None
         begin = time.perf_counter_ns()
         inputs = self._inputs_of(self._timed, batches)
-        encoded = time.perf_counter_ns()
+        ready = time.perf_counter_ns()
         answer = self._endpoint.infer(name, inputs, self._names)
         end = time.perf_counter_ns()
         found = self._endpoint.read(answer, self._names)
@@ -250,7 +250,7 @@ class CloudSession:
             queue, compute = after[1] - before[1], after[2] - before[2]
         numbers = isinstance(queue, int) and isinstance(compute, int)
         told = (queue, compute) if numbers else (None, None)
-        return encoded - begin, end - begin, *told
+        return ready - begin, end - begin, *told
 
     def predict(self, images: Path, top: int = 5) -> list[list[int]]:
         """Classify the images of a `.npy` file; a last batch that is not full is filled and cut.

@@ -48,7 +48,11 @@ def pair(one: str, other: str, shape: Shape) -> None:
 
 
 def send(device: str, mbit: float, shape: Shape) -> None:
-    """Shape what a device sends: one way of the link."""
+    """Shape what a device sends: one way of the link.
+
+    The kernel would hand over many segments as one packet, and netem would take them for one.
+    """
+    run("ip", "link", "set", device, "gso_max_segs", "1")
     rate = ("rate", f"{mbit:g}mbit") if mbit else ()
     run(
         "tc", "qdisc", "add", "dev", device, "root", "netem", "delay", f"{shape.delay:g}ms",

@@ -88,12 +88,9 @@ def leave_network() -> None:
 
 
 def address(device: str, own: str, other: str, mtu: int) -> None:
-    """Give a device of this network its address, and put it to work.
-
-    Segments are no longer than packets: what is shaped is what a network would carry.
-    """
+    """Give a device of this network its address, and put it to work."""
     netem.run("ip", "addr", "add", own, "peer", other, "dev", device)
-    netem.run("ip", "link", "set", device, "mtu", str(mtu), "gso_max_segs", "1", "up")
+    netem.run("ip", "link", "set", device, "mtu", str(mtu), "up")
 
 
 def own_network() -> int:
