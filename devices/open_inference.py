@@ -331,7 +331,8 @@ def _tried(error: OverloadError, times: int, waited: float) -> str:
 
 def _message(error: Exception) -> str:
     told = getattr(error, "message", None)
-    return str(told() if callable(told) else error) or type(error).__name__
+    said = str(told() if callable(told) else error) or type(error).__name__
+    return "no word of why" if "while decoding the response" in said else said  # a proxy's page
 
 
 def _is_tls(error: Exception, said: str) -> bool:

@@ -61,7 +61,7 @@ class Odd(http.server.ThreadingHTTPServer):
         slow_s: how long it thinks about an answer.
         cut: end the connection in the middle of answers.
         text: sent in place of what describes the server.
-        retry_after: sent with every refusal.
+        refusal: sent with these statuses, and `retry_after`, if it is set.
         shape: that of its answers, where it is another one.
         at: called before every inference, in the connection's thread.
     """
@@ -75,6 +75,7 @@ class Odd(http.server.ThreadingHTTPServer):
         self.seen: float | None = None
         self.model: dict[str, Any] = MODEL
         self.factor, self.slow_s, self.cut, self.text = 1.0, 0.0, False, ""
+        self.refusal = b'{"error": "as the test wants it"}'
         self.retry_after: str | None = None
         self.shape: tuple[int, ...] | None = None
         self.at: Callable[[Odd], None] = lambda server: None
@@ -125,7 +126,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(200, json.dumps([{"name": name} for name in self.server.names]).encode())
             return
         if self.server.statuses:
-            self._send(self.server.statuses.popleft(), b'{"error": "as the test wants it"}')
+            self._send(self.server.statuses.popleft(), self.server.refusal)
             return
         self.server.at(self.server)
         time.sleep(self.server.slow_s)

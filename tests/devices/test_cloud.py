@@ -226,6 +226,17 @@ def test_a_server_that_stays_busy_is_told(theirs: Odd, onnx: Path) -> None:
     assert "asked 5 times" in found.detail
 
 
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(502, "cannot be reached behind its gateway (502)"), (500, "answers 500")],
+)
+def test_a_proxys_page_is_not_quoted(theirs: Odd, onnx: Path, status: int, told: str) -> None:
+    theirs.refusal = b"<html><h1>Bad Gateway</h1></html>"
+    theirs.statuses.append(status)
+    found = failure(theirs.url, onnx).detail
+    assert f"{told}: no word of why" in found
+
+
 @pytest.mark.parametrize(("status", "cause"), [(401, "unauthorised"), (403, "unauthorised")])
 def test_a_refusal_names_the_remedy(theirs: Odd, onnx: Path, status: int, cause: str) -> None:
     theirs.statuses.append(status)
