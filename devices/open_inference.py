@@ -70,7 +70,7 @@ class _Server(msgspec.Struct):
     """What a server says of itself, or of a model in its index; it may say more."""
 
     name: str = "unnamed"
-    version: str = ""
+    version: str | None = None
 
 
 class _Tensor(msgspec.Struct):
@@ -81,7 +81,7 @@ class _Tensor(msgspec.Struct):
 
 class _Model(msgspec.Struct):
     name: str
-    platform: str = ""
+    platform: str | None = None
     inputs: list[_Tensor] = []
     outputs: list[_Tensor] = []
 
@@ -130,7 +130,7 @@ class Endpoint:
         """
         found = self._asked(lambda: self._client.get_server_metadata(**self._common()))
         told = self._understood(found, _Server)
-        return f"{told.name} {told.version}".strip()
+        return f"{told.name} {told.version or ''}".strip()
 
     def model(self, name: str) -> dict[str, Any]:
         """Return the protocol's description of a model; shapes are lists of whole numbers.
