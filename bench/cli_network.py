@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from bench.matrix import Cell
     from devices.device import Device
 
 option: Callable[..., Any] = click.option(
@@ -39,3 +40,15 @@ def over(devices: "Sequence[Device]", network: str | None) -> "list[Device]":
         for device in devices
         for one in (map(device.over, links) if isinstance(device, CloudDevice) else (device,))
     ]
+
+
+def tell(cells: "Sequence[Cell]") -> None:
+    """Say what shapes the links that were asked for, and how long they may take; if any were."""
+    from bench.forecast import told
+    from devices.cloud import CloudDevice
+    from devices.network import check
+
+    devices = [(cell, cell.target.device) for cell in cells]
+    over = [(c, d.profile) for c, d in devices if isinstance(d, CloudDevice) and d.profile]
+    if over:
+        click.echo(f"{check()}\n{told(over)}", err=True)

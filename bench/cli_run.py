@@ -346,6 +346,7 @@ def _measure(
         cells, found = split(cells, read(out), accuracy)
         click.echo(f"{len(found)} already recorded in {out}, {len(cells)} to measure", err=True)
     _tell_misfits(cells, accuracy)
+    cli_network.tell(cells)
     with Follower(out, len(cells)) as follower:
         hold = partial(held, wait_s=wait_s, told=follower.note)
         refusals = run_lanes(cells, follower, accuracy, hold)

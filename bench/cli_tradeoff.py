@@ -18,7 +18,8 @@ Exit codes:
   0  a candidate is recommended, over every network measured
   1  nothing meets the budget, over one of them at least
   2  wrong usage or input, or no task in common
-  3  cannot tell, over one of them at least: an interval lies around a limit
+  3  cannot tell, over one of them at least: an interval lies around a limit; or only
+     one side, edge or cloud, has figures that can be used
 """
 
 

@@ -18,8 +18,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Where and how a measurement was made. `threads` is what was asked for (None: the runtime's
     choice), `threads_found` what the runtime reported; `streams` is how many inferences ran at
     once, `scenario` the rule they followed, `network` the shaped link to a server. `governor`,
-    `turbo` and `power` are None where the device does not tell. `counts` says what a nanosecond
-    stands for where it is no time.
+    `turbo` and `power` are None where the device does not tell, `shaped_by` where there is no link.
+    `counts` says what a nanosecond stands for where it is no time.
     """
 
     device: str
@@ -38,6 +38,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     power: str | None = None
     counts: Literal["instructions"] | None = None
     network: str | None = None
+    shaped_by: str | None = None
 
     @property
     def label(self) -> str:
@@ -58,13 +59,14 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
         The device's name may differ if its fingerprint agrees. `runtime` False leaves out the
         runtime, its version and its provider: two formats cannot share them. What only one of
-        the two knows of its governor, turbo and power supply makes no difference.
+        the two knows of its governor, turbo, power supply and link makes no difference.
         """
         fields = ["fingerprint", "emulated", "threads", "threads_found", "batch"]
         fields += ["streams"]
         fields += ["runtime", "runtime_version", "provider"] if runtime else []
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in fields]
-        switches = [(name, getattr(self, name), getattr(other, name)) for name in SWITCHES]
+        told = (*SWITCHES, "shaped_by")
+        switches = [(name, getattr(self, name), getattr(other, name)) for name in told]
         pairs += [pair for pair in switches if None not in pair]
         pairs += [("figures", self.counts or "time", other.counts or "time")]
         pairs += [("scenario", self.scenario or "none", other.scenario or "none")]
@@ -90,9 +92,15 @@ def conditions(record: Record) -> Conditions:
         streams=settings.streams or 1,
         scenario=settings.scenario,
         network=settings.network,
+        shaped_by=_shaper(record),
         counts=device.counts,
         **{name: device.facts.get(name) for name in SWITCHES},
     )
+
+
+def _shaper(record: Record) -> str | None:
+    link = record.cloud.link if record.cloud else None
+    return link.shaped_by.partition(" (")[0] if link else None
 
 
 def _provider(found: str | None) -> str | None:

@@ -28,7 +28,7 @@ from bench.scenario import Plan
 from bench.serving import serve
 from bench.sustained import sustain
 from bench.verdict import verdict
-from devices.device import TRANSPORT, Session, TransportError, WorkerError
+from devices.device import TRANSPORT, Cloud, Session, TransportError, WorkerError
 from export import verify
 from export.artifact import ArtifactError, Manifest, Proof
 
@@ -253,6 +253,8 @@ class _Group:
         # Before anything else: a core that has nothing to do lowers its clock and cools down.
         assert m.surroundings is not None
         m.surroundings = msgspec.structs.replace(m.surroundings, after=m.opened.sensors())
+        if m.opened.cloud is not None:
+            _prove_again(m)
         # Before the accuracy: classifying a batch of images takes memory of its own.
         m.memory = m.opened.memory()
         self._judge(m)
@@ -267,6 +269,15 @@ class _Group:
         if self._accuracy and not self._accuracy.misfit(m.cell.artifact.manifest):
             self._tell(m, "accuracy")
             m.accuracy = self._accuracy.measure(m.opened, m.cell.artifact.manifest)
+
+
+def _prove_again(m: Measurement) -> None:
+    """Prove a server again once it was timed: another may answer by then."""
+    proof = _prove(m)
+    if proof.verified is False:
+        reason = f"its answers were right at first, and wrong once it was timed: {proof.reason}"
+        m.proof = msgspec.structs.replace(proof, reason=reason)
+        raise _WrongAnswerError(reason)
 
 
 def _told(m: Measurement, what: str) -> str:
@@ -291,6 +302,23 @@ def _as_computed(manifest: Manifest, precision: str | None) -> Manifest:
     return msgspec.structs.replace(manifest, precision=precision)
 
 
+def _as_images(proof: Proof, cloud: Cloud | None) -> Proof:
+    """Judge a server that was sent images by whether it takes them for their pixels' tensors.
+
+    Only the classes tell: a lossy file is another input than the golden one.
+    """
+    if cloud is None or cloud.images_decided is None or not proof.verified:
+        return proof
+    if cloud.images_decided == 0:
+        reason = f"no golden input has a clear class, to tell what is made of a {cloud.payload}"
+        return msgspec.structs.replace(proof, verified=None, reason=reason)
+    if cloud.images_agreed == cloud.images_decided:
+        return proof
+    told = f"{cloud.images_agreed} of {cloud.images_decided} golden inputs"
+    reason = f"sent as {cloud.payload}, {told} get the class that they get as tensors of the pixels"
+    return msgspec.structs.replace(proof, verified=False, reason=reason)
+
+
 def _prove(m: Measurement) -> Proof:
     """Compare what the device computes for the golden inputs with the original's outputs.
 
@@ -312,7 +340,7 @@ def _prove(m: Measurement) -> Proof:
     promised = _as_computed(artifact.manifest, ready.precision)
     proof = verify.prove(promised, expected, m.answers, m.opened.alarms)
     return msgspec.structs.replace(
-        proof,
+        _as_images(proof, m.opened.cloud),
         runtime=ready.runtime,
         runtime_version=ready.runtime_version,
         emulated=ready.reference,

@@ -10,7 +10,7 @@ from bench.record import Cloud, Link
 
 class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Medians over all requests in nanoseconds, None where the server does not tell, and bytes of
-    one request and its answer; see `devices.device.Stages`.
+    one request and its answer; see `devices.device.Stages`, and `devices.device.Cloud` for images.
     """
 
     url: str
@@ -23,6 +23,8 @@ class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
     upload_download_ns: float | None
     queue_ns: float | None
     compute_ns: float | None
+    images_agreed: int | None = None
+    images_decided: int | None = None
 
 
 def stage_figures(cloud: Cloud | None) -> StageFigures | None:
@@ -41,6 +43,8 @@ def stage_figures(cloud: Cloud | None) -> StageFigures | None:
         upload_download_ns=_median(stages.upload_download for stages in found),
         queue_ns=_median(stages.queue for stages in found),
         compute_ns=_median(stages.compute for stages in found),
+        images_agreed=cloud.images_agreed,
+        images_decided=cloud.images_decided,
     )
 
 

@@ -15,6 +15,7 @@ from bench.candidate import Candidate, Terms, candidates, network_of
 from bench.constraints import Constraint, Word
 from bench.link_model import LinkModel
 from bench.record import BenchError, Record
+from bench.sides import gap, is_usable
 from bench.task import Task, tasks
 
 Winner = Literal["edge", "cloud", "cannot tell"]
@@ -60,10 +61,11 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """0 recommended, 3 something may meet the budget, 1 nothing does."""
+        """0 recommended, 3 something may meet the budget or nothing can be used, 1 nothing does."""
         if self.best:
             return 0
-        return 3 if any(judged.word == "cannot tell" for judged in self.rejected) else 1
+        unsure = any(judged.word == "cannot tell" for judged in self.rejected)
+        return 3 if unsure or not any(is_usable(j.candidate) for j in self.rejected) else 1
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,10 +109,17 @@ class Tradeoff(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[Weighed, ...]
 
     @property
+    def gap(self) -> str | None:
+        """Which side cannot be weighed, and what to do; see `bench.sides`."""
+        return gap(weighed.candidates for weighed in self.tasks)
+
+    @property
     def exit_code(self) -> int:
-        """1 if nothing meets the budget in one situation, else 3 if one cannot be told, else 0."""
+        """1 if nothing meets the budget in one situation, else 3 if one cannot be told or a side
+        is missing, else 0.
+        """
         codes = {one.exit_code for weighed in self.tasks for one in weighed.situations}
-        return next((code for code in (1, 3) if code in codes), 0)
+        return next((code for code in (1, 3) if code in codes), 3 if self.gap else 0)
 
 
 def tradeoff(
@@ -143,7 +152,7 @@ def tradeoff(
 def _weigh(task: Task, budget: Sequence[Constraint], terms: Terms, network: str | None) -> Weighed:
     every, models = candidates(task.records), tuple(link_model.models(task.records))
     some = tuple(c for c in every if network is None or c.network in (None, network))
-    edges = [c for c in some if c.where == "edge" and not c.unusable and c.p50_ns]
+    edges = [c for c in some if c.where == "edge" and is_usable(c)]
     return Weighed(
         task=task.name,
         candidates=some,
@@ -206,7 +215,7 @@ def situation(
 
 def judge(candidate: Candidate, budget: Sequence[Constraint], terms: Terms) -> Judged:
     """Hold a candidate against the whole budget; one that cannot be used misses any."""
-    if candidate.unusable or candidate.p50_ns is None:
+    if not is_usable(candidate):
         reason = candidate.unusable or f"latency not measured: {candidate.evidence}"
         return Judged(candidate=candidate, word="misses", reasons=(reason,))
     found = [constraint.judge(candidate, terms) for constraint in budget]

@@ -106,7 +106,10 @@ def _shortness(record: Record, known: Summary) -> Verdict | None:
 
 def _wrong(record: Record) -> Verdict:
     reason = record.proof.reason or "its answers differ from the original's"
-    return Verdict("wrong", reason, "its times are void; export it again or use another runtime")
+    remedy = (
+        "let it serve this artifact" if record.cloud else "export it again or use another runtime"
+    )
+    return Verdict("wrong", reason, f"its times are void; {remedy}")
 
 
 def _sureness(record: Record, figures: Summary, found: Evidence) -> Verdict:

@@ -161,6 +161,7 @@ def _models(artifact: "Artifact", runtime: str | None, threads: int) -> "list[Se
 
 def _decoder(artifact: "Artifact") -> Callable[[bytes], Any] | None:
     """Return what turns an image into the artifact's input, None where it takes no images."""
+    from dataclasses import replace
     from io import BytesIO
 
     contract = artifact.manifest.contract
@@ -173,7 +174,10 @@ def _decoder(artifact: "Artifact") -> Callable[[bytes], Any] | None:
 
     def decode(file: bytes) -> Any:
         with Image.open(BytesIO(file), formats=("JPEG", "PNG")) as image:
-            planes = normalise(fit(image, steps)[None], steps)[0]
+            # An app that knows the network's size sends it: resizing would only cut off the border.
+            fits = image.size == steps.size[::-1]
+            pixels = fit(image, replace(steps, resize=None) if fits else steps)
+            planes = normalise(pixels[None], steps)[0]
         return planes.transpose(1, 2, 0) if taken.layout == "NHWC" else planes
 
     return decode

@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 import msgspec
 
 from devices import facts
-from devices.address import address
-from devices.cloud_session import CloudSession, reported
+from devices.address import Address, address
+from devices.cloud_session import PROBE_TIMEOUT_S, CloudSession, reported
 from devices.device import (
     Cloud,
     ConfigError,
@@ -22,14 +22,13 @@ from devices.device import (
     Limits,
     Step,
 )
-from devices.network import Passage, Profile
+from devices.network import Passage, Profile, check
 from devices.open_inference import (
     Endpoint,
 )
 
 PREFIX = "cloud:"
 RUNTIME = "open-inference"
-PROBE_TIMEOUT_S = 10.0
 Payload = Literal["tensor", "jpeg", "png"]
 
 
@@ -61,7 +60,7 @@ class CloudDevice:
             ConfigError: the address is none.
         """
         self.name, self.kind = name, "cloud"
-        self._settings, self._profile = settings, profile
+        self._settings, self.profile = settings, profile
         self.where = address(settings.url, settings.protocol)
         self.machine = f"cloud {self.where.authority}"
         self._passage: Passage | None = None
@@ -69,7 +68,7 @@ class CloudDevice:
     @property
     def network(self) -> str | None:
         """The name of the link to it, None for that which there is."""
-        return None if self._profile is None else self._profile.name
+        return None if self.profile is None else self.profile.name
 
     def over(self, profile: Profile) -> Self:
         """Return the same server behind a link."""
@@ -80,8 +79,10 @@ class CloudDevice:
 
         Raises:
             TransportError: it cannot be reached.
-            DeviceError: it refuses this client, or is no such server.
+            DeviceError: it refuses this client, is no such server, or no link can be made here.
         """
+        if self.profile is not None:
+            check()
         endpoint = self._endpoint(PROBE_TIMEOUT_S, direct=True)
         try:
             found = {"processor": endpoint.about(), "url": self.where.url}
@@ -117,6 +118,7 @@ class CloudDevice:
         Raises:
             WorkerError: that failed, or the model is not like the artifact.
         """
+        reported("start", self._way)  # a link is made once, and is no part of loading
         begin = time.perf_counter_ns()
         endpoint = reported("start", lambda: self._endpoint(job.timeout_s))
         try:
@@ -130,7 +132,14 @@ class CloudDevice:
                 response_bytes=0,
                 link=link,
             )
-            return CloudSession(endpoint, job, self._settings.model, cloud, begin)
+            return CloudSession(
+                endpoint,
+                job,
+                self._settings.model,
+                cloud,
+                begin_ns=begin,
+                direct=lambda timeout_s: self._endpoint(timeout_s, direct=True),
+            )
         except BaseException:
             endpoint.close()
             raise
@@ -140,11 +149,17 @@ class CloudDevice:
         token = os.environ.get(variable, "").strip() if variable else None
         if variable and not token:
             raise ConfigError(f"device '{self.name}': token_env: {variable} is not set to a token")
-        if self._profile is not None and not direct:
-            if self._passage is None or not self._passage.is_open:
-                self._passage = Passage(self._profile, where.host.strip("[]"), where.port)
-            where = where._replace(via=self._passage.authority)
+        if not direct:
+            where = self._way()
         return Endpoint(where, token=token, ca=self._settings.ca, timeout_s=timeout_s)
+
+    def _way(self) -> Address:
+        """Return where to connect to: the server itself, or the near end of the link to it."""
+        if self.profile is None:
+            return self.where
+        if self._passage is None or not self._passage.is_open:
+            self._passage = Passage(self.profile, self.where.host.strip("[]"), self.where.port)
+        return self.where._replace(via=self._passage.authority)
 
 
 def make(name: str, settings: Settings) -> CloudDevice:

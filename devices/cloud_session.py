@@ -2,13 +2,16 @@
 
 import gc
 import time
-from io import BytesIO
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from devices import picture
+from devices.cloud_model import decoded, encoded, find, fit, of_images
 from devices.device import (
     TRANSPORT,
     Alarm,
@@ -32,23 +35,31 @@ from devices.device import (
 )
 from devices.open_inference import (
     Endpoint,
+    HungError,
+    Inferred,
     MissingError,
     OverloadError,
+    SilentError,
     patiently,
 )
-from devices.tensors import TYPES
-from devices.worker import decode, encode, environment, keep_worst, read_golden, read_manifest
+from devices.worker import environment, keep_worst, read_golden, read_manifest
 
 UNTOLD = "none: a server tells its clients nothing of its memory"
-# A JPEG as phones' cameras and browsers' canvases write it.
-QUALITY = 90
+PROBE_TIMEOUT_S = 10.0
 
 
 class CloudSession:
     """A `devices.device.Session` over a connection to a server."""
 
     def __init__(
-        self, endpoint: Endpoint, job: Job, model: str | None, cloud: Cloud, begin_ns: int
+        self,
+        endpoint: Endpoint,
+        job: Job,
+        model: str | None,
+        cloud: Cloud,
+        *,
+        begin_ns: int,
+        direct: Callable[[float], Endpoint],
     ) -> None:
         """Find the model.
 
@@ -58,11 +69,14 @@ class CloudSession:
             model: its name there; None for that of the artifact.
             cloud: what is known so far.
             begin_ns: when opening began, by `time.perf_counter_ns`.
+            direct: connects to it past any link, for answers of which only what they are counts;
+                takes the seconds that one may last.
 
         Raises:
             WorkerError: the server has no such model, or another one by this name.
         """
         self._endpoint, self._batch = endpoint, job.batch
+        self._direct, self._timeout_s = direct, job.timeout_s
         manifest = read_manifest(job.artifact)
         self._contract = manifest["contract"]
         self.alarms: tuple[Alarm, ...] = ()
@@ -74,13 +88,10 @@ class CloudSession:
         self._inputs, self._expected = read_golden(golden, self._contract, known)
         about = reported("start", endpoint.about)
         artifact = f"{job.artifact.parent.name}-{job.artifact.name}"
-        self._model = reported(
-            "load", lambda: _found(endpoint, model, artifact, job.artifact.parent.name)
-        )
-        self._fit()
-        self._timed = self._model
+        found = reported("load", lambda: find(endpoint, model, artifact, job.artifact.parent.name))
+        self._timed = self._model = fit(found, self._contract, self._batch)
         if cloud.payload != "tensor":
-            self._timed = reported("load", lambda: endpoint.model(f"{self._model['name']}-image"))
+            self._timed = reported("load", lambda: of_images(endpoint, self._model["name"]))
         self._names = [t["name"] for t in self._model["outputs"]]
         self._counted = endpoint.statistics(self._timed["name"]) is not None
         self.ready = Ready(
@@ -93,78 +104,115 @@ class CloudSession:
         )
         self.cloud: Cloud | None = msgspec.structs.replace(cloud, server=about)
 
-    def _fit(self) -> None:
-        """Compare the server's tensors with the artifact's.
-
-        Raises:
-            WorkerError: they differ.
-        """
-        for side in ("inputs", "outputs"):
-            there, here = self._model[side], self._contract[side]
-            if len(there) != len(here):
-                told = f"has {len(there)} {side}, the artifact has {len(here)}"
-                raise _misfit(self._model, told)
-            for found, tensor in zip(_ordered(there, here), here, strict=True):
-                shape = [self._batch, *tensor["shape"][1:]]
-                if not _fits(found["shape"], shape):
-                    told = f"{side[:-1]} '{found['name']}' is {found['shape']}, not {shape}"
-                    raise _misfit(self._model, told)
-            self._model[side] = _ordered(there, here)
-
     def verify(self, rows: int | None = None) -> dict[str, Any]:
-        """Send all golden inputs, or the first `rows`, as tensors; return the outputs by name."""
+        """Send all golden inputs, or the first `rows`, as tensors; return the outputs by name.
+
+        Where images are timed all golden inputs are sent as images, too: see `_compare`.
+        """
         worst: list[dict[int, Any]] = [{} for _ in self._expected]
         for start in range(rows or len(self._inputs[0])):
-            outputs = self._infer("verify", self._rows(start))
+            outputs = self._infer("verify", self._endpoint, self._model, self._rows(start))
             for output, kept, expected in zip(outputs, worst, self._expected, strict=True):
                 keep_worst(output, kept, expected, start)
+        if self._timed is not self._model:
+            self._compare()
         names = [tensor["name"] for tensor in self._contract["outputs"]]
         arrays = [np.stack([kept[n] for n in sorted(kept)[:rows]]) for kept in worst]
         return dict(zip(names, arrays, strict=True))
+
+    def _compare(self) -> None:
+        """Count the golden inputs that get the same class as an image and as its pixels' tensor.
+
+        The network was proved by tensors, so that is what the image must be taken for. A lossy file
+        is another input than the golden one, and its scores are not the original's.
+        """
+        assert self.cloud is not None
+        with closing(self._direct(self._timeout_s)) as endpoint:
+            pairs = [self._both(endpoint, start) for start in range(len(self._inputs[0]))]
+        as_image, as_tensor = (np.stack(scores) for scores in zip(*pairs, strict=True))
+        agreed, decided = picture.agreement(as_tensor, as_image)
+        self.cloud = msgspec.structs.replace(
+            self.cloud, images_agreed=agreed, images_decided=decided
+        )
+
+    def _both(self, endpoint: Endpoint, start: int) -> tuple[Any, Any]:
+        """Return the scores of a golden input as an image, and as a tensor of the same pixels."""
+        rows, (tensor, *_) = self._rows(start)[0], self._contract["inputs"]
+        steps = self._contract["preprocessing"]
+        pixels = np.stack([picture.row(f, tensor["layout"], steps) for f in self._files(rows)])
+        image = self._infer("verify", endpoint, self._timed, [rows])[0]
+        return image[0], self._infer("verify", endpoint, self._model, [pixels])[0][0]
 
     def _rows(self, start: int) -> list[Any]:
         numbers = np.arange(start, start + self._batch) % len(self._inputs[0])
         return [rows[numbers] for rows in self._inputs]
 
-    def _infer(self, stage: str, batches: list[Any]) -> list[Any]:
-        inputs, name = self._tensors(batches), self._model["name"]
-        answer = reported(
-            stage, lambda: patiently(lambda: self._endpoint.infer(name, inputs, self._names))
+    def _infer(
+        self, stage: str, endpoint: Endpoint, model: dict[str, Any], batches: list[Any]
+    ) -> list[Any]:
+        inputs = self._inputs_of(model, batches)
+        answer = self._answered(
+            stage, lambda: patiently(lambda: endpoint.infer(model["name"], inputs, self._names))
         )
-        found = reported(stage, lambda: self._endpoint.read(answer, self._names)).outputs
+        return self._outputs(stage, reported(stage, lambda: endpoint.read(answer, self._names)))
+
+    def _answered(self, stage: str, ask: Callable[[], Any]) -> Any:
+        def heard() -> Any:
+            try:
+                return ask()
+            except SilentError as error:
+                raise self._silent(error) from None
+
+        return reported(stage, heard)
+
+    def _silent(self, error: SilentError) -> DeviceError:
+        """Tell a server that hangs, which others of its models need not, from one out of reach."""
+        try:
+            with closing(self._direct(PROBE_TIMEOUT_S)) as endpoint:
+                endpoint.about()
+        except DeviceError:
+            return error
+        return HungError(f"{error}, but answers what else it is asked")
+
+    def _outputs(self, stage: str, found: Inferred) -> list[Any]:
+        """Return an answer's outputs in the artifact's order, as float32.
+
+        Raises:
+            WorkerError: one is not what the manifest promises.
+        """
         told = self._contract["outputs"]
-        outputs = [_decoded(found[n], t) for n, t in zip(self._names, told, strict=True)]
+        outputs = [decoded(found.outputs[n], t) for n, t in zip(self._names, told, strict=True)]
         for output, tensor in zip(outputs, told, strict=True):
             if list(output.shape) != [self._batch, *tensor["shape"][1:]]:
-                told = f"output '{tensor['name']}' has shape {list(output.shape)}"
-                raise WorkerError(stage, "error", f"{told}, the manifest promises another")
+                said = f"output '{tensor['name']}' has shape {list(output.shape)}"
+                raise WorkerError(stage, "error", f"{said}, the manifest promises another")
         return outputs
 
-    def _tensors(self, batches: list[Any]) -> list[Any]:
-        pairs = zip(self._model["inputs"], batches, self._contract["inputs"], strict=True)
-        given = [(t["name"], t["datatype"], _encoded(b, t, own)) for t, b, own in pairs]
+    def _inputs_of(self, model: dict[str, Any], batches: list[Any]) -> list[Any]:
+        """Return the payload that a model takes: the tensors, or the images of them."""
+        if model is not self._model:
+            array = np.array(self._files(batches[0]), dtype=np.object_)
+            return self._endpoint.tensors([(model["inputs"][0]["name"], "BYTES", array)])
+        pairs = zip(model["inputs"], batches, self._contract["inputs"], strict=True)
+        given = [(t["name"], t["datatype"], encoded(b, t, own)) for t, b, own in pairs]
         return self._endpoint.tensors(given)
 
-    def _images(self, batches: list[Any]) -> list[Any]:
+    def _files(self, rows: Any) -> list[bytes]:
         assert self.cloud is not None
         kind, tensor = self.cloud.payload, self._contract["inputs"][0]
         steps = self._contract.get("preprocessing")
-        if steps is None:
-            raise WorkerError("measure", "unsupported", "the artifact takes no images")
-        files = [_file(row, tensor["layout"], steps, kind) for row in batches[0]]
-        taken = self._timed["inputs"][0]
-        array = np.array(files, dtype=np.object_)
-        return self._endpoint.tensors([(taken["name"], "BYTES", array)])
+        if steps is None or len(self._contract["inputs"]) > 1:
+            raise WorkerError("load", "unsupported", "the artifact takes no images")
+        return [picture.file(row, tensor["layout"], steps, kind) for row in rows]
 
     def measure(self, runs: int, *, copies: bool = False) -> list[int]:
         """Send one golden input `runs` times; return what each took in nanoseconds, in all."""
         assert self.cloud is not None
         batches = self._rows(0)
-        make = self._tensors if self.cloud.payload == "tensor" else self._images
         gc.disable()
         try:
             found = [
-                reported("measure", lambda: patiently(lambda: self._once(make, batches)))
+                self._answered("measure", lambda: patiently(lambda: self._once(batches)))
                 for _ in range(runs)
             ]
         finally:
@@ -178,40 +226,45 @@ class CloudSession:
             queue=queue if told else None,
             compute=compute if told else None,
         )
-        inputs, name = make(batches), self._timed["name"]
+        inputs, name = self._inputs_of(self._timed, batches), self._timed["name"]
         sent = self._endpoint.request_bytes(name, inputs, self._names)
         self.cloud = msgspec.structs.replace(
             self.cloud, request_bytes=sent, response_bytes=self._received, stages=(stages,)
         )
         return list(whole)
 
-    def _once(self, make: Any, batches: list[Any]) -> tuple[int, int, int | None, int | None]:
+    def _once(self, batches: list[Any]) -> tuple[int, int, int | None, int | None]:
         """Return the nanoseconds of encoding and of all, and of queue and compute if told."""
         name = self._timed["name"]
         before = self._endpoint.statistics(name) if self._counted else None
         begin = time.perf_counter_ns()
-        inputs = make(batches)
-        encoded = time.perf_counter_ns()
+        inputs = self._inputs_of(self._timed, batches)
+        ready = time.perf_counter_ns()
         answer = self._endpoint.infer(name, inputs, self._names)
         end = time.perf_counter_ns()
         found = self._endpoint.read(answer, self._names)
+        self._outputs("measure", found)
         self._received = found.size
         queue, compute = found.parameters.get("queue_ns"), found.parameters.get("compute_ns")
         if before and (after := self._endpoint.statistics(name)) and after[0] == before[0] + 1:
             queue, compute = after[1] - before[1], after[2] - before[2]
         numbers = isinstance(queue, int) and isinstance(compute, int)
         told = (queue, compute) if numbers else (None, None)
-        return encoded - begin, end - begin, *told
+        return ready - begin, end - begin, *told
 
     def predict(self, images: Path, top: int = 5) -> list[list[int]]:
-        """Classify the images of a `.npy` file; a last batch that is not full is filled and cut."""
+        """Classify the images of a `.npy` file; a last batch that is not full is filled and cut.
+
+        They are sent as what is timed, past any link: it does not change the answers.
+        """
         rows = np.load(images, mmap_mode="r")
         classes: list[list[int]] = []
-        for start in range(0, len(rows), self._batch):
-            numbers = np.arange(start, start + self._batch).clip(max=len(rows) - 1)
-            scores = self._infer("predict", [rows[numbers]])[0].reshape(self._batch, -1)
-            best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-            classes += best[: len(rows) - start].tolist()
+        with closing(self._direct(self._timeout_s)) as endpoint:
+            for start in range(0, len(rows), self._batch):
+                numbers = np.arange(start, start + self._batch).clip(max=len(rows) - 1)
+                scores = self._infer("predict", endpoint, self._timed, [rows[numbers]])[0]
+                order = np.argsort(-scores.reshape(self._batch, -1), axis=1, kind="stable")
+                classes += order[: len(rows) - start, :top].tolist()
         return classes
 
     def memory(self) -> Memory:
@@ -248,63 +301,6 @@ class CloudSession:
         self._endpoint.close()
 
 
-def _found(endpoint: Endpoint, name: str | None, artifact: str, network: str) -> dict[str, Any]:
-    """Return a model by the name given, or else the artifact's, or else the network's."""
-    if name is not None:
-        return endpoint.model(name)
-    try:
-        return endpoint.model(artifact)
-    except MissingError as error:
-        try:
-            return endpoint.model(network)
-        except MissingError:
-            raise MissingError(f"{error}; name it by model = 'NAME' in devices.toml") from None
-
-
-def _ordered(there: list[dict[str, Any]], here: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the server's tensors in the artifact's order: by name, or as they come."""
-    by_name = {tensor["name"]: tensor for tensor in there}
-    names = [tensor["name"] for tensor in here]
-    return [by_name[name] for name in names] if set(names) == set(by_name) else there
-
-
-def _fits(found: list[int], shape: list[int]) -> bool:
-    """Tell whether a shape is one of a model's; Triton may leave the batch out."""
-    return any(
-        len(one) == len(shape) and all(n in (-1, m) for n, m in zip(one, shape, strict=True))
-        for one in (found, [shape[0], *found])
-    )
-
-
-def _encoded(batch: Any, there: dict[str, Any], own: dict[str, Any]) -> Any:
-    """Return a batch as the server takes it: float, or as the artifact's file stores it."""
-    kind = TYPES.get(there["datatype"])
-    stored = encode(batch, own)
-    if kind is not None and np.dtype(kind) == stored.dtype:
-        return stored
-    if there["datatype"] == "FP32":
-        return np.ascontiguousarray(batch, np.float32)
-    told = f"input '{there['name']}' takes {there['datatype']}, the artifact {own['dtype']}"
-    raise WorkerError("load", "unsupported", f"the server's {told}")
-
-
-def _decoded(output: Any, own: dict[str, Any]) -> Any:
-    return decode(output, own) if str(output.dtype) == own["dtype"] else np.asarray(output, "f4")
-
-
-def _file(row: Any, layout: str, steps: dict[str, Any], kind: str) -> bytes:
-    """Return an input as the image file that an app would send: preprocessing undone."""
-    from PIL import Image
-
-    planes = row if layout == "NHWC" else row.transpose(1, 2, 0)
-    scaled = planes * np.asarray(steps["std"]) + np.asarray(steps["mean"])
-    pixels = (scaled * 255).round().clip(0, 255).astype(np.uint8)
-    file = BytesIO()
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    image.save(file, kind, **({"quality": QUALITY} if kind == "jpeg" else {}))
-    return file.getvalue()
-
-
 def reported(stage: str, ask: Any) -> Any:
     """Ask; what goes wrong ends a measurement, as a worker's failure does."""
     try:
@@ -316,15 +312,13 @@ def reported(stage: str, ask: Any) -> Any:
 def _cause(error: DeviceError) -> str:
     if isinstance(error, OverloadError):
         return "busy"
+    if isinstance(error, HungError):
+        return "hung"
     if isinstance(error, MissingError):
         return "missing-model"
     if isinstance(error, TransportError):
         return TRANSPORT
     return "unauthorised" if isinstance(error, UnauthorisedError) else "error"
-
-
-def _misfit(model: dict[str, Any], told: str) -> WorkerError:
-    return WorkerError("load", "error", f"the server's model '{model['name']}' is another: {told}")
 
 
 def _unsupported(stage: str, what: str) -> WorkerError:

@@ -323,7 +323,9 @@ class Cloud(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A server as the device: the `rounds` of a record are end to end then, as its client sees it.
 
     `request_bytes` and `response_bytes` are those of one inference's messages, without the headers
-    of HTTP. `link` is None for the network as it is; `stages` has an entry a round.
+    of HTTP. `link` is None for the network as it is; `stages` has an entry a round. `images_agreed`
+    of `images_decided` golden inputs got the same class as an image and as a tensor of its pixels:
+    of those with a clear one, see `devices.picture.agreement`; None where no images are sent.
     """
 
     url: str
@@ -334,6 +336,8 @@ class Cloud(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     response_bytes: int
     link: Link | None = None
     stages: tuple[Stages, ...] = ()
+    images_agreed: int | None = None
+    images_decided: int | None = None
 
 
 class Session(Protocol):

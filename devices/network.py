@@ -6,14 +6,19 @@ import subprocess
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from devices.device import ConfigError, DeviceError, Link
 
 PROGRAM = Path(__file__).with_name("passage.py")
-SHAPED_BY = "edgeworthy, in user space over TUN devices (packets of 1500 bytes, queue of 0.3 s)"
+SHAPED_BY = {
+    "netem": "the kernel's netem over virtual Ethernet (packets of 1500 bytes, queue of 0.3 s)",
+    "tun": "edgeworthy, in user space over TUN devices (packets of 1500 bytes, queue of 0.3 s)",
+}
 START_S = 15.0
 WEBPAGETEST = "WebPageTest's connectivity profile"
 
@@ -119,7 +124,12 @@ def _number(text: str, key: str, value: str) -> float:
 
 
 class Passage:
-    """A way to a server over a shaped link, while it is open: see `devices.passage`."""
+    """A way to a server over a shaped link, while it is open: see `devices.passage`.
+
+    Attributes:
+        link: as records hold it.
+        no_netem: why the kernel does not shape it; empty where it does.
+    """
 
     def __init__(self, profile: Profile, host: str, port: int) -> None:
         """Make the link.
@@ -127,22 +137,24 @@ class Passage:
         Raises:
             DeviceError: this system does not let it be made; says what to do.
         """
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.authority = f"127.0.0.1:{listener.getsockname()[1]}"
+            self._process = _started(profile, host, port, listener.fileno())
+        weakref.finalize(self, _end, self._process)
+        said = _first_line(self._process)
+        word, _, told = said.partition(" ")
+        shaper, _, self.no_netem = told.partition(" ")
+        if word != "ready":
+            _end(self._process)
+            raise DeviceError(_refused(said))
         self.link = Link(
             name=profile.name,
             down_mbit=profile.down_mbit,
             up_mbit=profile.up_mbit,
             rtt_ms=profile.rtt_ms,
             loss=profile.loss,
-            shaped_by=SHAPED_BY,
+            shaped_by=SHAPED_BY[shaper],
         )
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.authority = f"127.0.0.1:{listener.getsockname()[1]}"
-            self._process = _started(profile, host, port, listener.fileno())
-        weakref.finalize(self, _end, self._process)
-        said = _first_line(self._process)
-        if said != "ready":
-            _end(self._process)
-            raise DeviceError(_refused(said))
 
     @property
     def is_open(self) -> bool:
@@ -152,6 +164,19 @@ class Passage:
     def close(self) -> None:
         """Take the link away. Never raises; safe to call twice."""
         _end(self._process)
+
+
+@cache
+def check() -> str:
+    """Make a link and take it away again, once a process; return what shapes it, and why.
+
+    Raises:
+        DeviceError: this system does not let it be made; says what to do.
+    """
+    passage = Passage(Profile("any", None, None, 0), "127.0.0.1", 9)
+    passage.close()
+    why = f"; the kernel's netem is not there: {passage.no_netem}" if passage.no_netem else ""
+    return f"links are shaped by {passage.link.shaped_by}{why}"
 
 
 def _started(profile: Profile, host: str, port: int, listener: int) -> "subprocess.Popen[str]":
@@ -182,15 +207,42 @@ def _first_line(process: "subprocess.Popen[str]") -> str:
         timer.cancel()
 
 
+# Where a system says what it refuses, what it says then, and the remedy.
+SWITCHES = (
+    ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
+    (
+        "kernel/apparmor_restrict_unprivileged_userns", "1",
+        "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    ("user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=1000"),
+    ("user/max_net_namespaces", "0", "sysctl user.max_net_namespaces=1000"),
+)  # fmt: skip
+CONTAINER = "docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN --device /dev/net/tun"
+
+
 def _refused(said: str) -> str:
     if "No such file" in said and "'ip'" in said:
         return "--network needs the program ip: apt-get install iproute2"
     if "/dev/net/tun" in said:
-        return f"--network needs /dev/net/tun ({said}): load the kernel's module tun, or be root"
+        missing = "No such" in said
+        remedy = "modprobe tun" if missing else "chmod 666 /dev/net/tun"
+        return (
+            f"--network needs /dev/net/tun ({said}): as root, type '{remedy}', or in a container "
+            f"start it by '{CONTAINER}'"
+        )
     return (
-        "--network needs to make network namespaces: run it as root, or let users make them: "
-        f"sysctl kernel.unprivileged_userns_clone=1 ({said or 'no answer'})"
+        f"--network needs to make network namespaces ({said or 'no answer'}): run it as root, or "
+        f"let users make them: '{_switch()}'"
     )
+
+
+def _switch() -> str:
+    """Return what lets users make namespaces here; in a container that is its start."""
+    for name, refusing, remedy in SWITCHES:
+        with suppress(OSError):
+            if Path("/proc/sys", name).read_text().strip() == refusing:
+                return remedy
+    return CONTAINER
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

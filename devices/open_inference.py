@@ -3,28 +3,40 @@
 What goes wrong becomes a `devices.device.DeviceError` of one line.
 """
 
+import math
 import ssl
 import time
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from importlib import import_module
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from devices.address import Address, Protocol
-from devices.device import ConfigError, DeviceError, TransportError, UnauthorisedError
+import msgspec
+
+from devices import triton
+from devices.address import Address
+from devices.device import DeviceError, TransportError, UnauthorisedError
 
 T = TypeVar("T")
-REMEDY = "pip install 'edgeworthy[cloud]'"
-# Seconds before each further attempt where the server has too much to do.
+# Seconds before each further attempt where the server has too much to do; it may ask for more, but
+# for no more than this in all.
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0)
-CONNECT_S = 5.0
+PATIENCE_S = 30.0
 GONE = {"StatusCode.UNAVAILABLE"}
 
 
 class OverloadError(DeviceError):
-    """A server has too much to do; it was asked several times."""
+    """A server has too much to do; `after_s` is how long it asks to be left alone, if it does."""
 
     state: ClassVar[str] = "busy"
+    after_s: float | None = None
+
+
+class SilentError(TransportError):
+    """A server did not answer in time."""
+
+
+class HungError(DeviceError):
+    """A server answers other questions, but not this one."""
 
 
 class MissingError(DeviceError):
@@ -43,14 +55,35 @@ ANSWERS: tuple[tuple[set[str], type[DeviceError], str], ...] = (
     (
         {"429", "503", "StatusCode.RESOURCE_EXHAUSTED"},
         OverloadError,
-        "has too much to do ({code}): {said}; try again later",
+        "has too much to do ({code}): {said}; go on later with --resume",
     ),
+    ({"502"}, TransportError, "cannot be reached behind its gateway ({code}): {said}"),
     (
         {"408", "504", "StatusCode.DEADLINE_EXCEEDED"},
-        TransportError,
+        SilentError,
         "did not answer in time ({code}): {said}",
     ),
 )
+
+
+class _Server(msgspec.Struct):
+    """What a server says of itself, or of a model in its index; it may say more."""
+
+    name: str = "unnamed"
+    version: str | None = None
+
+
+class _Tensor(msgspec.Struct):
+    name: str
+    datatype: str
+    shape: list[int] = []
+
+
+class _Model(msgspec.Struct):
+    name: str
+    platform: str | None = None
+    inputs: list[_Tensor] = []
+    outputs: list[_Tensor] = []
 
 
 class Inferred(NamedTuple):
@@ -84,14 +117,10 @@ class Endpoint:
             DeviceError: the client is not installed.
         """
         self.where, self._timeout_s = where, timeout_s
-        self._module = _client_module(where.protocol)
+        self._module, self._client = triton.client(where, ca, timeout_s)
         host = {"Host": where.authority} if where.via and where.protocol == "http" else {}
         name = "Authorization" if where.protocol == "http" else "authorization"
         self._headers = {**host, **({name: f"Bearer {token}"} if token else {})}
-        if where.protocol == "http":
-            self._client = _http(self._module, where, ca, timeout_s)
-        else:
-            self._client = _grpc(self._module, where, ca)
 
     def about(self) -> str:
         """Return the server's name and version.
@@ -100,7 +129,8 @@ class Endpoint:
             DeviceError: see the module.
         """
         found = self._asked(lambda: self._client.get_server_metadata(**self._common()))
-        return f"{found.get('name', 'unnamed')} {found.get('version', '')}".strip()
+        told = self._understood(found, _Server)
+        return f"{told.name} {told.version or ''}".strip()
 
     def model(self, name: str) -> dict[str, Any]:
         """Return the protocol's description of a model; shapes are lists of whole numbers.
@@ -110,19 +140,23 @@ class Endpoint:
             DeviceError: see the module.
         """
         try:
-            found: dict[str, Any] = self._asked(
-                lambda: self._client.get_model_metadata(name, **self._common())
-            )
+            found = self._asked(lambda: self._client.get_model_metadata(name, **self._common()))
         except MissingError as error:
             raise MissingError(self._no_model(name, str(error))) from None
         except DeviceError as error:
             if "unknown model" in str(error):  # Triton answers 400
                 raise MissingError(self._no_model(name, str(error))) from None
             raise
-        for side in ("inputs", "outputs"):
-            for tensor in found.setdefault(side, []):
-                tensor["shape"] = [int(length) for length in tensor.get("shape", [])]
-        return found
+        told: dict[str, Any] = msgspec.to_builtins(self._understood(found, _Model))
+        return told
+
+    def _understood(self, found: Any, kind: type[T]) -> T:
+        try:
+            return msgspec.convert(found, kind, strict=False)  # gRPC's JSON has numbers as texts
+        except msgspec.ValidationError as error:
+            raise DeviceError(
+                f"{self.where.url} does not speak the Open Inference Protocol: {error}"
+            ) from None
 
     def _no_model(self, name: str, said: str) -> str:
         known = self.models()
@@ -138,7 +172,10 @@ class Endpoint:
         except DeviceError:
             return []
         listed = found.get("models", []) if isinstance(found, dict) else found
-        return [str(one["name"]) for one in listed]
+        try:
+            return [one.name for one in msgspec.convert(listed, list[_Server])]
+        except msgspec.ValidationError:
+            return []
 
     def tensors(self, given: Sequence[tuple[str, str, Any]]) -> list[Any]:
         """Return the client's inputs: of names, datatypes and arrays (of bytes for BYTES)."""
@@ -171,8 +208,15 @@ class Endpoint:
         """Return what an answer holds.
 
         Raises:
-            DeviceError: an output is not there.
+            DeviceError: an output is not there, or is not what the answer says of it.
         """
+        try:
+            return self._read(answer, outputs)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            said = " ".join(str(error).split())
+            raise DeviceError(f"{self.where.url} answers what cannot be read: {said}") from None
+
+    def _read(self, answer: Any, outputs: Sequence[str]) -> Inferred:
         found = {name: answer.as_numpy(name) for name in outputs}
         if missing := [name for name, array in found.items() if array is None]:
             raise DeviceError(f"{self.where.url} answers without output '{missing[0]}'")
@@ -183,8 +227,6 @@ class Endpoint:
                 for key, value in head.parameters.items()
             }
             return Inferred(found, parameters, int(head.ByteSize()))
-        import msgspec
-
         size = len(msgspec.json.encode(head)) + sum(
             int(one.get("parameters", {}).get("binary_data_size", 0)) for one in head["outputs"]
         )
@@ -251,101 +293,46 @@ class Endpoint:
                 "devices.toml"
             )
         if not status or status in GONE:
-            return _unreachable(url, error, said)
+            return _unreachable(url, error, said, self._timeout_s)
+        code = status.removeprefix("StatusCode.")
         for known, kind, told in ANSWERS:
             if status in known:
-                return kind(f"{url} {told.format(code=_code(status), said=said)}")
-        return DeviceError(f"{url} answers {_code(status)}: {said}")
+                found = kind(f"{url} {told.format(code=code, said=said)}")
+                if isinstance(found, OverloadError):
+                    found.after_s = triton.retry_after_s(self._client)
+                return found
+        return DeviceError(f"{url} answers {code}: {said}")
 
 
 def patiently(ask: Callable[[], T]) -> T:
     """Ask again after a while, a few times, where the server has too much to do.
 
     Raises:
-        OverloadError: it still has.
+        OverloadError: it still has, or asks for more patience than there is.
     """
-    for pause in BACKOFF_S:
+    pauses, waited, times = iter((*BACKOFF_S, math.inf)), 0.0, 0
+    while True:
+        times += 1
         try:
             return ask()
-        except OverloadError:
-            time.sleep(pause)
-    try:
-        return ask()
-    except OverloadError as error:
-        times = 1 + len(BACKOFF_S)
-        raise OverloadError(f"{error} (asked {times} times in {sum(BACKOFF_S):g} s)") from None
+        except OverloadError as error:
+            pause = max(next(pauses), error.after_s or 0.0)
+            if waited + pause > PATIENCE_S:
+                raise OverloadError(_tried(error, times, waited)) from None
+        time.sleep(pause)
+        waited += pause
 
 
-def _client_module(protocol: Protocol) -> Any:
-    try:
-        return import_module(f"tritonclient.{protocol}")
-    except (ImportError, RuntimeError) as error:
-        name = getattr(error, "name", None) or "tritonclient"
-        raise DeviceError(f"a server as a device needs {name}; install it: {REMEDY}") from None
-
-
-def _http(module: Any, where: Address, ca: str | None, timeout_s: float) -> Any:
-    import gevent
-
-    # Its loop prints a traceback of all else.
-    hub = gevent.get_hub()
-    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
-    settings: dict[str, Any] = {}
-    if where.secure:
-        settings = {"ssl": True, "ssl_context_factory": lambda: _context(ca, where)}
-    return module.InferenceServerClient(
-        f"{where.via or where.authority}{where.path}",
-        connection_timeout=CONNECT_S,
-        network_timeout=timeout_s,
-        insecure=where.via is not None,
-        **settings,
-    )
-
-
-def _context(ca: str | None, where: Address) -> ssl.SSLContext:
-    """Return a context that checks the server's own name, also where the way leads elsewhere."""
-    from gevent.ssl import SSLContext
-
-    name = where.host.strip("[]")
-
-    class Named(SSLContext):  # type: ignore[misc]
-        def wrap_socket(self, sock: Any, *arguments: Any, **named: Any) -> Any:
-            return super().wrap_socket(sock, **{**named, "server_hostname": name})
-
-    context = Named(ssl.PROTOCOL_TLS_CLIENT)
-    if ca is None:
-        context.load_default_certs()
-    else:
-        context.load_verify_locations(_readable(ca))
-    return context
-
-
-def _grpc(module: Any, where: Address, ca: str | None) -> Any:
-    options: list[tuple[str, Any]] = [("grpc.max_send_message_length", -1)]
-    options.append(("grpc.max_receive_message_length", -1))
-    if where.via:
-        options.append(("grpc.ssl_target_name_override", where.host))
-        options.append(("grpc.default_authority", where.authority))
-    return module.InferenceServerClient(
-        where.via or where.authority,
-        ssl=where.secure,
-        root_certificates=None if ca is None else _readable(ca),
-        channel_args=options,
-    )
-
-
-def _readable(ca: str) -> str:
-    from pathlib import Path
-
-    path = Path(ca).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"ca: there is no file {ca}")
-    return str(path)
+def _tried(error: OverloadError, times: int, waited: float) -> str:
+    asks = "" if error.after_s is None else f"; it asks for {error.after_s:g} s"
+    often = "once" if times == 1 else f"{times} times in {waited:g} s"
+    return f"{error} (asked {often}{asks})"
 
 
 def _message(error: Exception) -> str:
     told = getattr(error, "message", None)
-    return str(told() if callable(told) else error) or type(error).__name__
+    said = str(told() if callable(told) else error) or type(error).__name__
+    return "no word of why" if "while decoding the response" in said else said  # a proxy's page
 
 
 def _is_tls(error: Exception, said: str) -> bool:
@@ -354,9 +341,9 @@ def _is_tls(error: Exception, said: str) -> bool:
     )
 
 
-def _unreachable(url: str, error: Exception, said: str) -> DeviceError:
+def _unreachable(url: str, error: Exception, said: str, timeout_s: float) -> DeviceError:
     if isinstance(error, TimeoutError):
-        return TransportError(f"{url} did not answer in time")
+        return SilentError(f"{url} did not answer in time ({timeout_s:g} s)")
     if _is_cut(error):
         return TransportError(f"{url}: the connection broke off: {said}")
     if isinstance(error, (OSError, EOFError)) or "StatusCode" in str(error):
@@ -369,7 +356,3 @@ def _unreachable(url: str, error: Exception, said: str) -> DeviceError:
 
 def _is_cut(error: Exception) -> bool:
     return any(kind.__name__ == "HTTPParseError" for kind in type(error).__mro__)
-
-
-def _code(status: str) -> str:
-    return status.removeprefix("StatusCode.")

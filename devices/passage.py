@@ -2,7 +2,8 @@
 
 A program of its own, started by `devices.network.Passage`. Three processes: at the near end whoever
 connects to the listener that it was given is passed on over the link; in the middle packets are
-carried; at the far end what arrives is passed on to the server, over the network as it is.
+shaped, by the kernel or by this program; at the far end what arrives is passed on to the server,
+over the network as it is.
 
     client -> near end -> [namespace - shaped link - namespace] -> far end -> server
 
@@ -24,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a program
 
+from devices import netem
 from devices.shaper import Shape, Wire, tun
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
@@ -69,30 +71,95 @@ def call(name: str, *arguments: int) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-def ip(*arguments: str) -> None:
-    """Run the system's `ip` in the network that this thread is in."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    subprocess.run(["ip", *arguments], check=True, env={**os.environ, "PATH": path})
-
-
 def leave_network() -> None:
-    """Be in a new network namespace; without root, first in a user namespace where one is root."""
+    """Be in a new network namespace; without the right to it, in a user namespace where one has it.
+
+    Raises:
+        OSError: this system allows neither.
+    """
     user, group = os.geteuid(), os.getegid()
-    if user == 0:
+    try:
         call("unshare", CLONE_NEWNET)
-        return
-    call("unshare", CLONE_NEWUSER | CLONE_NEWNET)
-    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"0 {user} 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"0 {group} 1", encoding="ascii")
+    except PermissionError:
+        call("unshare", CLONE_NEWUSER | CLONE_NEWNET)
+        Path("/proc/self/setgroups").write_bytes(b"deny")
+        Path("/proc/self/uid_map").write_bytes(b"0 %d 1" % user)
+        Path("/proc/self/gid_map").write_bytes(b"0 %d 1" % group)
 
 
-def end(device: str, own: str, other: str, mtu: int) -> int:
-    """Make one end of the link in this network; return its descriptor."""
-    descriptor = tun(device)
-    ip("addr", "add", own, "peer", other, "dev", device)
-    ip("link", "set", device, "mtu", str(mtu), "up")
-    return descriptor
+def address(device: str, own: str, other: str, mtu: int) -> None:
+    """Give a device of this network its address, and put it to work."""
+    netem.run("ip", "addr", "add", own, "peer", other, "dev", device)
+    netem.run("ip", "link", "set", device, "mtu", str(mtu), "up")
+
+
+def own_network() -> int:
+    """Return a descriptor of the network that this thread is in."""
+    return os.open("/proc/self/ns/net", os.O_RDONLY)
+
+
+class KernelLink:
+    """A link shaped by the kernel: see `devices.netem`. Made at the near end."""
+
+    name = "netem"
+
+    def __init__(self, shape: Shape) -> None:
+        """Make both devices here.
+
+        Raises:
+            netem.RefusedError: the kernel cannot.
+        """
+        self._shape = shape
+        netem.pair(NEAR_DEVICE, FAR_DEVICE, shape)
+        address(NEAR_DEVICE, NEAR, FAR, shape.mtu)
+
+    def reach(self, near: int, far: int) -> None:
+        """Bring the far device to the far network, where this thread is."""
+        call("setns", near, CLONE_NEWNET)
+        netem.run("ip", "link", "set", FAR_DEVICE, "netns", f"/proc/{os.getpid()}/fd/{far}")
+        call("setns", far, CLONE_NEWNET)
+        netem.send(FAR_DEVICE, self._shape.down, self._shape)
+        address(FAR_DEVICE, FAR, NEAR, self._shape.mtu)
+
+    def carry(self) -> None:
+        """Wait until standard input ends: the kernel does the rest."""
+        sys.stdin.read()
+
+
+class OwnLink:
+    """A link shaped by this program: see `devices.shaper`. Made at the near end."""
+
+    name = "tun"
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._near = tun(NEAR_DEVICE)
+        address(NEAR_DEVICE, NEAR, FAR, shape.mtu)
+
+    def reach(self, near: int, far: int) -> None:
+        """Make the other device in the far network, where this thread is."""
+        self._far = tun(FAR_DEVICE)
+        address(FAR_DEVICE, FAR, NEAR, self._shape.mtu)
+
+    def carry(self) -> None:
+        """Carry packets until standard input ends."""
+        ends = (self._far, self._near)
+        wire, control = Wire(*ends, self._shape), sys.stdin.fileno()
+        while True:
+            wire.deliver()
+            ready = select.select([*ends, control], (), (), wire.wait_s())[0]
+            if control in ready:
+                return
+            for descriptor in ready:
+                wire.take(descriptor)
+
+
+def made(shape: Shape) -> tuple[KernelLink | OwnLink, str]:
+    """Return the link, by the kernel where it can; and why it cannot."""
+    try:
+        return KernelLink(shape), ""
+    except netem.RefusedError as error:
+        return OwnLink(shape), str(error)
 
 
 def relay(listener: socket.socket, connect: Callable[[], socket.socket]) -> None:
@@ -139,18 +206,6 @@ def fork(do: Callable[[], None]) -> None:
             os._exit(1)
 
 
-def carry_packets(ends: tuple[int, int], shape: Shape) -> None:
-    """Carry packets until standard input ends."""
-    wire, control = Wire(*ends, shape), sys.stdin.fileno()
-    while True:
-        wire.deliver()
-        ready = select.select([*ends, control], (), (), wire.wait_s())[0]
-        if control in ready:
-            return
-        for descriptor in ready:
-            wire.take(descriptor)
-
-
 def main() -> None:
     """Make the link, say so, and carry packets."""
     asked = given()
@@ -164,10 +219,10 @@ def main() -> None:
     fork(far)  # before this process leaves the network
     shape = Shape(up=asked.up, down=asked.down, delay=asked.delay, loss=asked.loss, mtu=1500)
     leave_network()
-    near_network = os.open("/proc/self/ns/net", os.O_RDONLY)
-    near_end = end(NEAR_DEVICE, NEAR, FAR, shape.mtu)
+    near_network = own_network()
+    link, refusal = made(shape)
     call("unshare", CLONE_NEWNET)
-    far_end = end(FAR_DEVICE, FAR, NEAR, shape.mtu)
+    link.reach(near_network, own_network())
     arrival = socket.create_server((FAR, 0))
     port = arrival.getsockname()[1]
     socket.send_fds(inner, [b"."], [arrival.fileno()])
@@ -178,13 +233,15 @@ def main() -> None:
         relay(listener, lambda: socket.create_connection((FAR, port), 10))
 
     fork(near)
-    sys.stdout.write("ready\n")
+    sys.stdout.write(f"ready {link.name} {refusal}\n")
     sys.stdout.flush()
-    carry_packets((far_end, near_end), shape)
+    link.carry()
 
 
 if __name__ == "__main__":
     try:
         main()
-    except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"{error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{' '.join(error.cmd)}: {' '.join(error.stderr.split())}")
+    except Exception as error:  # whoever started it reads one line
+        sys.exit(f"{error}" if isinstance(error, OSError) else f"{type(error).__name__}: {error}")

@@ -28,6 +28,7 @@ def definitions(rows: Sequence[Row]) -> Iterator[str]:
         yield NOTE
     links = {one.link.name: one.link for one in found if one.link is not None}
     yield from map(_told, links.values())
+    yield from (told for row in rows for told in _images(row))
 
 
 def _told(link: Link) -> str:
@@ -38,6 +39,17 @@ def _told(link: Link) -> str:
     lost = f", {units.percent(link.loss)} lost" if link.loss else ""
     figures = f"{down} down, {up} up, round trip {link.rtt_ms:g} ms{lost}"
     return f"network {link.name}: {figures}; shaped by {link.shaped_by}"
+
+
+def _images(row: Row) -> Iterator[str]:
+    found = row.cloud
+    if found is not None and found.images_decided is not None:
+        lossy = "; a JPEG loses detail, so no other figure judges it"
+        yield (
+            f"{row.model}/{row.variant} as {found.payload}: {found.images_agreed} of "
+            f"{found.images_decided} golden inputs with a clear class get the one that the pixels' "
+            f"tensor gets{lossy if found.payload == 'jpeg' else ''}; encode holds writing the file"
+        )
 
 
 def _figures(row: Row) -> Iterator[tuple[Cell, ...]]:

@@ -11,6 +11,7 @@ from bench.constraints import Constraint
 from bench.link_model import ROUND_TRIPS, LinkModel
 from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
 from bench.report.turns import crossover, sentences
+from bench.sides import is_usable
 from bench.stats import CONFIDENCE
 from bench.tradeoff import Judged, Situation, Tradeoff, Weighed
 
@@ -90,8 +91,11 @@ def _situation(situation: Situation) -> dict[str, Any]:
 
 def nothing(found: Tradeoff) -> str:
     """Say in one line why there is no recommendation, and which candidate came first."""
-    open_ = [s for weighed in found.tasks for s in weighed.situations if not s.best]
-    first = next(s for s in open_ if s.exit_code == found.exit_code)
+    every = [s for weighed in found.tasks for s in weighed.situations if not s.best]
+    open_ = [s for s in every if s.exit_code == found.exit_code]
+    if found.gap and not any(is_usable(j.candidate) for s in open_ for j in s.rejected):
+        return f"cannot tell edge from cloud: {found.gap}"
+    first = open_[0]
     near = first.rejected[0]
     fate = "cannot tell" if first.exit_code == 3 else "nothing meets the budget"
     return f"{fate}{_by(first)}: {near.candidate.name}: {'; '.join(near.reasons)}"
@@ -331,11 +335,8 @@ def _notes(found: Tradeoff) -> Iterator[str]:
     yield from _server_notes(found, every)
     for model in models:
         yield _modelled(model)
-    if not any(candidate.where == "cloud" for candidate in every):
-        yield (
-            "no server was measured: start one with 'edgeworthy devices serve ARTIFACT', then type "
-            "'bench run --device cloud:URL --network 4g'"
-        )
+    if found.gap:
+        yield found.gap
     yield from _caution(every)
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from export.artifact import Weights
 from tests.bench.clouds import clouded, link
 from tests.bench.factory import manifest, record, save_records
 
@@ -76,6 +77,34 @@ def test_wrong_input_is_one_clear_line_and_exit_2(typed, arguments, says):
     assert (result.returncode, result.stdout) == (2, "")
     assert says in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
+
+
+OTHER = manifest("lenet5", weights=Weights(origin="trained", dataset="cifar10"))
+EMULATED = record(SMALL, 1.0, device="board", emulated=True)
+
+
+@pytest.mark.parametrize(
+    ("records", "code", "says"),
+    [
+        ([record(SMALL, 20.0)], 3, "no server was measured: start one with 'edgeworthy devices"),
+        ([clouded(LARGE, link("4g"))], 3, "nothing was measured on a device: type 'bench run'"),
+        ([EMULATED], 3, "on board: emulated"),
+        (
+            [record(SMALL, 20.0, top1=0.9), clouded(OTHER, link("4g"))],
+            2,
+            "no task in common (edge: fashion",
+        ),
+        ([], 2, "make some with 'bench run'"),
+    ],
+)
+def test_what_cannot_be_weighed_is_one_line_with_what_to_type(typed, here, records, code, says):
+    (here / "these.jsonl").touch()
+    save_records(here / "these.jsonl", *records)
+    result = typed("--records", "these.jsonl")
+    assert result.returncode == code
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert says in line
 
 
 def test_records_of_a_later_schema_are_refused_by_file_and_line(typed, here):

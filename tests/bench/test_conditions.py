@@ -2,6 +2,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.conditions import conditions
+from tests.bench.clouds import clouded, link
 from tests.bench.records import make_record
 
 
@@ -28,3 +29,12 @@ def test_a_switch_that_differs_makes_two_measurements_incomparable_and_is_named(
 
 def test_a_switch_that_only_one_of_them_knows_makes_no_difference():
     assert under(turbo="on").differences(under()) == ()
+
+
+def test_links_that_were_shaped_by_different_programs_are_told_apart():
+    def shaped(by):
+        return conditions(clouded(by=replace(link("4g"), shaped_by=by)))
+
+    kernel, own = shaped("the kernel's netem (queue of 0.3 s)"), shaped("edgeworthy (in turns)")
+    assert kernel.differences(own) == ("shaped by: the kernel's netem and edgeworthy",)
+    assert kernel.differences(shaped("the kernel's netem (queue of 1 s)")) == ()

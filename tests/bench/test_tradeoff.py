@@ -13,7 +13,7 @@ from bench.record import BenchError
 from bench.report.markdown import markdown
 from bench.report.tradeoff import as_data, nothing, report
 from bench.tradeoff import judge, situation, tradeoff, turn
-from export.artifact import Weights
+from export.artifact import Proof, Weights
 from tests.bench.clouds import clouded, link
 from tests.bench.factory import MS, manifest, record
 
@@ -107,6 +107,41 @@ def test_without_a_server_the_edge_is_ranked_and_what_is_missing_is_said():
     found = tradeoff([EDGE])
     assert names(found) == {None: "mobilenet/tflite-int8 on cpu"}
     assert any(note.startswith("no server was measured") for note in report(found).notes)
+    assert found.exit_code == 3
+    assert "no server was measured: start one with" in nothing(found)
+
+
+def test_without_a_device_the_cloud_is_ranked_and_what_is_missing_is_said():
+    found = tradeoff(CLOUDS)
+    assert set(names(found)) == {"4g", "wifi"}
+    assert found.exit_code == 3
+    assert "nothing was measured on a device: type 'bench run'" in nothing(found)
+
+
+UNPROVED = Proof(verified=None, reason="no golden inputs")
+
+
+@pytest.mark.parametrize(
+    ("records", "says"),
+    [
+        ([replace(EDGE, proof=UNPROVED), *CLOUDS], "the edge can be used: mobilenet/tflite-int8"),
+        ([EDGE, replace(CLOUDS[0], proof=UNPROVED)], "the cloud can be used: vgg16/onnx-fp32"),
+        (
+            [record(SMALL, 1.0, top1=0.9, device="board", emulated=True), *CLOUDS],
+            "on board: emulated",
+        ),
+        ([replace(EDGE, proof=UNPROVED)], "the edge can be used"),
+    ],
+)
+def test_a_side_of_which_no_figure_can_be_used_is_none(records, says):
+    found = tradeoff(records)
+    assert found.exit_code == 3
+    assert nothing(found).startswith("cannot tell edge from cloud: no figure of ")
+    assert says in nothing(found)
+
+
+def test_a_budget_that_one_side_misses_by_itself_is_missed():
+    assert tradeoff([EDGE], parse("size=1MB")).exit_code == 1
 
 
 def test_sides_without_a_task_in_common_are_refused_with_the_remedy():

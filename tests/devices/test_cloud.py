@@ -1,25 +1,28 @@
 """A server as a device: what is measured of one that works, what is said of one that does not."""
 
 import signal
-import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from devices import picture
 from devices.address import address
-from devices.cloud import CloudDevice, Settings, named
+from devices.cloud import CloudDevice, Payload, Settings, named
 from devices.cloud_session import CloudSession
 from devices.device import ConfigError, DeviceError, Job, TransportError, WorkerError
 from tests import tiny
-from tests.devices.servers import Odd, by_grpc, odd, serving
+from tests.devices.servers import Odd, by_grpc, certificate, odd, serving
 
 pytest.importorskip("tritonclient.http", reason="the extra 'cloud' is not installed")
-pytest.importorskip("tritonclient.grpc", reason="the extra 'cloud' is not installed")
 pytest.importorskip("starlette", reason="the extra 'cloud' is not installed")
 pytest.importorskip("uvicorn", reason="the extra 'cloud' is not installed")
+
+needs_grpc = pytest.mark.skipif(find_spec("grpc") is None, reason="grpcio is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,40 @@ def test_the_payload_is_counted(ours: str, onnx: Path) -> None:
     opened.close()
 
 
+@pytest.mark.parametrize("payload", ["jpeg", "png"])
+def test_images_are_sent_as_an_app_would_and_judged_by_their_class(
+    ours: str, onnx: Path, payload: Payload
+) -> None:
+    opened = session(ours, onnx, payload=payload)
+    expect_the_logits(opened)  # by tensors: a JPEG is another input
+    opened.measure(2)
+    assert opened.cloud
+    steps = {"mean": (0.5,), "std": (0.5,)}
+    sent = len(picture.file(tiny.images()[0], "NCHW", steps, payload))
+    assert sent < opened.cloud.request_bytes < sent + 400
+    assert opened.cloud.images_decided
+    assert opened.cloud.images_agreed == opened.cloud.images_decided
+    assert min(opened.cloud.stages[0].encode) > 0
+    opened.close()
+
+
+def test_a_class_is_what_images_are_classified_by(ours: str, onnx: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", tiny.images())
+    opened = session(ours, onnx, payload="png")
+    seen = np.clip(np.round((tiny.images() + 1) * 127.5), 0, 255) / 127.5 - 1
+    best = tiny.forward(seen.astype(np.float32)).argmax(axis=1).tolist()
+    assert [first for (first,) in opened.predict(tmp_path / "images.npy", 1)] == best
+    opened.close()
+
+
+def test_a_server_that_takes_no_images_is_told(theirs: Odd, onnx: Path) -> None:
+    found = failure(theirs.url, onnx, payload="jpeg")
+    assert (found.stage, found.cause) == ("load", "missing-model")
+    theirs.names = ("tiny", "tiny-image")
+    told = failure(theirs.url, onnx, payload="jpeg").detail
+    assert "'tiny-image' is another: it does not take one input of datatype BYTES" in told
+
+
 def test_a_server_is_found_by_its_address() -> None:
     device = named("cloud:grpc://127.0.0.1:8001")
     assert device is not None
@@ -109,6 +146,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         address(text)
 
 
+@needs_grpc
 def test_grpc_counts_stages_by_tritons_statistics(onnx: Path) -> None:
     with by_grpc() as url:
         opened = session(url, onnx)
@@ -121,6 +159,7 @@ def test_grpc_counts_stages_by_tritons_statistics(onnx: Path) -> None:
         opened.close()
 
 
+@needs_grpc
 def test_a_model_by_another_name_is_named_over_grpc(onnx: Path) -> None:
     with by_grpc() as url:
         told = failure(url, onnx, model="tinny").detail
@@ -143,6 +182,7 @@ def test_nobody_there() -> None:
         device.info()
 
 
+@needs_grpc
 def test_nobody_there_over_grpc() -> None:
     device = CloudDevice("server", Settings(url="grpc://127.0.0.1:9"))
     with pytest.raises(TransportError, match="cannot be reached"):
@@ -186,6 +226,17 @@ def test_a_server_that_stays_busy_is_told(theirs: Odd, onnx: Path) -> None:
     assert "asked 5 times" in found.detail
 
 
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(502, "cannot be reached behind its gateway (502)"), (500, "answers 500")],
+)
+def test_a_proxys_page_is_not_quoted(theirs: Odd, onnx: Path, status: int, told: str) -> None:
+    theirs.refusal = b"<html><h1>Bad Gateway</h1></html>"
+    theirs.statuses.append(status)
+    found = failure(theirs.url, onnx).detail
+    assert f"{told}: no word of why" in found
+
+
 @pytest.mark.parametrize(("status", "cause"), [(401, "unauthorised"), (403, "unauthorised")])
 def test_a_refusal_names_the_remedy(theirs: Odd, onnx: Path, status: int, cause: str) -> None:
     theirs.statuses.append(status)
@@ -204,11 +255,73 @@ def test_an_answer_that_is_cut_off_is_the_links_fault(theirs: Odd, onnx: Path) -
     assert failure(theirs.url, onnx).cause == "transport"
 
 
-def test_a_server_that_is_too_slow_is_told(theirs: Odd, onnx: Path) -> None:
+def test_a_server_that_hangs_and_answers_else_is_no_broken_link(theirs: Odd, onnx: Path) -> None:
     theirs.slow_s = 5
     found = failure(theirs.url, onnx, timeout_s=0.3)
-    assert found.cause == "transport"
-    assert "did not answer in time" in found.detail
+    assert found.cause == "hung"
+    assert "did not answer in time (0.3 s), but answers what else it is asked" in found.detail
+
+
+def test_a_server_that_hangs_in_all_is_the_links_fault(theirs: Odd, onnx: Path) -> None:
+    def hang(server: Odd) -> None:
+        server.vanish()
+        time.sleep(5)
+
+    theirs.at = hang
+    assert failure(theirs.url, onnx, timeout_s=0.3).cause == "transport"
+
+
+def test_a_server_that_is_gone_is_the_links_fault(theirs: Odd, onnx: Path) -> None:
+    opened = session(theirs.url, onnx)
+    theirs.at = Odd.vanish
+    with pytest.raises(WorkerError) as caught:
+        opened.measure(3)
+    assert caught.value.cause == "transport"
+
+
+def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(theirs: Odd, onnx: Path) -> None:
+    opened = session(theirs.url, onnx)
+    theirs.statuses.append(503)
+    theirs.retry_after = "1"
+    begin = time.monotonic()
+    opened.measure(1)
+    assert time.monotonic() - begin >= 1
+    opened.close()
+
+
+@pytest.mark.parametrize("ask", ["3600", "Fri, 31 Dec 2199 23:59:59 GMT"])
+def test_a_server_that_asks_for_more_patience_than_there_is(
+    theirs: Odd, onnx: Path, ask: str
+) -> None:
+    theirs.statuses.extend([429] * 9)
+    theirs.retry_after = ask
+    found = failure(theirs.url, onnx)
+    assert found.cause == "busy"
+    assert "(asked once; it asks for " in found.detail
+    assert len(theirs.statuses) == 8
+
+
+def test_another_shape_after_a_good_proof_is_told(theirs: Odd, onnx: Path) -> None:
+    opened = session(theirs.url, onnx)
+    expect_the_logits(opened)
+    theirs.shape = (tiny.CLASSES, 1)
+    with pytest.raises(WorkerError, match=r"output 'logits' has shape \[10, 1\]"):
+        opened.measure(1)
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"inputs": [{"name": "image"}]}, "missing required field `datatype`"),
+        ({"outputs": 7}, "Expected `array`, got `int`"),
+    ],
+)
+def test_a_description_that_is_none_is_refused(
+    theirs: Odd, onnx: Path, change: dict[str, object], told: str
+) -> None:
+    theirs.model = {**theirs.model, **change}
+    assert told in failure(theirs.url, onnx).detail
 
 
 def test_a_token_is_asked_for_and_sent(onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,18 +334,26 @@ def test_a_token_is_asked_for_and_sent(onnx: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_tls_needs_a_certificate_that_is_trusted(onnx: Path, tmp_path: Path) -> None:
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=test",
-         "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    cert, key = certificate(tmp_path)
     with serving(onnx, "--cert", cert, "--key", key) as (url, _):
         expect_the_logits(session(url, onnx, ca=str(cert)))
         refused = failure(url, onnx)
         assert refused.cause == "transport"
         assert "TLS failed" in refused.detail
+
+
+@needs_grpc
+def test_tls_over_grpc_needs_one_too(onnx: Path, tmp_path: Path) -> None:
+    tls = certificate(tmp_path)
+    with by_grpc(tls) as url:
+        expect_the_logits(session(url, onnx, ca=str(tls.cert)))
+        assert "TLS failed" in failure(url, onnx).detail
+
+
+def test_a_certificate_of_another_name_is_refused(onnx: Path, tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "DNS:elsewhere.example")
+    with serving(onnx, "--cert", cert, "--key", key) as (url, _):
+        assert "TLS failed" in failure(url, onnx, ca=str(cert)).detail
 
 
 def test_a_large_request_is_refused(onnx: Path) -> None:

@@ -1,16 +1,32 @@
 """Links by name and by their figures; and a shaped link to a server, which needs namespaces."""
 
+import os
 import socket
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from devices.device import ConfigError
 from devices.network import PROFILES, Passage, Profile, profiles
 from tests.hosts.requirements import unmet
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _has_netem() -> bool:
+    """Ask the system's own `tc`, in a network of its own."""
+    ask = "tc qdisc add dev lo root netem delay 1ms"
+    done = subprocess.run(["unshare", "-n", *ask.split()], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+HAS_NETEM = not unmet() and _has_netem()
 
 
 def test_a_link_is_known_by_its_name() -> None:
@@ -118,3 +134,71 @@ def test_a_link_takes_its_time_for_the_bytes(echo: int) -> None:
 def test_nothing_is_lost_on_a_link_that_loses_packets(echo: int) -> None:
     link = Profile("lossy", 50, 50, 4, 0.02)
     assert len(_passed(link, echo, 20_000, 3)) == 3
+
+
+@pytest.mark.hosts
+@needs_a_link
+def test_a_link_names_what_shaped_it(echo: int) -> None:
+    passage = Passage(Profile("any", 10, 10, 1), "127.0.0.1", echo)
+    passage.close()
+    by_kernel = passage.link.shaped_by.startswith("the kernel's netem")
+    assert by_kernel == (not passage.no_netem)
+    assert by_kernel == HAS_NETEM
+
+
+CHECK = "from devices.network import check; print(check())"
+# May read this very Python wherever it lies, and nothing else that another user may not.
+NOBODY = (
+    "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all,+dac_read_search "
+    "--ambient-caps=-all,+dac_read_search"
+)
+EVERYBODYS_TUN = (
+    "mount -t tmpfs none /mnt && mknod -m {mode} /mnt/tun c 10 200 && "
+    "mount --bind /mnt/tun /dev/net/tun"
+)
+needs_our_shaper = pytest.mark.skipif(HAS_NETEM, reason="the kernel's netem needs none of it")
+
+
+def checked(prepare: str, namespace: str = "-m", become: str = "") -> str:
+    """Return what is said of links in a namespace of its own, by a user there."""
+    script = f"{prepare} && exec {become} {sys.executable} -c '{CHECK}'"
+    done = subprocess.run(
+        ["unshare", *namespace.split(), "sh", "-c", script],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    return (done.stdout + done.stderr).splitlines()[-1]
+
+
+@pytest.mark.hosts
+@needs_a_link
+def test_a_user_without_rights_shapes_in_a_user_namespace() -> None:
+    assert checked(EVERYBODYS_TUN.format(mode=666), become=NOBODY).startswith("links are shaped by")
+
+
+@pytest.mark.hosts
+@needs_a_link
+def test_who_is_root_in_a_user_namespace_only_shapes_too() -> None:
+    assert checked("true", namespace="-U -r").startswith("links are shaped by")
+
+
+@pytest.mark.hosts
+@needs_a_link
+@needs_our_shaper
+@pytest.mark.parametrize(
+    ("prepare", "namespace", "become", "remedy"),
+    [
+        (EVERYBODYS_TUN.format(mode=600), "-m", NOBODY, "type 'chmod 666 /dev/net/tun'"),
+        ("mount -t tmpfs none /dev/net", "-m", "", "type 'modprobe tun'"),
+        (
+            "echo 0 > /proc/sys/user/max_net_namespaces", "-U -r", "",
+            "'sysctl user.max_net_namespaces=1000'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_system_refuses_is_told_with_the_remedy(
+    prepare: str, namespace: str, become: str, remedy: str
+) -> None:
+    told = checked(prepare, namespace, become)
+    assert told.startswith("devices.device.DeviceError: --network needs ")
+    assert remedy in told
