@@ -28,11 +28,14 @@ Exit codes:
   3  nothing failed, but something is unmeasured or cannot be told
 """
 
+# What must be there where it is named; all other files are written.
+READ = ("--records", "--profiles")
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _file(flag: str, meaning: str) -> Callable[[Function], Function]:
-    kind = click.Path(path_type=Path, dir_okay=False, exists=flag == "--records")
+    kind = click.Path(path_type=Path, dir_okay=False, exists=flag in READ)
     return click.option(flag, type=kind, metavar="FILE", help=meaning)
 
 
@@ -127,6 +130,7 @@ def check_command(
 @click.command("report")
 @_artifacts_dir
 @_records
+@_file("--profiles", "Profiles of 'bench profile' (default: results/profiles.jsonl, if there).")
 @_file("--baseline", "Show changes against this baseline.")
 @_markdown
 @_file("--html", "Write one HTML file with charts too, that needs no network.")
@@ -142,6 +146,7 @@ def report_command(
     *,
     root: Path | None,
     records: Path | None,
+    profiles: Path | None,
     baseline: Path | None,
     markdown: Path | None,
     html: Path | None,
@@ -150,20 +155,21 @@ def report_command(
     as_json: bool,
 ) -> None:
     """Contrast the networks: parameters, MACs, activations, sizes, latency, memory, accuracy."""
+    from bench import sources
     from bench.record import BenchError
     from bench.report import contrast
     from bench.report.material import gather
-    from bench.sources import manifests
 
     if html or charts:
         _check_drawing("--html" if html else "--charts")
-    artifacts, measured = manifests(root), _latest(records)
+    artifacts, measured = sources.manifests(root), _latest(records)
     if not artifacts and not measured:
         raise BenchError(
             "nothing to report: no artifacts and no records here; "
             "type 'edgeworthy export --model NAME --format FORMAT', then 'bench run'"
         )
-    material = gather(artifacts, measured, _read_baseline(baseline) if baseline else None)
+    old = _read_baseline(baseline) if baseline else None
+    material = gather(artifacts, measured, old, sources.profiles(profiles))
     report = contrast.report(material)
     _write(report, material, markdown, csv)
     if html or charts:

@@ -3,13 +3,14 @@
 Times of emulated devices stand apart from real ones, in charts of their own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from bench.report.charts_curve import Curve, lines
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_figures import strips
 from bench.report.charts_plane import fronts, works
+from bench.report.charts_shares import profiled
 from bench.report.charts_theme import SERIES, slug
 from bench.report.material import Line, Material
 
@@ -18,11 +19,12 @@ Drawn = Iterator[Chart | Absent]
 
 def charts(material: Material) -> list[Chart | Absent]:
     """Return all charts of a report, in their order; those without data say what would give it."""
-    found = [*fronts(material), *strips(material), *works(material), *_sustained(material)]
-    return [*_named_apart(found), _profile()]
+    makers = (fronts, strips, works, _sustained, profiled)
+    found = [chart for make in makers for chart in make(material)]
+    return list(_named_apart(found))
 
 
-def _named_apart(found: list[Chart | Absent]) -> Drawn:
+def _named_apart(found: Iterable[Chart | Absent]) -> Drawn:
     """Number the names that come again, as those of two machines called the same."""
     seen: dict[str, int] = {}
     for chart in found:
@@ -79,11 +81,4 @@ def _curve(line: Line, *, apart: bool) -> Curve:
         ratios=tuple(ns / run.burst_ns for ns in points.medians_ns),
         steady=steady,
         throttled_s=run.throttled_s,
-    )
-
-
-def _profile() -> Absent:
-    return Absent(
-        "Where the time goes, by layer, and the roofline",
-        "records hold no profile; type 'bench profile ARTIFACT --chart roofline.svg'",
     )

@@ -29,14 +29,18 @@ def write(charts: list[Chart], directory: Path) -> list[Path]:
     """
     paths = []
     for chart in charts:
-        spec = _drawable(_titled(chart).to_dict())
-        for ending, data in (
-            ("svg", vl_convert.vegalite_to_svg(spec).encode()),
-            ("png", vl_convert.vegalite_to_png(spec, scale=SCALE)),
-        ):
-            paths.append(directory / f"{chart.name}.{ending}")
-            atomic.write(paths[-1], data)
+        for ending in (".svg", ".png"):
+            paths.append(directory / f"{chart.name}{ending}")
+            atomic.write(paths[-1], picture(chart, ending))
     return paths
+
+
+def picture(chart: Chart, ending: str) -> bytes:
+    """Return a chart as a file of this ending, ``.svg`` or ``.png``, titled and explained."""
+    spec = _drawable(_titled(chart).to_dict())
+    if ending == ".png":
+        return bytes(vl_convert.vegalite_to_png(spec, scale=SCALE))
+    return str(vl_convert.vegalite_to_svg(spec)).encode()
 
 
 def inline(chart: Chart, links: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench import units
 from bench.baseline import Baseline, measurement
 from bench.record import Record
-from bench.report import notes, readings
+from bench.report import notes, profiled, readings
 from bench.report.design import designs, twins
 from bench.report.document import (
     EMPTY,
@@ -56,6 +56,7 @@ def report(material: Material) -> Report:
             *_times(material),
             *designs(material),
             *further(rows),
+            *profiled.profiles(material),
         ),
         notes=tuple(notes.notes(material)),
         environment=tuple(notes.environment(material)),

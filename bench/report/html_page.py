@@ -56,15 +56,19 @@ class Grid:
 
 def page(report: Report, material: Material, charts: Sequence[Chart | Absent]) -> str:
     """Return the page. What comes from records and manifests is escaped."""
-    records, artifacts = html_sources.records(material), html_sources.artifacts(material)
-    links = {source.key: source.anchor for source in (*artifacts, *records)}
+    sources = {
+        "Records": html_sources.records(material),
+        "Profiles": html_sources.profiles(material),
+        "Artifacts": html_sources.artifacts(material),
+    }
+    links = {source.key: source.anchor for found in sources.values() for source in found}
     script = _resource("page.js")
     return _template().render(
         report=report,
         figures=[_figure(chart, links) for chart in charts if isinstance(chart, Chart)],
         absent=[chart for chart in charts if isinstance(chart, Absent)],
         grids=[_grid(number, table) for number, table in enumerate(report.tables, 1)],
-        sources={"Records": records, "Artifacts": artifacts},
+        sources=sources,
         summary=_summary(material),
         links=links,
         css=Markup(_theme() + _resource("page.css")),  # noqa: S704  ours

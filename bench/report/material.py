@@ -9,6 +9,7 @@ from bench.conditions import conditions
 from bench.reading import readings
 from bench.record import Record, load
 from bench.rows import Row, rows
+from bench.stored_profile import StoredProfile
 from bench.verdict import DOUBTFUL
 from export.artifact import Manifest, Tensor
 
@@ -62,12 +63,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Material:
-    """All that a report says. `manifests` is by artifact key, sorted by the network's size."""
+    """All that a report says. `manifests` is by artifact key, sorted by the network's size, and so
+    are the `profiles`.
+    """
 
     manifests: dict[str, Manifest]
     groups: tuple[Group, ...]
     without_file: tuple[str, ...]
     baseline: Baseline | None
+    profiles: tuple[StoredProfile, ...] = ()
 
     @property
     def networks(self) -> dict[str, Manifest]:
@@ -90,7 +94,10 @@ class Material:
 
 
 def gather(
-    manifests: Iterable[Manifest], records: Sequence[Record], baseline: Baseline | None = None
+    manifests: Iterable[Manifest],
+    records: Sequence[Record],
+    baseline: Baseline | None = None,
+    profiles: Iterable[StoredProfile] = (),
 ) -> Material:
     """Sort what is known.
 
@@ -98,6 +105,7 @@ def gather(
         manifests: of the artifacts there now.
         records: one a key. A record of an artifact that is not there brings its own manifest.
         baseline: for changes, if they are wanted.
+        profiles: one a key. Those of another file than the artifact's there now are left out.
     """
     here = {manifest.key: manifest for manifest in manifests}
     known = {record.manifest.key: record.manifest for record in records} | here
@@ -111,7 +119,17 @@ def gather(
         groups=tuple(_group(groups[key], known) for key in sorted(groups)),
         without_file=tuple(sorted(known.keys() - here.keys())),
         baseline=baseline,
+        profiles=tuple(sorted((p for p in profiles if _is_of(p, known)), key=_by_size)),
     )
+
+
+def _is_of(profile: StoredProfile, known: dict[str, Manifest]) -> bool:
+    manifest = known.get(profile.manifest.key, profile.manifest)
+    return model_sha256(manifest) == model_sha256(profile.manifest)
+
+
+def _by_size(profile: StoredProfile) -> tuple[int | str, ...]:
+    return profile.manifest.network.parameters, *_rank(profile.manifest), *profile.key
 
 
 def input_size(manifest: Manifest) -> str:
