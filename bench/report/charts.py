@@ -9,6 +9,7 @@ from dataclasses import replace
 from bench.report.charts_curve import Curve, lines
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_figures import strips
+from bench.report.charts_map import maps
 from bench.report.charts_plane import fronts, works
 from bench.report.charts_shares import profiled
 from bench.report.charts_theme import SERIES, slug
@@ -19,7 +20,7 @@ Drawn = Iterator[Chart | Absent]
 
 def charts(material: Material) -> list[Chart | Absent]:
     """Return all charts of a report, in their order; those without data say what would give it."""
-    makers = (fronts, strips, works, _sustained, profiled)
+    makers = (fronts, maps, strips, works, profiled, _sustained)
     found = [chart for make in makers for chart in make(material)]
     return list(_named_apart(found))
 

@@ -47,7 +47,18 @@ OTHER_SHAPE = "cross"
 DECADES = 20.0
 
 Kind = Literal[
-    "time", "bytes", "count", "share", "ratio", "seconds", "time per MAC", "plain", "rate", "energy"
+    "time",
+    "bytes",
+    "count",
+    "share",
+    "ratio",
+    "seconds",
+    "time per MAC",
+    "plain",
+    "rate",
+    "energy",
+    "link",
+    "round trip",
 ]
 # Labels as Vega writes them, from values in seconds, bytes and so on.
 LABELS: dict[Kind, str] = {
@@ -60,6 +71,8 @@ LABELS: dict[Kind, str] = {
     "time per MAC": "format(datum.value, '~s') + 's'",
     "plain": "format(datum.value, '~g')",
     "rate": "format(datum.value, '~s') + '/s'",
+    "link": "format(datum.value * 1e6, '~s') + 'bit/s'",
+    "round trip": "format(datum.value, '~g') + ' ms'",
     "energy": "replace(format(datum.value, '~s'), 'µ', 'u') + 'J'",
 }
 

@@ -10,6 +10,7 @@ from bench.reading import readings
 from bench.record import Record, load
 from bench.rows import Row, rows
 from bench.stored_profile import StoredProfile
+from bench.tradeoff import Tradeoff
 from bench.verdict import DOUBTFUL
 from export.artifact import Manifest, Tensor
 
@@ -64,7 +65,7 @@ class Group:
 @dataclass(frozen=True)
 class Material:
     """All that a report says. `manifests` is by artifact key, sorted by the network's size, and so
-    are the `profiles`.
+    are the `profiles`. `tradeoff` None: device and cloud were not both measured.
     """
 
     manifests: dict[str, Manifest]
@@ -72,6 +73,7 @@ class Material:
     without_file: tuple[str, ...]
     baseline: Baseline | None
     profiles: tuple[StoredProfile, ...] = ()
+    tradeoff: Tradeoff | None = None
 
     @property
     def networks(self) -> dict[str, Manifest]:
@@ -98,6 +100,7 @@ def gather(
     records: Sequence[Record],
     baseline: Baseline | None = None,
     profiles: Iterable[StoredProfile] = (),
+    tradeoff: Tradeoff | None = None,
 ) -> Material:
     """Sort what is known.
 
@@ -106,6 +109,7 @@ def gather(
         records: one a key. A record of an artifact that is not there brings its own manifest.
         baseline: for changes, if they are wanted.
         profiles: one a key. Those of another file than the artifact's there now are left out.
+        tradeoff: device against cloud, where both were measured.
     """
     here = {manifest.key: manifest for manifest in manifests}
     known = {record.manifest.key: record.manifest for record in records} | here
@@ -120,6 +124,7 @@ def gather(
         without_file=tuple(sorted(known.keys() - here.keys())),
         baseline=baseline,
         profiles=tuple(sorted((p for p in profiles if _is_of(p, known)), key=_by_size)),
+        tradeoff=tradeoff,
     )
 
 

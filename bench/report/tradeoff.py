@@ -9,7 +9,7 @@ from bench import units
 from bench.candidate import AS_IS, DAYS, Candidate, Terms
 from bench.constraints import Constraint
 from bench.link_model import ROUND_TRIPS, LinkModel
-from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
+from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, of, word
 from bench.report.turns import crossover, sentences
 from bench.stats import CONFIDENCE
 from bench.tradeoff import Judged, Situation, Tradeoff, Weighed
@@ -179,7 +179,7 @@ def _tables(weighed: Weighed, found: Tradeoff) -> Iterator[Table]:
 
 def _table(title: str, some: Sequence[Candidate], fields: Sequence[Field]) -> Table:
     """Return a row for each candidate, without the columns in which there is nothing."""
-    shown = [(name, [of(candidate) for candidate in some]) for name, of in fields]
+    shown = [(name, [cell(candidate) for candidate in some]) for name, cell in fields]
     filled = [(name, cells) for name, cells in shown if any(c.text != EMPTY for c in cells)]
     rows = zip(*(cells for _, cells in filled), strict=True)
     return Table(
@@ -190,7 +190,10 @@ def _table(title: str, some: Sequence[Candidate], fields: Sequence[Field]) -> Ta
             *(Column(name) for name, _ in filled),
         ),
         rows=tuple(
-            (word(candidate.model), word(f"{candidate.variant} {candidate.place}"), *cells)
+            of(
+                candidate.key,
+                (word(candidate.model), word(f"{candidate.variant} {candidate.place}"), *cells),
+            )
             for candidate, cells in zip(some, rows, strict=True)
         ),
         nested=True,
@@ -274,7 +277,9 @@ def _ranking(task: str, situation: Situation) -> Table:
     return Table(
         title=f"{task}{_by(situation)}: ranking",
         columns=tuple(Column(title, right=False) for title in ("", "candidate", "budget", "why")),
-        rows=tuple((word(n), word(c.name), word(said), word(why)) for n, c, said, why in rows),
+        rows=tuple(
+            of(c.key, (word(n), word(c.name), word(said), word(why))) for n, c, said, why in rows
+        ),
     )
 
 
@@ -297,9 +302,9 @@ def _checks(weighed: Weighed) -> Table:
         rows=tuple(
             (
                 word(model.name),
-                word(check.network),
+                *of(check.key, (word(check.network),)),
                 figure(check.rtt_ms, lambda ms: f"{ms:g} ms"),
-                figure(check.measured_ns, units.duration),
+                *of(check.key, (figure(check.measured_ns, units.duration),)),
                 figure(check.estimated_ns, units.duration),
                 figure(check.error, units.change),
             )

@@ -281,7 +281,7 @@ class TestSustained:
 class TestAbsent:
     def test_every_chart_without_data_says_what_gives_it(self):
         absent = [chart for chart in made([SMALL], []) if isinstance(chart, Absent)]
-        assert len(absent) == 7
+        assert len(absent) == 8
         assert all("type 'bench " in chart.reason for chart in absent)
 
 
