@@ -1,6 +1,6 @@
 """Where the judging commands find artifacts, records and profiles, or say what is wrong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bench import stored_profile
@@ -52,6 +52,16 @@ def records(path: Path | None) -> Iterator[Record]:
     """
     if path is not None or RECORDS.is_file():
         yield from read(path or RECORDS)
+
+
+def all_records(paths: Sequence[Path]) -> Iterator[Record]:
+    """Yield the records of several files, of `RECORDS` (if it is there) where none is named.
+
+    Raises:
+        BenchError: one cannot be read, or holds something else.
+    """
+    for path in paths or (None,):
+        yield from records(path)
 
 
 def profiles(path: Path | None) -> list[StoredProfile]:

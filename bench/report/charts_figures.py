@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench import units
+from bench.candidate import AS_IS
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_strip import MOST_ROWS, Row, strip
 from bench.report.charts_theme import Axis
@@ -46,6 +47,16 @@ def counted(group: Group) -> bool:
     return group.lines[0].row.counts is not None
 
 
+def remote(group: Group) -> bool:
+    """Tell whether its times are those of a server's answers."""
+    return group.lines[0].record.cloud is not None
+
+
+def at_hand(material: Material) -> list[Group]:
+    """Return the groups of real devices on which inferences ran one by one, servers left out."""
+    return [g for g in material.groups if plain(g) and not emulated(g) and not remote(g)]
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of measurements. `interval`: that of the median belongs to it. `fits` tells of which
@@ -72,7 +83,13 @@ def _memory(line: Line) -> float | None:
 
 
 def _per_mac(line: Line) -> float | None:
-    return line.time / 1e9 / line.row.macs if line.time and line.row.macs else None
+    row = line.row
+    return line.time / 1e9 / row.macs / row.batch if line.time and row.macs else None
+
+
+def _joules(line: Line) -> float | None:
+    found = () if line.outdated else line.row.energy
+    return found[0].per_inference if found else None
 
 
 def _short(seconds: float) -> str:
@@ -96,12 +113,19 @@ MEASURED = (
         "Instructions",
         Axis("instructions", "count"),
         lambda line: line.time,
-        units.whole,
+        lambda number: f"{units.count(number)} instructions",
         " Counted by an emulator: the same in every run, and no time.",
         fits=counted,
         lacking="",
     ),
-    Figure("memory", "Memory", Axis("peak", "bytes"), _memory, units.size),
+    Figure(
+        "memory",
+        "Memory",
+        Axis("peak", "bytes"),
+        _memory,
+        units.size,
+        fits=lambda group: not remote(group),
+    ),
     Figure(
         "time-per-mac",
         "What a MAC costs",
@@ -109,16 +133,25 @@ MEASURED = (
         _per_mac,
         _short,
         " Less is better use of the processor, not a faster network.",
-        fits=lambda group: not emulated(group),
+        fits=lambda group: not emulated(group) and not remote(group),
         lacking="nothing was measured one by one on a real device; type 'bench run'",
+    ),
+    Figure(
+        "energy",
+        "Energy of an inference",
+        Axis("per inference", "energy"),
+        _joules,
+        units.energy,
+        " All that the sensor counted meanwhile, idle power included.",
+        fits=lambda group: any(_joules(line) for line in group.lines),
+        lacking="",
     ),
 )
 
 
 def strips(material: Material) -> Iterator[Chart | Absent]:
-    """Yield the chart of sizes, and of each measured figure one for every place."""
-    yield _sizes(material)
-    every = [group for group in material.groups if plain(group)]
+    """Yield of each measured figure a chart for every place."""
+    every = [*_by_link(group for group in material.groups if plain(group))]
     for figure in MEASURED:
         groups = [group for group in every if figure.fits(group)]
         if figure.lacking and not groups:
@@ -127,6 +160,20 @@ def strips(material: Material) -> Iterator[Chart | Absent]:
             beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
             yield _measured(figure, group, material, beside, first=group is groups[0])
         yield from further_places(figure.title, groups)
+
+
+def _by_link(groups: Iterable[Group]) -> Iterator[Group]:
+    """Yield the groups, those of a server reached over several links as one."""
+    servers: dict[tuple[str, int | None, int], list[Group]] = {}
+    for group in groups:
+        row, device = group.lines[0].row, group.lines[0].record.device
+        if remote(group):
+            servers.setdefault((device.fingerprint, row.threads, row.batch), []).append(group)
+        else:
+            yield group
+    for found in servers.values():
+        lines = tuple(line for group in found for line in group.lines)
+        yield Group(f"{lines[0].row.device}, by link", lines) if len(found) > 1 else found[0]
 
 
 def further_places(title: str, groups: Sequence[Group]) -> Iterator[Absent]:
@@ -154,6 +201,8 @@ def _row(figure: Figure, line: Line, group: Group) -> Row:
     row, value = line.row, figure.of(line)
     runtimes = {other.row.runtime for other in group.lines if other.key == line.key}
     label = f"{row.variant} {row.runtime}" if len(runtimes) > 1 else row.variant
+    if len({other.row.network for other in group.lines}) > 1:
+        label = f"{label} over {row.network or AS_IS}"
     figures = UNMEASURED if value is None else figure.show(value)
     word = line.verdict
     shown = word if value is None else figures if word == "valid" else f"{figures} {word}"
@@ -170,12 +219,13 @@ def _unmeasured(manifest: Manifest) -> Row:
     return Row(name, variant, None, UNMEASURED, UNMEASURED, f"{key}: {UNMEASURED}", key)
 
 
-def _sizes(material: Material) -> Chart | Absent:
+def sizes(material: Material) -> Iterator[Chart | Absent]:
+    """Yield the chart of sizes."""
     networks = list(material.networks)
     rows = [_size(manifest) for manifest in material.manifests.values()]
     rows.sort(key=lambda row: networks.index(row.heading))
     values = [row.value for row in rows if row.value is not None]
-    return _chart(SIZES, rows, values)
+    yield _chart(SIZES, rows, values)
 
 
 def _size(manifest: Manifest) -> Row:

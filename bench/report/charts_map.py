@@ -39,7 +39,7 @@ WORDS = {"edge": "device faster", "cloud": "cloud faster", "cannot tell": "canno
 def maps(material: Material) -> Iterator[Chart | Absent]:
     """Yield a map for the pairs of each task whose sides change places within it."""
     if material.tradeoff is None:
-        yield Absent(TITLE, _lacking(material))
+        yield Absent(TITLE, lacking(material))
         return
     for weighed in material.tradeoff.tasks:
         pairs = _pairs(weighed)
@@ -55,7 +55,8 @@ def maps(material: Material) -> Iterator[Chart | Absent]:
             yield Absent(f"{TITLE} for {weighed.task}", _unlinked(weighed))
 
 
-def _lacking(material: Material) -> str:
+def lacking(material: Material) -> str:
+    """Say why device and cloud are not weighed, and what to type."""
     if any(line.record.cloud for line in material.lines):
         return (
             "device and cloud were not both measured for one task; type 'bench run --data DIR' for "

@@ -168,7 +168,7 @@ def _measured(line: Line, group: Group, material: Material) -> tuple[Cell, ...]:
 
 def _figures(line: Line, time: float, group: Group, material: Material) -> Iterator[Cell]:
     row = line.row
-    show = units.measured(row.counts)
+    show = units.rounded(row.counts)
     fastest = min(other.time or time for other in group.lines if _same_input(line, other))
     yield from (
         word(row.model),

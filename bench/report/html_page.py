@@ -9,11 +9,12 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup
 
-from bench.report import html_sources
+from bench.report import html_sources, tradeoff
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_draw import inline
-from bench.report.charts_theme import DARK, GRID, INK, MUTED, SERIES, SURFACE
+from bench.report.charts_theme import DARK, GRID, INK, MUTED, SERIES, SURFACE, slug
 from bench.report.document import Cell, Column, Report, Table
+from bench.report.glance import statements
 from bench.report.material import Material
 from bench.verdict import DOUBTFUL
 
@@ -23,6 +24,8 @@ DOUBTS = frozenset(
     {*DOUBTFUL, "too short", "emulated", "unproved", "unmeasured", "outdated", "incomparable",
      "verified (emulated)"}
 )  # fmt: skip
+# What stands open: charts of a topic, rows of a table, sentences, records or artifacts.
+MOST_SHOWN, MOST_ROWS, MOST_SENTENCES, MOST_SOURCES = 4, 16, 6, 12
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,16 @@ class Figure:
     chart: Chart
     svg: Markup
     marks: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Charts that stand together: those `shown`, and `further` ones that are folded away."""
+
+    title: str
+    anchor: str
+    shown: tuple[Figure, ...]
+    further: tuple[Figure, ...]
 
 
 @dataclass(frozen=True)
@@ -53,22 +66,40 @@ class Grid:
     columns: tuple[Column, ...]
     rows: tuple[GridRow, ...]
 
+    @property
+    def folded(self) -> bool:
+        """Tell whether it is too long to stand open among others."""
+        return len(self.rows) > MOST_ROWS
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Device or cloud: what is recommended, and why."""
+
+    readings: tuple[str, ...]
+    grids: tuple[Grid, ...]
+    notes: tuple[str, ...]
+
 
 def page(report: Report, material: Material, charts: Sequence[Chart | Absent]) -> str:
     """Return the page. What comes from records and manifests is escaped."""
     sources = {
         "Records": html_sources.records(material),
-        "Profiles": html_sources.profiles(material),
+        **({"Profiles": html_sources.profiles(material)} if material.profiles else {}),
         "Artifacts": html_sources.artifacts(material),
     }
     links = {source.key: source.anchor for found in sources.values() for source in found}
     script = _resource("page.js")
     return _template().render(
         report=report,
-        figures=[_figure(chart, links) for chart in charts if isinstance(chart, Chart)],
+        statements=list(statements(material)),
+        decision=_decision(material),
+        topics=_topics([chart for chart in charts if isinstance(chart, Chart)], links),
         absent=[chart for chart in charts if isinstance(chart, Absent)],
-        grids=[_grid(number, table) for number, table in enumerate(report.tables, 1)],
+        grids=_grids("table", report.tables),
         sources=sources,
+        most=MOST_SENTENCES,
+        most_sources=MOST_SOURCES,
         summary=_summary(material),
         links=links,
         css=Markup(_theme() + _resource("page.css")),  # noqa: S704  ours
@@ -95,6 +126,23 @@ def _resource(name: str) -> str:
     return files("bench.report").joinpath(name).read_text("utf-8")
 
 
+def _topics(charts: Sequence[Chart], links: Mapping[str, str]) -> list[Topic]:
+    found: dict[str, list[Figure]] = {}
+    for chart in charts:
+        found.setdefault(chart.topic, []).append(_figure(chart, links))
+    return [
+        Topic(title, f"charts-{slug(title)}", tuple(some[:MOST_SHOWN]), tuple(some[MOST_SHOWN:]))
+        for title, some in found.items()
+    ]
+
+
+def _decision(material: Material) -> Decision | None:
+    if material.tradeoff is None:
+        return None
+    found = tradeoff.report(material.tradeoff)
+    return Decision(found.readings, _grids("decision-table", found.tables), found.notes)
+
+
 def _figure(chart: Chart, links: Mapping[str, str]) -> Figure:
     svg = Markup(inline(chart, links))  # noqa: S704  made by a serializer, which escapes
     return Figure(chart, svg, tuple(_place(mark, links) for mark in chart.marks))
@@ -104,7 +152,11 @@ def _place(mark: Mark, links: Mapping[str, str]) -> tuple[str, str | None]:
     return mark.label, links.get(mark.source)
 
 
-def _grid(number: int, table: Table) -> Grid:
+def _grids(name: str, tables: Sequence[Table]) -> tuple[Grid, ...]:
+    return tuple(_grid(f"{name}-{number}", table) for number, table in enumerate(tables, 1))
+
+
+def _grid(anchor: str, table: Table) -> Grid:
     first = 2 if table.nested else 1
     names, columns = table.columns[:first], table.columns[first:]
     rows = (
@@ -116,7 +168,7 @@ def _grid(number: int, table: Table) -> Grid:
         for row in table.rows
     )
     corner = " and ".join(column.title for column in names)
-    return Grid(table.title, f"table-{number}", corner, columns, tuple(rows))
+    return Grid(table.title, anchor, corner, columns, tuple(rows))
 
 
 def _summary(material: Material) -> str:

@@ -42,7 +42,7 @@ class Line:
         return "outdated" if self.outdated else self.row.verdict
 
 
-Place = tuple[bool, str, str, int, int, tuple[str, ...]]
+Place = tuple[bool, bool, str, str, int, int, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,9 @@ def _line(record: Record, manifest: Manifest) -> Line:
 
 
 def _place(record: Record) -> Place:
-    """Return what a group has in common, so that emulated devices come last."""
+    """Return what a group has in common, so that servers come late and emulated devices last."""
     device, settings = record.device, record.settings
-    where = (device.emulated, device.name, device.fingerprint)
+    where = (device.emulated, record.cloud is not None, device.name, device.fingerprint)
     asked = load(settings.streams, settings.scenario, settings.network)
     return *where, settings.threads or 0, settings.batch, asked
 

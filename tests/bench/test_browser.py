@@ -182,7 +182,7 @@ def test_so_does_a_dot(opened):
 def test_every_picture_and_table_has_a_name(opened):
     made = opened()
     for figure in made.locator("figure").all():
-        title = figure.locator("h3").inner_text()
+        title = figure.locator("h4").inner_text()
         assert figure.get_by_role("group", name=title, exact=True).count() == 1
     assert made.get_by_role("table").count() == made.locator("table[aria-labelledby]").count()
 

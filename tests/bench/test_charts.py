@@ -13,6 +13,7 @@ from bench.report.charts_theme import GRID, INK, MUTED, SERIES, SURFACE, Axis, a
 from bench.report.material import gather
 from bench.verdict import Word
 from export.artifact import Proof
+from tests.bench.clouds import clouded, link
 from tests.bench.factory import manifest, proved, record, unproved
 
 SMALL = manifest("mobilenet", parameters=4_000_000, macs=500_000_000, size=16_000_000)
@@ -174,9 +175,23 @@ class TestRows:
         found = made([SMALL], [record(SMALL, 4.0, **BOARD, counts="instructions")])
         chart = only(found, "instructions")
         assert "no time" in chart.summary
+        assert any(" M instructions" in text for text in said(chart))
         assert "emulated, instructions" in chart.title
         assert not [text for text in said(chart) if " ms" in text or " us" in text]
         assert not named(found, "latency")
+
+    def test_the_links_of_one_server_share_a_chart(self):
+        links = [link("4g"), link("wifi", 50.0, 50.0, 2.0)]
+        found = named(made([SMALL], [clouded(SMALL, by) for by in links]), "latency")
+        (chart,) = found
+        assert chart.title == "Latency on server, by link"
+        labels = {label.partition(":")[0] for label in said(chart)}
+        assert labels == {"mobilenet/tflite-fp32 over 4g", "mobilenet/tflite-fp32 over wifi"}
+
+    def test_a_server_is_in_no_front_and_has_no_memory_here(self):
+        clouds = [clouded(net, link("4g"), top1=0.9) for net in (SMALL, LARGE)]
+        found = made([SMALL, LARGE], clouds)
+        assert not [c for start in ("front", "memory", "time-per-mac") for c in named(found, start)]
 
     def test_two_machines_of_one_name_have_two_charts(self):
         names = [c.name for c in made(records=[record(SMALL), record(SMALL, fingerprint="other")])
