@@ -77,8 +77,8 @@ def test_what_nobody_measured_says_what_to_type():
 
 
 def test_links_with_one_recommendation_are_told_together():
-    clouds = [clouded(LARGE, by, compute=1.0, top1=0.94) for by in
-              (link("3g", 1.0, 1.0, 300.0), link("4g"), link("wifi", 100.0, 100.0, 2.0))]  # fmt: skip
+    links = (link("3g", 1.0, 1.0, 300.0), link("4g"), link("wifi", 100.0, 100.0, 2.0))
+    clouds = [clouded(LARGE, by, compute=1.0, top1=0.94) for by in links]
     found = said(records=[record(SMALL, 20.0, top1=0.9), *clouds], weigh=True)
     assert found["Device or cloud over 3g, 4g"].name == "edge: lenet5/tflite-fp32 on cpu"
     assert found["Device or cloud over wifi"].name.startswith("cloud: vgg16/tflite-fp32 by server")
