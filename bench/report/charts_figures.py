@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench import units
 from bench.candidate import AS_IS
+from bench.report.charts_crowd import crowd, is_crowd
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_strip import MOST_ROWS, Row, strip
 from bench.report.charts_theme import Axis
@@ -14,6 +15,8 @@ from bench.stats import CONFIDENCE
 from export.artifact import Manifest, Proof
 
 TABLES = "the tables below hold all"
+DOTS = " Every dot is an artifact; in words the least of each network."
+BARS = f" Bars: {CONFIDENCE:.0%} intervals of the median."
 # Of so many devices, threads and batches there are charts.
 MOST_PLACES = 8
 
@@ -104,7 +107,6 @@ MEASURED = (
         Axis("p50", "time"),
         _seconds,
         lambda seconds: units.duration(seconds * 1e9),
-        f" Bars: {CONFIDENCE:.0%} intervals of the median.",
         interval=True,
         fits=lambda group: not counted(group),
     ),
@@ -193,7 +195,8 @@ def _measured(
     rows += [_unmeasured(manifest) for manifest in never]
     reach = [value for line in beside if (value := figure.of(line)) is not None]
     name = f"{figure.name}-{group.label}"
-    picture = Picture(name, title, figure.side, figure.note)
+    note = BARS if figure.interval and not is_crowd(rows) else figure.note
+    picture = Picture(name, title, figure.side, note)
     return _chart(picture, _ordered(rows, material), reach)
 
 
@@ -223,7 +226,7 @@ def sizes(material: Material) -> Iterator[Chart | Absent]:
     """Yield the chart of sizes."""
     networks = list(material.networks)
     rows = [_size(manifest) for manifest in material.manifests.values()]
-    rows.sort(key=lambda row: networks.index(row.heading))
+    rows.sort(key=lambda row: (networks.index(row.heading), row.value))
     values = [row.value for row in rows if row.value is not None]
     yield _chart(SIZES, rows, values)
 
@@ -254,16 +257,19 @@ def _ordered(rows: Iterable[Row], material: Material) -> list[Row]:
 
 
 def _chart(of: Picture, rows: list[Row], reach: list[float]) -> Chart | Absent:
-    known = [row for row in rows[:MOST_ROWS] if row.value is not None]
+    crowded = is_crowd(rows)
+    drawn = rows if crowded else rows[:MOST_ROWS]
+    known = [row for row in drawn if row.value is not None]
     if not known:
         return Absent(of.title, "none of its artifacts has a figure; type 'bench run'")
     least = min(known, key=lambda row: row.value or 0.0)
     most = max(known, key=lambda row: row.value or 0.0)
-    left = f" The first {MOST_ROWS} of {len(rows)}: {TABLES}." if len(rows) > MOST_ROWS else ""
+    left = f" The first {len(drawn)} of {len(rows)}: {TABLES}." if len(drawn) < len(rows) else ""
+    dots = DOTS if crowded else ""
     return Chart(
         name=of.name,
         title=of.title,
-        summary=f"Least: {least.words}. Most: {most.words}.{of.note}{left}",
-        picture=strip(rows, of.side, reach),
-        marks=tuple(Mark(row.words, row.source) for row in rows[:MOST_ROWS]),
+        summary=f"Least: {least.words}. Most: {most.words}.{dots}{of.note}{left}",
+        picture=(crowd if crowded else strip)(drawn, of.side, reach),
+        marks=tuple(Mark(row.words, row.source) for row in drawn),
     )

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from bench.record import Sustained
 from bench.report.charts import charts
+from bench.report.charts_crowd import CROWDED
 from bench.report.charts_document import Absent, Chart
 from bench.report.charts_figures import MOST_PLACES, TABLES
 from bench.report.charts_scatter import Point, front
@@ -203,6 +204,30 @@ class TestRows:
         chart = only(made(many, []), "size")
         assert f"first {MOST_ROWS} of {MOST_ROWS + 5}: {TABLES}" in chart.summary
         assert len(chart.marks) == MOST_ROWS
+
+    def test_many_artifacts_share_a_line_with_their_network(self):
+        forms = ("onnx", "tflite", "coreml")
+        many = [
+            manifest(
+                f"net{n}", format=form, precision=precision, size=1000 * (1 + n) + len(precision)
+            )
+            for n in range(CROWDED // 6 + 1)
+            for form in forms
+            for precision in ("fp32", "int8-weights")
+        ]
+        chart = only(made(many, []), "size")
+        assert len(chart.marks) == len(many)
+        lines = {point["heading"]: point["line"] for point in points(chart)}
+        assert len(set(lines.values())) == len(lines) == CROWDED // 6 + 1
+        assert "in words the least of each network" in chart.summary
+        assert "1.00 kB onnx-fp32" in texts(chart)
+
+    def test_a_crowd_of_counts_still_says_that_it_is_no_time(self):
+        nets = [manifest(f"net{n}", precision=p) for n in range(CROWDED) for p in ("fp32", "int8")]
+        found = made(nets, [record(net, **BOARD, counts="instructions") for net in nets])
+        summary = only(found, "instructions").summary
+        assert "no time" in summary
+        assert "every dot" in summary.lower()
 
     def test_so_are_places(self):
         found = made([SMALL], [record(SMALL, batch=n) for n in range(1, MOST_PLACES + 3)])
