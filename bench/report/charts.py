@@ -9,7 +9,7 @@ from dataclasses import replace
 from bench.report.charts_curve import Curve, lines
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_family import multipliers, per_mac
-from bench.report.charts_figures import sizes, strips
+from bench.report.charts_figures import by_link, sizes, strips
 from bench.report.charts_map import maps
 from bench.report.charts_plane import fronts, works
 from bench.report.charts_rate import rates
@@ -93,9 +93,8 @@ def _curve(line: Line, *, apart: bool) -> Curve:
 
 
 TOPICS: dict[str, tuple[Callable[[Material], Drawn], ...]] = {
-    "What to choose": (fronts,),
-    "Device or cloud": (maps,),
-    "Size": (sizes,),
+    "What to choose": (fronts, sizes),
+    "Device or cloud": (maps, by_link),
     "Latency and other figures": (strips, rates),
     "Work and what it takes": (works, multipliers, per_mac),
     "Where the time goes": (profiled,),

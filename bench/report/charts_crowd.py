@@ -22,7 +22,7 @@ from bench.report.charts_theme import (
 # Pixels: what a network takes, where its name and its dots lie in that, and what is below all.
 ROW, TITLE, LINE, BELOW = 36, 10, 24, 66
 LEFT, RIGHT = 6, WIDTH - 8
-NAME = 0.58 * WIDTH  # what a name takes, left of the least figure
+NAME = 0.52 * WIDTH  # what a name takes, left of the least figure
 # From more rows than that on, a picture is drawn so.
 CROWDED = 24
 
@@ -54,8 +54,8 @@ def crowd(rows: Sequence[Row], side: Axis, reach: Iterable[float]) -> alt.LayerC
     marks = _chart(dots).mark_point(filled=True, size=60, opacity=0.75, color=SERIES[0][0])
     words = {point["word"] for point in dots}
     layers = [
-        _text(firsts, "heading", 0, NAME, align="left", fontWeight="bold").encode(title),
-        _text(firsts, "first", WIDTH - 6, WIDTH - NAME, align="right", color=MUTED[0]).encode(
+        _text(firsts, "heading", 0, NAME, align="left").encode(title),
+        _text(firsts, "first", WIDTH - 6, 0.38 * WIDTH, align="right", color=MUTED[0]).encode(
             title
         ),
         _chart(firsts)

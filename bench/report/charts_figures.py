@@ -126,7 +126,6 @@ MEASURED = (
         Axis("peak", "bytes"),
         _memory,
         units.size,
-        fits=lambda group: not remote(group),
     ),
     Figure(
         "time-per-mac",
@@ -135,7 +134,7 @@ MEASURED = (
         _per_mac,
         _short,
         " Less is better use of the processor, not a faster network.",
-        fits=lambda group: not emulated(group) and not remote(group),
+        fits=lambda group: not emulated(group),
         lacking="nothing was measured one by one on a real device; type 'bench run'",
     ),
     Figure(
@@ -152,30 +151,34 @@ MEASURED = (
 
 
 def strips(material: Material) -> Iterator[Chart | Absent]:
-    """Yield of each measured figure a chart for every place."""
-    every = [*_by_link(group for group in material.groups if plain(group))]
-    for figure in MEASURED:
-        groups = [group for group in every if figure.fits(group)]
-        if figure.lacking and not groups:
-            yield Absent(figure.title, figure.lacking)
-        for group in groups[:MOST_PLACES]:
-            beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
-            yield _measured(figure, group, material, beside, first=group is groups[0])
-        yield from further_places(figure.title, groups)
+    """Yield of each measured figure a chart for every device, the first of each before others."""
+    every = [group for group in material.groups if plain(group) and not remote(group)]
+    found = [list(_of(figure, every, material)) for figure in MEASURED]
+    yield from (charts[0] for charts in found if charts)
+    yield from (chart for charts in found for chart in charts[1:])
 
 
-def _by_link(groups: Iterable[Group]) -> Iterator[Group]:
-    """Yield the groups, those of a server reached over several links as one."""
+def _of(figure: Figure, every: Iterable[Group], material: Material) -> Iterator[Chart | Absent]:
+    groups = [group for group in every if figure.fits(group)]
+    if figure.lacking and not groups:
+        yield Absent(figure.title, figure.lacking)
+    for group in groups[:MOST_PLACES]:
+        beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
+        yield _measured(figure, group, material, beside, first=group is groups[0])
+    yield from further_places(figure.title, groups)
+
+
+def by_link(material: Material) -> Iterator[Chart | Absent]:
+    """Yield the latency of each server, the links over which it was reached beside each other."""
     servers: dict[tuple[str, int | None, int], list[Group]] = {}
-    for group in groups:
+    for group in material.groups:
         row, device = group.lines[0].row, group.lines[0].record.device
-        if remote(group):
+        if plain(group) and remote(group):
             servers.setdefault((device.fingerprint, row.threads, row.batch), []).append(group)
-        else:
-            yield group
     for found in servers.values():
         lines = tuple(line for group in found for line in group.lines)
-        yield Group(f"{lines[0].row.device}, by link", lines) if len(found) > 1 else found[0]
+        label = f"{lines[0].row.device}, by link" if len(found) > 1 else found[0].label
+        yield _measured(MEASURED[0], Group(label, lines), material, lines, first=False)
 
 
 def further_places(title: str, groups: Sequence[Group]) -> Iterator[Absent]:
@@ -208,7 +211,8 @@ def _row(figure: Figure, line: Line, group: Group) -> Row:
         label = f"{label} over {row.network or AS_IS}"
     figures = UNMEASURED if value is None else figure.show(value)
     word = line.verdict
-    shown = word if value is None else figures if word == "valid" else f"{figures} {word}"
+    told = word == "valid" or (word == "emulated" and emulated(group))  # the title says so
+    shown = word if value is None else figures if told else f"{figures} {word}"
     wide = figure.interval and value is not None
     ends = (row.p50_low_ns, row.p50_high_ns) if wide else (None, None)
     low, high = (None if end is None else end / 1e9 for end in ends)

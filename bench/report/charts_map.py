@@ -44,7 +44,7 @@ def maps(material: Material) -> Iterator[Chart | Absent]:
     for weighed in material.tradeoff.tasks:
         pairs = _pairs(weighed)
         turning = [turn for turn in pairs if len({point.winner for point in turn.points}) > 1]
-        drawn = (turning or pairs)[:MOST_MAPS]
+        drawn = turning[:MOST_MAPS] or pairs[:1]
         yield from (_map(turn, weighed) for turn in drawn)
         if left := len(pairs) - len(drawn):
             yield Absent(
@@ -97,7 +97,7 @@ def _map(turn: Turn, weighed: Weighed) -> Chart:
     links = [*_measured(turn), *_named(turn)]
     return Chart(
         name=f"map-{edge.model}-{cloud.model}",
-        title=f"{edge.name}, or {cloud.name}?",
+        title=f"{edge.model} on {edge.device}, or {cloud.model} in the cloud?",
         summary=" ".join((_told(edge, cloud), _accuracies(turn, weighed), _legend(cloud))),
         picture=_picture(turn, [link for link in links if link["x"] and link["y"]]),
         marks=tuple(Mark(link["words"], link["source"]) for link in links),
@@ -105,7 +105,11 @@ def _map(turn: Turn, weighed: Weighed) -> Chart:
 
 
 def _told(edge: Candidate, cloud: LinkModel) -> str:
-    here = f"Estimated. On the device {units.duration(_p50(edge))} (measured), over any link."
+    time = f"{units.duration(_p50(edge))} over any link (measured)"
+    here = (
+        f"Estimated. Device: {edge.variant} {edge.site}, {time}. Cloud: {cloud.variant} by "
+        f"{cloud.device}, {cloud.payload}."
+    )
     if not (longest := cloud.longest_round_trip(_p50(edge))):
         return f"{here} The cloud is slower over every link."
     return f"{here} The cloud is never faster at a round trip above {longest:.3g} ms."

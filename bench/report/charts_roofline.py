@@ -1,6 +1,7 @@
 """What each operator achieved, below what the device can do: the roofline (see `bench.profile`)."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import sqrt
 from typing import Any
 
 import altair as alt
@@ -121,10 +122,11 @@ def _labels(
     """Say on the roof what it is: the rate right of the ridge, the memory's left of it."""
     peak = profile.peak
     flat = {**roof[-1], "text": f"{number(peak.flops / 1e9)} GFLOP/s"}
-    slope = {**roof[0], "text": f"{number(peak.bytes / 1e9)} GB/s"}
+    middle = {side: sqrt(roof[0][side] * roof[1][side]) for side in "xy"}
+    slope = {**middle, "text": f"{number(peak.bytes / 1e9)} GB/s"}
     styles: tuple[dict[str, Any], ...] = (
         {"align": "right", "baseline": "bottom", "dy": -4},
-        {"align": "left", "baseline": "top", "dx": 6, "dy": 4},
+        {"align": "right", "baseline": "bottom", "dx": -4},
     )
     for point, style in zip((flat, slope), styles, strict=True):
         text = alt.Chart(alt.InlineData([point])).mark_text(color=MUTED[0], **style)

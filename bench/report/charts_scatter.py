@@ -111,7 +111,8 @@ def is_crowded(points: Iterable[Point]) -> bool:
 def _colour(every: Sequence[str], series: Sequence[str]) -> alt.Color | alt.ColorValue:
     if len(series) > len(SERIES):
         return alt.ColorValue(SERIES[0][0])
-    return alt.Color("series:N", scale=colours(every), legend=legend(series))
+    names = every if len(every) <= len(SERIES) else series
+    return alt.Color("series:N", scale=colours(names), legend=legend(series))
 
 
 def _area(points: Sequence[Point]) -> alt.Size | alt.SizeValue:

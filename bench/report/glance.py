@@ -1,15 +1,15 @@
 """What a report says first: what is smallest, fastest, most accurate, and recommended."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
 from bench import units
-from bench.candidate import AS_IS
 from bench.report.charts_figures import at_hand, proof_word
 from bench.report.charts_map import lacking
+from bench.report.decision import alike, links, why
 from bench.report.material import Line, Material
-from bench.tradeoff import Situation
+from bench.tradeoff import Weighed
 from bench.verdict import DOUBTFUL
 
 TRUSTED = frozenset({"valid", *DOUBTFUL})
@@ -91,19 +91,19 @@ def _recommended(material: Material) -> Iterator[Statement]:
         yield Statement(head, "cannot tell", lacking(material))
         return
     for weighed in material.tradeoff.tasks:
-        if {candidate.where for candidate in weighed.candidates} != {"edge", "cloud"}:
+        if {candidate.where for candidate in weighed.candidates} == {"edge", "cloud"}:
+            yield from _by_link(weighed)
+
+
+def _by_link(weighed: Weighed) -> Iterator[Statement]:
+    """Yield one statement for all links with the same recommendation."""
+    for some in alike(weighed.situations):
+        head = f"Device or cloud: {weighed.task}, over {links(weighed, some)}"
+        best = some[0].best
+        if best is None:
+            yield Statement(head, "cannot tell", "; ".join(some[0].rejected[0].reasons))
             continue
-        for best, some in _alike(weighed.situations).items():
-            by = ", ".join(one.network or AS_IS for one in some)
-            found = some[0].best
-            why = "fastest, or as fast and thriftier" if found else "nothing can be used"
-            where = f"{found.where}: " if found else ""
-            source = found.key if found else None
-            yield Statement(f"{head} over {by}", f"{where}{best}", f"{why}, no budget", source)
-
-
-def _alike(situations: Iterable[Situation]) -> dict[str, list[Situation]]:
-    found: dict[str, list[Situation]] = {}
-    for one in situations:
-        found.setdefault(one.best.name if one.best else "cannot tell", []).append(one)
-    return found
+        side = "the device" if best.where == "edge" else "the cloud"
+        time = units.duration(best.p50_ns or 0.0)
+        figure = f"{best.model}/{best.variant}, {time}: {why(some[0], best)} (no budget)"
+        yield Statement(head, side, figure, best.key)

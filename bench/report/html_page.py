@@ -1,5 +1,6 @@
 """A report as one HTML file: it needs no network, no server, and no script to be read."""
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from bench.report import html_sources, tradeoff
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_draw import inline
 from bench.report.charts_theme import DARK, GRID, INK, MUTED, SERIES, SURFACE, slug
+from bench.report.decision import recommended
 from bench.report.document import Cell, Column, Report, Table
 from bench.report.glance import statements
 from bench.report.material import Material
@@ -24,8 +26,10 @@ DOUBTS = frozenset(
     {*DOUBTFUL, "too short", "emulated", "unproved", "unmeasured", "outdated", "incomparable",
      "verified (emulated)"}
 )  # fmt: skip
-# What stands open: charts of a topic, rows of a table, sentences, records or artifacts.
-MOST_SHOWN, MOST_ROWS, MOST_SENTENCES, MOST_SOURCES = 4, 16, 6, 12
+# What stands open: charts of a topic, rows of a table and of all, sentences, records or artifacts.
+MOST_SHOWN, MOST_ROWS, MOST_OPEN, MOST_SENTENCES, MOST_SOURCES = 4, 24, 80, 6, 12
+# After these a name may go on in the next line.
+JOINTS = re.compile(r"(?<=[@/_,:])(?=\w)")
 
 
 @dataclass(frozen=True)
@@ -65,17 +69,14 @@ class Grid:
     corner: str
     columns: tuple[Column, ...]
     rows: tuple[GridRow, ...]
-
-    @property
-    def folded(self) -> bool:
-        """Tell whether it is too long to stand open among others."""
-        return len(self.rows) > MOST_ROWS
+    open: bool
 
 
 @dataclass(frozen=True)
 class Decision:
     """Device or cloud: what is recommended, and why."""
 
+    recommended: Grid
     readings: tuple[str, ...]
     grids: tuple[Grid, ...]
     notes: tuple[str, ...]
@@ -119,7 +120,13 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["breakable"] = breakable
     return environment.from_string(_resource("page.html"))
+
+
+def breakable(text: str) -> Markup:
+    """Return a text, escaped, that may be broken within its long names."""
+    return Markup("<wbr>").join(JOINTS.split(text))
 
 
 def _resource(name: str) -> str:
@@ -140,7 +147,8 @@ def _decision(material: Material) -> Decision | None:
     if material.tradeoff is None:
         return None
     found = tradeoff.report(material.tradeoff)
-    return Decision(found.readings, _grids("decision-table", found.tables), found.notes)
+    first, *grids = _grids("decision-table", (recommended(material.tradeoff), *found.tables))
+    return Decision(first, found.readings, tuple(grids), found.notes)
 
 
 def _figure(chart: Chart, links: Mapping[str, str]) -> Figure:
@@ -153,10 +161,19 @@ def _place(mark: Mark, links: Mapping[str, str]) -> tuple[str, str | None]:
 
 
 def _grids(name: str, tables: Sequence[Table]) -> tuple[Grid, ...]:
-    return tuple(_grid(f"{name}-{number}", table) for number, table in enumerate(tables, 1))
+    """Return the tables; the first that are short stand open, as long as they are few."""
+    lengths = [len(table.rows) for table in tables]
+    return tuple(
+        _grid(
+            f"{name}-{number + 1}",
+            table,
+            opened=lengths[number] <= MOST_ROWS and sum(lengths[: number + 1]) <= MOST_OPEN,
+        )
+        for number, table in enumerate(tables)
+    )
 
 
-def _grid(anchor: str, table: Table) -> Grid:
+def _grid(anchor: str, table: Table, *, opened: bool) -> Grid:
     first = 2 if table.nested else 1
     names, columns = table.columns[:first], table.columns[first:]
     rows = (
@@ -168,7 +185,7 @@ def _grid(anchor: str, table: Table) -> Grid:
         for row in table.rows
     )
     corner = " and ".join(column.title for column in names)
-    return Grid(table.title, anchor, corner, columns, tuple(rows))
+    return Grid(table.title, anchor, corner, columns, tuple(rows), opened)
 
 
 def _summary(material: Material) -> str:

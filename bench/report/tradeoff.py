@@ -15,6 +15,8 @@ from bench.stats import CONFIDENCE
 from bench.tradeoff import Judged, Situation, Tradeoff, Weighed
 
 TITLE = "Edge or cloud"
+# Of those that latency cannot tell apart a sentence names so many; the ranking has all.
+MOST_NAMED = 2
 Field = tuple[str, Callable[[Candidate], Cell]]
 
 
@@ -144,8 +146,10 @@ def _time(candidate: Candidate) -> str:
 
 def _why(situation: Situation, best: Candidate) -> str:
     if situation.tied:
-        others = ", ".join(candidate.name for candidate in situation.tied)
-        return f"cannot be told by latency from {others}, and {_preferred(best, situation.tied)}"
+        names = [candidate.name for candidate in situation.tied]
+        more = f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else ""
+        others = f"{', '.join(names[:MOST_NAMED])}{more}"
+        return f"cannot be told by latency from {others}, and {preferred(best, situation.tied)}"
     if len(situation.ranked) == 1:
         return "no other does" if situation.rejected else "there is no other"
     second = situation.ranked[1]
@@ -155,7 +159,8 @@ def _why(situation: Situation, best: Candidate) -> str:
     )
 
 
-def _preferred(best: Candidate, others: Sequence[Candidate]) -> str:
+def preferred(best: Candidate, others: Sequence[Candidate]) -> str:
+    """Say what speaks for one of those that latency cannot tell apart."""
     if best.offline and not all(other.offline for other in others):
         return "works offline"
     if any((best.top1 or 0.0) > (other.top1 or 0.0) for other in others):
