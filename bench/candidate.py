@@ -54,6 +54,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One artifact where it was measured. None: not measured, or not to be known.
 
     Attributes:
+        key: the record's, its parts joined by blanks.
         setting: runtime and threads, or payload and protocol.
         site: ``on cpu`` or ``by HOST``, with the setting where there are several.
         network: how a server is reached; None on the device itself.
@@ -70,6 +71,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
             after another, by the time that it computes.
     """
 
+    key: str
     model: str
     variant: str
     device: str
@@ -181,6 +183,7 @@ def _candidate(record: Record, rate: float | None) -> Candidate:
     stages = _shares(cloud.stages) if cloud and cloud.stages else None
     compute = stages.compute_ns if stages else None
     return Candidate(
+        key=" ".join(record.key),
         model=manifest.network.name,
         variant=manifest.variant,
         device=record.device.name,

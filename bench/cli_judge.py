@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.record import Record
     from bench.report.document import Report
     from bench.report.material import Material
+    from bench.tradeoff import Tradeoff
     from export.artifact import Manifest
 
 STYLES = {"pass": "green", "fail": "red", "unmeasured": "yellow"}
@@ -30,11 +31,14 @@ Exit codes:
   3  nothing failed, but something is unmeasured or cannot be told
 """
 
+# What must be there where it is named; all other files are written.
+READ = ("--records", "--profiles")
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _file(flag: str, meaning: str) -> Callable[[Function], Function]:
-    kind = click.Path(path_type=Path, dir_okay=False, exists=flag == "--records")
+    kind = click.Path(path_type=Path, dir_okay=False, exists=flag in READ)
     return click.option(flag, type=kind, metavar="FILE", help=meaning)
 
 
@@ -134,7 +138,16 @@ def check_command(
 
 @click.command("report")
 @_artifacts_dir
-@_records
+@click.option(
+    "--records",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Records of 'bench run' (default: results/records.jsonl, if there); may be given several "
+    "times.",
+)
+@_file("--profiles", "Profiles of 'bench profile' (default: results/profiles.jsonl, if there).")
 @_file("--baseline", "Show changes against this baseline.")
 @_markdown
 @_file("--html", "Write one HTML file with charts too, that needs no network.")
@@ -149,7 +162,8 @@ def check_command(
 def report_command(
     *,
     root: Path | None,
-    records: Path | None,
+    files: tuple[Path, ...],
+    profiles: Path | None,
     baseline: Path | None,
     markdown: Path | None,
     html: Path | None,
@@ -158,20 +172,22 @@ def report_command(
     as_json: bool,
 ) -> None:
     """Contrast the networks: parameters, MACs, activations, sizes, latency, memory, accuracy."""
+    from bench import sources
     from bench.record import BenchError
     from bench.report import contrast
     from bench.report.material import gather
-    from bench.sources import manifests
 
     if html or charts:
         _check_drawing("--html" if html else "--charts")
-    artifacts, measured = manifests(root), _latest(records)
+    artifacts, measured = sources.manifests(root), _latest_of(files)
     if not artifacts and not measured:
         raise BenchError(
             "nothing to report: no artifacts and no records here; "
             "type 'edgeworthy export --model NAME --format FORMAT', then 'bench run'"
         )
-    material = gather(artifacts, measured, _read_baseline(baseline) if baseline else None)
+    old = _read_baseline(baseline) if baseline else None
+    weighed = _weighed(files, measured) if html or charts else None
+    material = gather(artifacts, measured, old, sources.profiles(profiles), weighed)
     report = contrast.report(material)
     _write(report, material, markdown, csv)
     if html or charts:
@@ -283,14 +299,43 @@ def _latest(path: Path | None) -> "list[Reading]":
     return latest(_readings(path))
 
 
+def _latest_of(files: Sequence[Path]) -> "list[Reading]":
+    """Return the latest record of each key in all files together."""
+    from bench.conditions import latest
+    from bench.sources import all_records
+
+    return latest(_read(all_records(files)))
+
+
 def _readings(path: Path | None) -> "Iterator[Reading]":
+    from bench.sources import records
+
+    return _read(records(path))
+
+
+def _read(records: "Iterator[Record]") -> "Iterator[Reading]":
     import gc
 
     from bench.reading import readings
-    from bench.sources import records
 
     gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
-    return readings(records(path))
+    return readings(records)
+
+
+def _weighed(files: Sequence[Path], measured: "Sequence[Reading]") -> "Tradeoff | None":
+    """Weigh device against cloud where both were measured; the samples are read anew."""
+    from bench.conditions import latest
+    from bench.record import BenchError
+    from bench.sources import all_records
+    from bench.tradeoff import tradeoff
+
+    if len({record.cloud is None for record in measured}) < 2:
+        return None
+    try:
+        return tradeoff(latest(all_records(files)))
+    except BenchError as error:
+        click.echo(f"device and cloud are not weighed: {error}", err=True)
+        return None
 
 
 def _latest_pairs(path: Path | None) -> "list[Reading]":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.matrix import Artifact, Cell
     from bench.profile import Profile
     from bench.profiling import Work
+    from bench.stored_profile import StoredProfile
     from devices.device import Device, OperatorTimes
 
 PICTURES = (".svg", ".png")
@@ -50,6 +51,13 @@ Exit codes:
     metavar="FILE",
     help="Write all runs as a trace that Perfetto (ui.perfetto.dev) opens.",
 )
+@click.option(
+    "--out",
+    default=Path("results/profiles.jsonl"),
+    type=click.Path(path_type=Path, dir_okay=False),
+    show_default=True,
+    help="File that the profile is appended to, for 'bench report'.",
+)
 @click.option("--json", "form", flag_value="json", help="Print JSON, of all operators.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV, a line an operator.")
 def profile_command(
@@ -63,27 +71,32 @@ def profile_command(
     every: bool,
     chart: Path | None,
     trace: Path | None,
+    out: Path,
     form: str | None,
 ) -> None:
     """Tell where ARTIFACT's time goes: a directory, MODEL/VARIANT, or a bare .onnx file.
 
     Each operator of the runtime with its layer, its share of the time, what it achieved (2
     operations a MAC), and whether memory or computing bounds it on this machine: the roofline.
-    ONNX Runtime and torch offer such a profile.
+    ONNX Runtime and torch offer such a profile. 'bench report --html' draws those that are kept.
     """
     from bench.profiling import profile
+    from bench.record import append, check_writable
     from devices.registry import find
 
     if chart is not None:
         _check_picture(chart)
     where = find(device)
     with options.held(where, wait_s), _cell(artifact, root, where, runtime, threads) as cell:
-        found = profile(cell, _work)
+        check_writable(out)
+        kept = profile(cell, _work)
+    append(out, kept)
+    click.echo(f"kept in {out}: 'bench report --html' draws it", err=True)
     if chart is not None:
-        _draw(found, chart)
+        _draw(kept, chart)
     if trace is not None:
-        _write_trace(found, trace)
-    _print(found, form, every=every)
+        _write_trace(kept.profile, trace)
+    _print(kept.profile, form, every=every)
 
 
 def _check_picture(path: Path) -> None:
@@ -129,12 +142,12 @@ def _work(artifact: "Artifact", operators: "Sequence[OperatorTimes]") -> "Sequen
     return attribute(artifact.path, artifact.manifest, operators)
 
 
-def _draw(found: "Profile", path: Path) -> None:
-    from bench import roofline
+def _draw(kept: "StoredProfile", path: Path) -> None:
     from bench.atomic import write
-    from export.diagnosis_chart import encode
+    from bench.report.charts_draw import picture
+    from bench.report.charts_roofline import roofline
 
-    write(path, encode(roofline.draw(found), path.suffix))
+    write(path, picture(roofline(kept), path.suffix))
     click.echo(f"drawn: {path}", err=True)
 
 

@@ -1,7 +1,6 @@
 """``bench tradeoff``: the command line of edge against cloud, from records."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ import click
 from models.commas import joined
 
 if TYPE_CHECKING:
-    from bench.record import Record
     from bench.tradeoff import Tradeoff
 
 EXIT_CODES = """\b
@@ -81,7 +79,9 @@ def tradeoff_command(
     faster. Nothing is measured here.
     """  # noqa: D301 -- click reads the \b
     from bench.candidate import Terms
+    from bench.conditions import latest
     from bench.constraints import parse
+    from bench.sources import all_records
     from bench.tradeoff import tradeoff
 
     terms = Terms(
@@ -90,17 +90,9 @@ def tradeoff_command(
         server_price_per_hour=server_price_per_hour,
     )
     limits = parse(budget) if budget is not None else ()
-    found = tradeoff(_latest(files), limits, terms, network)
+    found = tradeoff(latest(all_records(files)), limits, terms, network)
     _print(found, markdown, as_json=as_json)
     sys.exit(found.exit_code)
-
-
-def _latest(files: Sequence[Path]) -> "list[Record]":
-    """Return the latest record of each key in all files together."""
-    from bench.conditions import latest
-    from bench.sources import records
-
-    return latest(record for path in files or (None,) for record in records(path))
 
 
 def _print(found: "Tradeoff", markdown: Path | None, *, as_json: bool) -> None:

@@ -26,8 +26,9 @@ ROUND_TRIPS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """A measured link: what the model makes of it, in nanoseconds."""
+    """A measured link: what the model makes of it, in nanoseconds. `key` is the record's."""
 
+    key: str
     network: str
     up_mbit: float | None
     down_mbit: float | None
@@ -70,6 +71,13 @@ class LinkModel(msgspec.Struct, frozen=True, kw_only=True):
         """The largest error over the measured links; None where one link cannot show any."""
         return max(abs(check.error) for check in self.checks) if len(self.checks) > 1 else None
 
+    def same_both_ways(self, up_mbit: float | None, down_mbit: float | None) -> float | None:
+        """Return the rate, in Mbit/s and the same both ways, over which a request's bits take as
+        long; None: it has no limit.
+        """
+        wire = _wire(self.request_bytes, self.response_bytes, up_mbit, down_mbit)
+        return 8 * (self.request_bytes + self.response_bytes) * BIT / wire if wire else None
+
     def fixed_ns(self, rtt_ms: float) -> float:
         """Return what a request takes at a rate without limit."""
         return self.work_ns + self.overhead_ns + self.round_trips * rtt_ms * MS
@@ -98,6 +106,7 @@ class LinkModel(msgspec.Struct, frozen=True, kw_only=True):
 class _Point(msgspec.Struct, frozen=True):
     """A measured link, and what the network and the protocol added on it beyond the bits."""
 
+    key: str
     network: str
     up_mbit: float | None
     down_mbit: float | None
@@ -157,6 +166,7 @@ def _point(record: Record) -> _Point | None:
     up, down = _rates(link)
     wire = _wire(cloud.request_bytes, cloud.response_bytes, up, down)
     return _Point(
+        key=" ".join(record.key),
         network=link.name if link else AS_IS,
         up_mbit=up,
         down_mbit=down,
@@ -191,6 +201,7 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float, bool]:
 
 def _check(model: LinkModel, point: _Point) -> Check:
     return Check(
+        key=point.key,
         network=point.network,
         up_mbit=point.up_mbit,
         down_mbit=point.down_mbit,

@@ -1,14 +1,16 @@
 """Profiling one artifact on a device: proved, timed without the profiler, then with it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 
 from bench.matrix import Artifact, Cell
-from bench.measurement import Measurement
-from bench.profile import Effort, Operation, Profile, typical
+from bench.measurement import Measurement, tool_version
+from bench.stored_profile import SCHEMA, Operator, StoredProfile
 from devices.device import OperatorTimes, Session, WorkerError
 from export import verify
+from export.artifact import Proof
 
 PROFILED_NS = 1_000_000_000
 LEAST_RUNS, MOST_RUNS = 4, 200
@@ -27,7 +29,7 @@ class ProfileError(Exception):
         self.exit_code = exit_code
 
 
-def profile(cell: Cell, attribute: Attribute) -> Profile:
+def profile(cell: Cell, attribute: Attribute) -> StoredProfile:
     """Profile an artifact; `attribute` tells the work of its operators.
 
     Raises:
@@ -44,41 +46,46 @@ def profile(cell: Cell, attribute: Attribute) -> Profile:
         if session.ready.reference:
             detail = f"{cell.runtime} interprets the file to prove it, and is never timed"
             raise WorkerError("profile", "unsupported", detail)
-        _check_answer(cell.artifact, session)
-        return _profile(cell, session, attribute)
+        proof = _proved(cell.artifact, session)
+        return _profile(cell, session, attribute, proof)
     except WorkerError as error:
         raise ProfileError(f"{cell.name}: {error.cause}: {error.detail}", 3) from None
     finally:
         measurement.close()
 
 
-def _check_answer(artifact: Artifact, session: Session) -> None:
+def _proved(artifact: Artifact, session: Session) -> Proof:
     if not artifact.manifest.golden:
-        return
+        return Proof(verified=None, reason="the artifact has no golden inputs")
     _, expected = verify.golden(artifact.path, artifact.manifest)
     proof = verify.prove(artifact.manifest, expected, session.verify(), session.alarms)
     if proof.verified is False:
         key = artifact.manifest.key
         raise ProfileError(f"{key}: wrong answer, so its times mean nothing: {proof.reason}", 1)
+    return proof
 
 
-def _profile(cell: Cell, session: Session, attribute: Attribute) -> Profile:
+def _profile(cell: Cell, session: Session, attribute: Attribute, proof: Proof) -> StoredProfile:
     one = float(np.median(session.measure(WARM_UP_RUNS)))
     runs = int(np.clip(PROFILED_NS / one, LEAST_RUNS, MOST_RUNS))
     unprofiled = session.measure(runs)
     found = session.profile(runs)
     unprofiled += session.measure(runs)
     works = attribute(cell.artifact, found)
-    return Profile(
-        artifact=cell.artifact.manifest.key,
+    return StoredProfile(
+        schema=SCHEMA,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tool_version=tool_version(),
+        manifest=cell.artifact.manifest,
+        device=cell.target.info,
         runtime=session.ready.runtime_version,
-        device=cell.target.info.name,
         threads=cell.threads,
         runs=runs,
-        operations=tuple(
-            Operation(layer, kind, times, Effort(typical(times.ns), macs, moved))
+        operators=tuple(
+            Operator(layer=layer, kind=kind, macs=macs, bytes=moved, times=times)
             for times, (layer, kind, macs, moved) in zip(found, works, strict=True)
         ),
         peak=session.peak(cell.threads),
         unprofiled_ns=float(np.median(unprofiled)),
+        proof=proof,
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -36,6 +36,8 @@ Stop = Literal["precise", "decided", "time", "failed"]
 # Those of MLPerf Inference but for its server: see `bench.scenario`.
 ScenarioName = Literal["single-stream", "multi-stream", "offline"]
 _BLOCK = 1 << 16
+
+Line = TypeVar("Line", bound=msgspec.Struct)
 
 
 class BenchError(Exception):
@@ -304,8 +306,9 @@ def check_writable(path: Path) -> None:
         raise _unwritable(path, error) from None
 
 
-def append(path: Path, record: Record) -> None:
-    """Append one line to a JSONL file, and flush it to the disk before returning.
+def append(path: Path, record: msgspec.Struct) -> None:
+    """Append a record, or a profile, as one line to a JSONL file, and flush it to the disk before
+    returning.
 
     A last line without its newline, left by a killed process, is cut away first; and where the
     line cannot be written whole, nothing of it stays. Writers take turns.
@@ -364,17 +367,25 @@ def read(path: Path) -> Iterator[Record]:
     Raises:
         BenchError: no such file, or a line that is not a record; names the line.
     """
+    decoder = _Decoder()
+    for line, where in whole_lines(path, f"make records with 'bench run --out {path}'"):
+        yield decoder.decode(line, where)
+
+
+def whole_lines(path: Path, remedy: str) -> Iterator[tuple[bytes, str]]:
+    """Yield the lines of a JSONL file that were written whole, each with where it stands.
+
+    Raises:
+        BenchError: no such file; ends in the `remedy`.
+    """
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise BenchError(
-            f"cannot read {path}: {error.strerror}; make records with 'bench run --out {path}'"
-        ) from None
+        raise BenchError(f"cannot read {path}: {error.strerror}; {remedy}") from None
     with stream:
-        decoder = _Decoder()
         for number, line in enumerate(stream, 1):
             if line.endswith(b"\n") and line.strip():
-                yield decoder.decode(line, f"{path}:{number}")
+                yield line, f"{path}:{number}"
 
 
 # What many records have in common, and what takes longest to decode.
@@ -403,11 +414,12 @@ class _Decoder:
             raw = _LINES.decode(line)
             fields = {name: getattr(raw, name) for name in Record.__struct_fields__}
             if fields["schema"] > SCHEMA:
-                return _decode(line, where)
+                return decode(line, where, Record, "record", SCHEMA)
             fields |= {name: self._common(name, fields[name]) for name in _COMMON}
             return Record(**fields)
         except (msgspec.MsgspecError, ValueError):
-            return _decode(line, where)  # slower, and says what is wrong, and where
+            # Slower, and says what is wrong, and where.
+            return decode(line, where, Record, "record", SCHEMA)
 
     def _common(self, name: str, text: msgspec.Raw) -> Any:
         key = bytes(text)
@@ -431,16 +443,28 @@ def _line() -> type[msgspec.Struct]:
 _LINES = msgspec.json.Decoder(_line())
 
 
-def _decode(line: bytes, where: str) -> Record:
+def decode(line: bytes, where: str, kind: type[Line], noun: str, latest: int) -> Line:
+    """Return what a line holds.
+
+    Args:
+        line: JSON with a field ``schema``.
+        where: it stands, for the message.
+        kind: what it should be.
+        noun: what that is called.
+        latest: the last schema of it that this version reads.
+
+    Raises:
+        BenchError: it is something else, or of a later schema.
+    """
     schema = _schema_of(line)
-    if schema is not None and schema > SCHEMA:
+    if schema is not None and schema > latest:
         raise BenchError(
-            f"{where} has schema {schema}, this edgeworthy reads up to {SCHEMA}: upgrade it"
+            f"{where} has schema {schema}, this edgeworthy reads up to {latest}: upgrade it"
         )
     try:
-        return msgspec.json.decode(line, type=Record)
+        return msgspec.json.decode(line, type=kind)
     except msgspec.MsgspecError as error:
-        raise BenchError(f"{where} is not a record: {error}") from None
+        raise BenchError(f"{where} is not a {noun}: {error}") from None
 
 
 def _schema_of(line: bytes) -> int | None:

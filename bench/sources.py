@@ -1,13 +1,16 @@
-"""Where the judging commands find artifacts and records, and what is wrong if they do not."""
+"""Where the judging commands find artifacts, records and profiles, or say what is wrong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from bench import stored_profile
 from bench.record import BenchError, Record, read
+from bench.stored_profile import StoredProfile
 from export.artifact import Manifest, check_files, find, read_manifest
 
 ARTIFACTS = Path("artifacts")
 RECORDS = Path("results/records.jsonl")
+PROFILES = Path("results/profiles.jsonl")
 
 
 def manifests(root: Path | None, wanted: Callable[[str], bool] | None = None) -> list[Manifest]:
@@ -49,3 +52,24 @@ def records(path: Path | None) -> Iterator[Record]:
     """
     if path is not None or RECORDS.is_file():
         yield from read(path or RECORDS)
+
+
+def all_records(paths: Sequence[Path]) -> Iterator[Record]:
+    """Yield the records of several files, of `RECORDS` (if it is there) where none is named.
+
+    Raises:
+        BenchError: one cannot be read, or holds something else.
+    """
+    for path in paths or (None,):
+        yield from records(path)
+
+
+def profiles(path: Path | None) -> list[StoredProfile]:
+    """Return the latest profiles of a file (None: of `PROFILES`, if it is there).
+
+    Raises:
+        BenchError: `path` cannot be read, or holds something else.
+    """
+    if path is None and not PROFILES.is_file():
+        return []
+    return stored_profile.latest(stored_profile.read(path or PROFILES))

@@ -5,6 +5,7 @@ a situation of its own, in which the cloud as reached over this link stands besi
 """
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Literal
 
 import msgspec
@@ -253,10 +254,19 @@ def turn(edge: Candidate, model: LinkModel) -> Turn:
 
 def _map_point(edge: Candidate, model: LinkModel, rate: float, rtt: float) -> Point:
     cloud = model.estimate(rate, rate, rtt)
-    slack = cloud * (model.error or 0.0)
-    winner: Winner = "cannot tell"
-    if cloud + slack < (edge.low_ns or 0):
-        winner = "cloud"
-    elif cloud - slack > (edge.high_ns or 0):
-        winner = "edge"
-    return Point(rate_mbit=rate, rtt_ms=rtt, cloud_ns=cloud, winner=winner)
+    return Point(rate_mbit=rate, rtt_ms=rtt, cloud_ns=cloud, winner=winner(edge, model, cloud))
+
+
+def winner(edge: Candidate, model: LinkModel, cloud_ns: float) -> Winner:
+    """Tell who is faster where the server is estimated to take `cloud_ns`."""
+    low, high = certain(edge, model)
+    return "cloud" if cloud_ns < low else "edge" if cloud_ns > high else "cannot tell"
+
+
+def certain(edge: Candidate, model: LinkModel) -> tuple[float, float]:
+    """Return below which estimate the server is surely faster, and above which the edge is: its
+    interval, widened by the estimate's largest error.
+    """
+    error = model.error or 0.0
+    high = (edge.high_ns or 0.0) / (1 - error) if error < 1 else inf
+    return (edge.low_ns or 0.0) / (1 + error), high

@@ -33,6 +33,11 @@ def measured(counts: str | None) -> Callable[[float], str]:
     return whole if counts else duration
 
 
+def rounded(counts: str | None) -> Callable[[float], str]:
+    """Return how a figure in nanoseconds is shown in short: a count as ``49.4 M instructions``."""
+    return (lambda number: f"{count(number)} {counts}") if counts else duration
+
+
 def energy(joules: float) -> str:
     """Return joules as ``4.10 mJ``."""
     return _scaled(joules, _ENERGY)

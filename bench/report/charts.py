@@ -3,26 +3,36 @@
 Times of emulated devices stand apart from real ones, in charts of their own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from bench.report.charts_curve import Curve, lines
 from bench.report.charts_document import Absent, Chart, Mark
-from bench.report.charts_figures import strips
+from bench.report.charts_family import multipliers, per_mac
+from bench.report.charts_figures import by_link, sizes, strips
+from bench.report.charts_map import maps
 from bench.report.charts_plane import fronts, works
+from bench.report.charts_rate import rates
+from bench.report.charts_shares import profiled
 from bench.report.charts_theme import SERIES, slug
 from bench.report.material import Line, Material
 
-Drawn = Iterator[Chart | Absent]
+Drawn = Iterable[Chart | Absent]
 
 
 def charts(material: Material) -> list[Chart | Absent]:
     """Return all charts of a report, in their order; those without data say what would give it."""
-    found = [*fronts(material), *strips(material), *works(material), *_sustained(material)]
-    return [*_named_apart(found), _profile()]
+    return list(_named_apart(_all(material)))
 
 
-def _named_apart(found: list[Chart | Absent]) -> Drawn:
+def _all(material: Material) -> Drawn:
+    for topic, makers in TOPICS.items():
+        for make in makers:
+            for chart in make(material):
+                yield replace(chart, topic=topic) if isinstance(chart, Chart) else chart
+
+
+def _named_apart(found: Iterable[Chart | Absent]) -> Drawn:
     """Number the names that come again, as those of two machines called the same."""
     seen: dict[str, int] = {}
     for chart in found:
@@ -82,8 +92,11 @@ def _curve(line: Line, *, apart: bool) -> Curve:
     )
 
 
-def _profile() -> Absent:
-    return Absent(
-        "Where the time goes, by layer, and the roofline",
-        "records hold no profile; type 'bench profile ARTIFACT --chart roofline.svg'",
-    )
+TOPICS: dict[str, tuple[Callable[[Material], Drawn], ...]] = {
+    "What to choose": (fronts, sizes),
+    "Device or cloud": (maps, by_link),
+    "Latency and other figures": (strips, rates),
+    "Work and what it takes": (works, multipliers, per_mac),
+    "Where the time goes": (profiled,),
+    "Running without rest": (_sustained,),
+}

@@ -15,13 +15,16 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart. `name` is that of its files; `summary` says in a sentence or two what to see."""
+    """A chart. `name` is that of its files; `summary` says in a sentence or two what to see;
+    charts of a `topic` stand together.
+    """
 
     name: str
     title: str
     summary: str
     picture: alt.LayerChart
     marks: tuple[Mark, ...]
+    topic: str = ""
 
 
 @dataclass(frozen=True)

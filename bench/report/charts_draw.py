@@ -17,8 +17,8 @@ from bench.report.charts_theme import SURFACE, WIDTH
 SVG = "http://www.w3.org/2000/svg"
 UNDRAWABLE = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SCALE = 3  # of PNG pixels to ours
-LINE = 60  # characters of a subtitle's line
-PADDING, HEADING, SUBTITLE_LINE = 14, 28, 14  # pixels
+LINE, TITLE_LINE = 60, 46  # characters of a subtitle's line, and of a title's
+PADDING, HEADING, SUBTITLE_LINE = 14, 24, 14  # pixels
 
 
 def write(charts: list[Chart], directory: Path) -> list[Path]:
@@ -29,14 +29,18 @@ def write(charts: list[Chart], directory: Path) -> list[Path]:
     """
     paths = []
     for chart in charts:
-        spec = _drawable(_titled(chart).to_dict())
-        for ending, data in (
-            ("svg", vl_convert.vegalite_to_svg(spec).encode()),
-            ("png", vl_convert.vegalite_to_png(spec, scale=SCALE)),
-        ):
-            paths.append(directory / f"{chart.name}.{ending}")
-            atomic.write(paths[-1], data)
+        for ending in (".svg", ".png"):
+            paths.append(directory / f"{chart.name}{ending}")
+            atomic.write(paths[-1], picture(chart, ending))
     return paths
+
+
+def picture(chart: Chart, ending: str) -> bytes:
+    """Return a chart as a file of this ending, ``.svg`` or ``.png``, titled and explained."""
+    spec = _drawable(_titled(chart).to_dict())
+    if ending == ".png":
+        return bytes(vl_convert.vegalite_to_png(spec, scale=SCALE))
+    return str(vl_convert.vegalite_to_svg(spec)).encode()
 
 
 def inline(chart: Chart, links: Mapping[str, str]) -> str:
@@ -62,13 +66,14 @@ def inline(chart: Chart, links: Mapping[str, str]) -> str:
 
 def _titled(chart: Chart) -> alt.LayerChart:
     """Return the picture with what a page says around it."""
-    words = wrap(chart.summary, LINE)
+    title, words = wrap(chart.title, TITLE_LINE), wrap(chart.summary, LINE)
+    above = HEADING * len(title) + SUBTITLE_LINE * len(words)
     titled: alt.LayerChart = chart.picture.properties(
-        title=alt.TitleParams(chart.title, subtitle=words),
+        title=alt.TitleParams(title, subtitle=words),
         background=SURFACE[0],
         padding=PADDING,
         width=WIDTH + 2 * PADDING,
-        height=chart.picture.height + 2 * PADDING + HEADING + SUBTITLE_LINE * len(words),
+        height=chart.picture.height + 2 * PADDING + above,
     )
     return titled
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench import units
+from bench.candidate import AS_IS
+from bench.report.charts_crowd import crowd, is_crowd
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_strip import MOST_ROWS, Row, strip
 from bench.report.charts_theme import Axis
@@ -13,6 +15,8 @@ from bench.stats import CONFIDENCE
 from export.artifact import Manifest, Proof
 
 TABLES = "the tables below hold all"
+DOTS = " Every dot is an artifact; in words the least of each network."
+BARS = f" Bars: {CONFIDENCE:.0%} intervals of the median."
 # Of so many devices, threads and batches there are charts.
 MOST_PLACES = 8
 
@@ -46,6 +50,16 @@ def counted(group: Group) -> bool:
     return group.lines[0].row.counts is not None
 
 
+def remote(group: Group) -> bool:
+    """Tell whether its times are those of a server's answers."""
+    return group.lines[0].record.cloud is not None
+
+
+def at_hand(material: Material) -> list[Group]:
+    """Return the groups of real devices on which inferences ran one by one, servers left out."""
+    return [g for g in material.groups if plain(g) and not emulated(g) and not remote(g)]
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of measurements. `interval`: that of the median belongs to it. `fits` tells of which
@@ -72,7 +86,13 @@ def _memory(line: Line) -> float | None:
 
 
 def _per_mac(line: Line) -> float | None:
-    return line.time / 1e9 / line.row.macs if line.time and line.row.macs else None
+    row = line.row
+    return line.time / 1e9 / row.macs / row.batch if line.time and row.macs else None
+
+
+def _joules(line: Line) -> float | None:
+    found = () if line.outdated else line.row.energy
+    return found[0].per_inference if found else None
 
 
 def _short(seconds: float) -> str:
@@ -87,7 +107,6 @@ MEASURED = (
         Axis("p50", "time"),
         _seconds,
         lambda seconds: units.duration(seconds * 1e9),
-        f" Bars: {CONFIDENCE:.0%} intervals of the median.",
         interval=True,
         fits=lambda group: not counted(group),
     ),
@@ -96,12 +115,18 @@ MEASURED = (
         "Instructions",
         Axis("instructions", "count"),
         lambda line: line.time,
-        units.whole,
+        lambda number: f"{units.count(number)} instructions",
         " Counted by an emulator: the same in every run, and no time.",
         fits=counted,
         lacking="",
     ),
-    Figure("memory", "Memory", Axis("peak", "bytes"), _memory, units.size),
+    Figure(
+        "memory",
+        "Memory",
+        Axis("peak", "bytes"),
+        _memory,
+        units.size,
+    ),
     Figure(
         "time-per-mac",
         "What a MAC costs",
@@ -112,21 +137,48 @@ MEASURED = (
         fits=lambda group: not emulated(group),
         lacking="nothing was measured one by one on a real device; type 'bench run'",
     ),
+    Figure(
+        "energy",
+        "Energy of an inference",
+        Axis("per inference", "energy"),
+        _joules,
+        units.energy,
+        " All that the sensor counted meanwhile, idle power included.",
+        fits=lambda group: any(_joules(line) for line in group.lines),
+        lacking="",
+    ),
 )
 
 
 def strips(material: Material) -> Iterator[Chart | Absent]:
-    """Yield the chart of sizes, and of each measured figure one for every place."""
-    yield _sizes(material)
-    every = [group for group in material.groups if plain(group)]
-    for figure in MEASURED:
-        groups = [group for group in every if figure.fits(group)]
-        if figure.lacking and not groups:
-            yield Absent(figure.title, figure.lacking)
-        for group in groups[:MOST_PLACES]:
-            beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
-            yield _measured(figure, group, material, beside, first=group is groups[0])
-        yield from further_places(figure.title, groups)
+    """Yield of each measured figure a chart for every device, the first of each before others."""
+    every = [group for group in material.groups if plain(group) and not remote(group)]
+    found = [list(_of(figure, every, material)) for figure in MEASURED]
+    yield from (charts[0] for charts in found if charts)
+    yield from (chart for charts in found for chart in charts[1:])
+
+
+def _of(figure: Figure, every: Iterable[Group], material: Material) -> Iterator[Chart | Absent]:
+    groups = [group for group in every if figure.fits(group)]
+    if figure.lacking and not groups:
+        yield Absent(figure.title, figure.lacking)
+    for group in groups[:MOST_PLACES]:
+        beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
+        yield _measured(figure, group, material, beside, first=group is groups[0])
+    yield from further_places(figure.title, groups)
+
+
+def by_link(material: Material) -> Iterator[Chart | Absent]:
+    """Yield the latency of each server, the links over which it was reached beside each other."""
+    servers: dict[tuple[str, int | None, int], list[Group]] = {}
+    for group in material.groups:
+        row, device = group.lines[0].row, group.lines[0].record.device
+        if plain(group) and remote(group):
+            servers.setdefault((device.fingerprint, row.threads, row.batch), []).append(group)
+    for found in servers.values():
+        lines = tuple(line for group in found for line in group.lines)
+        label = f"{lines[0].row.device}, by link" if len(found) > 1 else found[0].label
+        yield _measured(MEASURED[0], Group(label, lines), material, lines, first=False)
 
 
 def further_places(title: str, groups: Sequence[Group]) -> Iterator[Absent]:
@@ -146,7 +198,8 @@ def _measured(
     rows += [_unmeasured(manifest) for manifest in never]
     reach = [value for line in beside if (value := figure.of(line)) is not None]
     name = f"{figure.name}-{group.label}"
-    picture = Picture(name, title, figure.side, figure.note)
+    note = BARS if figure.interval and not is_crowd(rows) else figure.note
+    picture = Picture(name, title, figure.side, note)
     return _chart(picture, _ordered(rows, material), reach)
 
 
@@ -154,9 +207,12 @@ def _row(figure: Figure, line: Line, group: Group) -> Row:
     row, value = line.row, figure.of(line)
     runtimes = {other.row.runtime for other in group.lines if other.key == line.key}
     label = f"{row.variant} {row.runtime}" if len(runtimes) > 1 else row.variant
+    if len({other.row.network for other in group.lines}) > 1:
+        label = f"{label} over {row.network or AS_IS}"
     figures = UNMEASURED if value is None else figure.show(value)
     word = line.verdict
-    shown = word if value is None else figures if word == "valid" else f"{figures} {word}"
+    told = word == "valid" or (word == "emulated" and emulated(group))  # the title says so
+    shown = word if value is None else figures if told else f"{figures} {word}"
     wide = figure.interval and value is not None
     ends = (row.p50_low_ns, row.p50_high_ns) if wide else (None, None)
     low, high = (None if end is None else end / 1e9 for end in ends)
@@ -170,12 +226,13 @@ def _unmeasured(manifest: Manifest) -> Row:
     return Row(name, variant, None, UNMEASURED, UNMEASURED, f"{key}: {UNMEASURED}", key)
 
 
-def _sizes(material: Material) -> Chart | Absent:
+def sizes(material: Material) -> Iterator[Chart | Absent]:
+    """Yield the chart of sizes."""
     networks = list(material.networks)
     rows = [_size(manifest) for manifest in material.manifests.values()]
-    rows.sort(key=lambda row: networks.index(row.heading))
+    rows.sort(key=lambda row: (networks.index(row.heading), row.value))
     values = [row.value for row in rows if row.value is not None]
-    return _chart(SIZES, rows, values)
+    yield _chart(SIZES, rows, values)
 
 
 def _size(manifest: Manifest) -> Row:
@@ -204,16 +261,19 @@ def _ordered(rows: Iterable[Row], material: Material) -> list[Row]:
 
 
 def _chart(of: Picture, rows: list[Row], reach: list[float]) -> Chart | Absent:
-    known = [row for row in rows[:MOST_ROWS] if row.value is not None]
+    crowded = is_crowd(rows)
+    drawn = rows if crowded else rows[:MOST_ROWS]
+    known = [row for row in drawn if row.value is not None]
     if not known:
         return Absent(of.title, "none of its artifacts has a figure; type 'bench run'")
     least = min(known, key=lambda row: row.value or 0.0)
     most = max(known, key=lambda row: row.value or 0.0)
-    left = f" The first {MOST_ROWS} of {len(rows)}: {TABLES}." if len(rows) > MOST_ROWS else ""
+    left = f" The first {len(drawn)} of {len(rows)}: {TABLES}." if len(drawn) < len(rows) else ""
+    dots = DOTS if crowded else ""
     return Chart(
         name=of.name,
         title=of.title,
-        summary=f"Least: {least.words}. Most: {most.words}.{of.note}{left}",
-        picture=strip(rows, of.side, reach),
-        marks=tuple(Mark(row.words, row.source) for row in rows[:MOST_ROWS]),
+        summary=f"Least: {least.words}. Most: {most.words}.{dots}{of.note}{left}",
+        picture=(crowd if crowded else strip)(drawn, of.side, reach),
+        marks=tuple(Mark(row.words, row.source) for row in drawn),
     )

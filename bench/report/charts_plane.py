@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bench import units
 from bench.report.charts_document import Absent, Chart, Mark
-from bench.report.charts_figures import MOST_PLACES, emulated, further_places, plain
+from bench.report.charts_figures import MOST_PLACES, at_hand, further_places
 from bench.report.charts_scatter import MOST_NUMBERED, Point, front, is_crowded, scatter
 from bench.report.charts_theme import Axis
 from bench.report.material import Group, Line, Material
@@ -26,8 +26,7 @@ VOID = frozenset({"wrong", "failed", "outdated", "unmeasured"})
 
 def fronts(material: Material) -> Iterator[Chart | Absent]:
     """Yield for each real device what is worth choosing: no other is better in both."""
-    groups = [group for group in material.groups if plain(group) and not emulated(group)]
-    fit = [group for group in groups if len(_usable(group)) > 1]
+    fit = [group for group in at_hand(material) if len(_usable(group)) > 1]
     if not fit:
         reason = "fewer than two artifacts were measured on one real device; type 'bench run'"
         yield Absent(CHOICE, reason)
@@ -130,7 +129,7 @@ def works(material: Material) -> Iterator[Chart | Absent]:
 
 def _widest(material: Material) -> list[Line]:
     """Return the lines, one a network, of the form and the place that most networks have."""
-    groups = [group for group in material.groups if plain(group) and not emulated(group)]
+    groups = at_hand(material)
     variants = dict.fromkeys([*PREFERRED, *material.variants])
     choices = [
         [line for name in material.networks if (line := group.best(name, variant))]

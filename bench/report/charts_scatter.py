@@ -30,7 +30,7 @@ class Point:
     """`series` is its colour, `word` its shape, `area` its size.
 
     `words` are the whole point in a sentence, `source` the record it is of. `counts`: sure enough
-    to be part of the front.
+    to be part of the front. `label` stands beside it.
     """
 
     x: float
@@ -41,6 +41,7 @@ class Point:
     source: str
     area: float | None = None
     counts: bool = True
+    label: str = ""
 
 
 def front(points: Iterable[Point], *, most: bool) -> list[Point]:
@@ -61,6 +62,8 @@ def scatter(
     y: Axis,
     every: Sequence[str],
     best: Sequence[Point] = (),
+    *,
+    joined: bool = False,
 ) -> alt.LayerChart:
     """Return the chart.
 
@@ -70,6 +73,7 @@ def scatter(
         y: the other.
         every: all series of a report, so that each has its colour in all charts.
         best: the front, drawn as steps.
+        joined: a line goes through the points of each series, as they follow each other.
     """
     present = {point.series for point in points}
     series = [name for name in every if name in present]
@@ -84,6 +88,7 @@ def scatter(
     )
     layers = [
         *_steps(best, sides),
+        *(_joined(points, every, series, sides) if joined else ()),
         dots.encode(
             *sides,
             _colour(every, series),
@@ -92,6 +97,7 @@ def scatter(
             description="words:N",
         ),
         *_numbers(best, sides),
+        *_labels(points, sides),
     ]
     rows = 1 if is_crowded(points) else len(series) + 1
     return finished(layers, HEIGHT + LEGEND_ROW * rows)
@@ -105,7 +111,8 @@ def is_crowded(points: Iterable[Point]) -> bool:
 def _colour(every: Sequence[str], series: Sequence[str]) -> alt.Color | alt.ColorValue:
     if len(series) > len(SERIES):
         return alt.ColorValue(SERIES[0][0])
-    return alt.Color("series:N", scale=colours(every), legend=legend(series))
+    names = every if len(every) <= len(SERIES) else series
+    return alt.Color("series:N", scale=colours(names), legend=legend(series))
 
 
 def _area(points: Sequence[Point]) -> alt.Size | alt.SizeValue:
@@ -123,6 +130,23 @@ def _steps(best: Sequence[Point], sides: tuple[alt.X, alt.Y]) -> list[alt.Chart]
         interpolate="step-after", color=MUTED[0], strokeDash=[4, 3], strokeWidth=1.2
     )
     return [line.encode(*sides)]
+
+
+def _joined(
+    points: Sequence[Point],
+    every: Sequence[str],
+    series: Sequence[str],
+    sides: tuple[alt.X, alt.Y],
+) -> list[alt.Chart]:
+    data = [{**vars(point), "place": place} for place, point in enumerate(points)]
+    line = alt.Chart(alt.InlineData(data)).mark_line(strokeWidth=1.4)
+    return [line.encode(*sides, _colour(every, series), alt.Order("place:Q"), detail="series:N")]
+
+
+def _labels(points: Sequence[Point], sides: tuple[alt.X, alt.Y]) -> list[alt.Chart]:
+    named = [point for point in points if point.label]
+    text = _chart(named).mark_text(align="left", baseline="top", dx=6, dy=4, color=INK[0])
+    return [text.encode(*sides, text="label:N")] if named else []
 
 
 def _numbers(best: Sequence[Point], sides: tuple[alt.X, alt.Y]) -> list[alt.Chart]:

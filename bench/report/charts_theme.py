@@ -46,7 +46,20 @@ OTHER_SHAPE = "cross"
 # From this ratio of largest to smallest on, an axis is logarithmic.
 DECADES = 20.0
 
-Kind = Literal["time", "bytes", "count", "share", "ratio", "seconds", "time per MAC"]
+Kind = Literal[
+    "time",
+    "bytes",
+    "count",
+    "share",
+    "ratio",
+    "seconds",
+    "time per MAC",
+    "plain",
+    "rate",
+    "energy",
+    "link",
+    "round trip",
+]
 # Labels as Vega writes them, from values in seconds, bytes and so on.
 LABELS: dict[Kind, str] = {
     "time": "replace(format(datum.value, '~s'), 'µ', 'u') + 's'",
@@ -56,24 +69,33 @@ LABELS: dict[Kind, str] = {
     "ratio": "format(datum.value, '~g') + 'x'",
     "seconds": "format(datum.value, '~g') + ' s'",
     "time per MAC": "format(datum.value, '~s') + 's'",
+    "plain": "format(datum.value, '~g')",
+    "rate": "format(datum.value, '~s') + '/s'",
+    "link": "format(datum.value * 1e6, '~s') + 'bit/s'",
+    "round trip": "format(datum.value, '~g') + ' ms'",
+    "energy": "replace(format(datum.value, '~s'), 'µ', 'u') + 'J'",
 }
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What stands along a side. Times are in seconds; `zero` begins there if it is linear."""
+    """What stands along a side. Times are in seconds; `zero` begins there if it is linear.
+
+    `linear` None: it is logarithmic where the values reach over more than `DECADES`.
+    """
 
     title: str
     kind: Kind
     zero: bool = True
-    linear: bool = False
+    linear: bool | None = None
 
 
 def axis(of: Axis, values: Iterable[float], room: float = 1.15, labels: int = 6) -> dict[str, Any]:
     """Return title, scale and axis of an encoding that shows all `values`, and a little more."""
     positive = [value for value in values if value > 0] or [1.0]
     low, high = min(positive), max(positive)
-    if of.linear or high / low < DECADES:
+    linear = high / low < DECADES if of.linear is None else of.linear
+    if linear:
         pad = (high - low) * (room - 1) or high * 0.05
         start = 0.0 if of.zero else low - pad
         scale = alt.Scale(domain=[start, high + pad], nice=False, zero=False)

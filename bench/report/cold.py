@@ -24,6 +24,6 @@ def _figures(row: Row) -> Iterator[tuple[Cell, ...]]:
     cold = row.cold
     if cold is not None:
         steps = (cold.start_ns, cold.import_ns, cold.load_ns, cold.first_ns, cold.total_ns)
-        show = units.measured(row.counts)
+        show = units.rounded(row.counts)
         span = f"{show(cold.least_ns)} to {show(cold.most_ns)}"
         yield (*(figure(s, show) for s in steps), Cell(f"{span} ({cold.processes})"))

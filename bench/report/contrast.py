@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench import units
 from bench.baseline import Baseline, measurement
 from bench.record import Record
-from bench.report import notes, readings
+from bench.report import notes, profiled, readings
 from bench.report.design import designs, twins
 from bench.report.document import (
     EMPTY,
@@ -56,6 +56,7 @@ def report(material: Material) -> Report:
             *_times(material),
             *designs(material),
             *further(rows),
+            *profiled.profiles(material),
         ),
         notes=tuple(notes.notes(material)),
         environment=tuple(notes.environment(material)),
@@ -167,7 +168,7 @@ def _measured(line: Line, group: Group, material: Material) -> tuple[Cell, ...]:
 
 def _figures(line: Line, time: float, group: Group, material: Material) -> Iterator[Cell]:
     row = line.row
-    show = units.measured(row.counts)
+    show = units.rounded(row.counts)
     fastest = min(other.time or time for other in group.lines if _same_input(line, other))
     yield from (
         word(row.model),

@@ -37,11 +37,17 @@ def intensity(network: Network) -> float:
 def designs(material: Material) -> Iterator[Table]:
     """Yield the arithmetic of every network with its time, and each family by its multipliers."""
     yield _arithmetic(material)
-    families: dict[str, list[Manifest]] = {}
+    found = families(material).items()
+    yield from (_curve(name, some, material) for name, some in found if len(some) > 1)
+
+
+def families(material: Material) -> dict[str, list[Manifest]]:
+    """Return the networks with multipliers by their family's name."""
+    found: dict[str, list[Manifest]] = {}
     for manifest in material.networks.values():
         if _is_scaled(manifest.network):
-            families.setdefault(_family(manifest.network), []).append(manifest)
-    yield from (_curve(name, some, material) for name, some in families.items() if len(some) > 1)
+            found.setdefault(_family(manifest.network), []).append(manifest)
+    return found
 
 
 def _arithmetic(material: Material) -> Table:
@@ -68,7 +74,9 @@ def _costs(network: Network, material: Material) -> Iterator[tuple[Cell, ...]]:
         figure(moved_bytes(network), units.size),
         figure(intensity(network), lambda value: f"{value:.3g}"),
     )
-    found = [(g, line) for g in material.groups if (line := _float(network.name, g, material))]
+    found = [
+        (g, line) for g in material.groups if (line := fastest_float(network.name, g, material))
+    ]
     for group, line in found:
         rate = _rate(line)
         cells = (
@@ -84,7 +92,7 @@ def _costs(network: Network, material: Material) -> Iterator[tuple[Cell, ...]]:
         yield (word(network.name), word("unmeasured"), *own, *[Cell(EMPTY)] * 3)
 
 
-def _float(name: str, group: Group, material: Material) -> Line | None:
+def fastest_float(name: str, group: Group, material: Material) -> Line | None:
     """Return the fastest trustworthy float32 line of a network in a group of times."""
     variants = [
         m.variant
@@ -113,7 +121,7 @@ def _family(network: Network) -> str:
 def _curve(family: str, some: list[Manifest], material: Material) -> Table:
     """Return the family's networks by width and resolution, each against the largest."""
     networks = sorted((m.network for m in some), key=lambda n: n.macs, reverse=True)
-    group = next((g for g in material.groups if _float(networks[0].name, g, material)), None)
+    group = next((g for g in material.groups if fastest_float(networks[0].name, g, material)), None)
     where = f", on {group.label}" if group else ""
     titles = ("resolution", "MACs", "of the largest", "parameters", "peak", "p50", "of the largest")
     return Table(
@@ -126,7 +134,7 @@ def _curve(family: str, some: list[Manifest], material: Material) -> Table:
 def _scaled(
     network: Network, largest: Network, group: Group | None, material: Material
 ) -> tuple[Cell, ...]:
-    lines = [_float(n.name, group, material) if group else None for n in (network, largest)]
+    lines = [fastest_float(n.name, group, material) if group else None for n in (network, largest)]
     time, most = (line.time if line else None for line in lines)
     cells = (
         *(figure(network.settings[name], lambda value: f"{value:g}") for name in MULTIPLIERS),
@@ -160,7 +168,7 @@ def _against(small: Network, full: Network, material: Material) -> str:
         f"{intensity(full):.3g}"
     )
     for group in material.groups:
-        one, two = (_float(n.name, group, material) for n in (small, full))
+        one, two = (fastest_float(n.name, group, material) for n in (small, full))
         if one and two and one.time and two.time:
             rates = (_rate(line) for line in (one, two))
             text += (

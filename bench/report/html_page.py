@@ -1,5 +1,6 @@
 """A report as one HTML file: it needs no network, no server, and no script to be read."""
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup
 
-from bench.report import html_sources
+from bench.report import html_sources, tradeoff
 from bench.report.charts_document import Absent, Chart, Mark
 from bench.report.charts_draw import inline
-from bench.report.charts_theme import DARK, GRID, INK, MUTED, SERIES, SURFACE
+from bench.report.charts_theme import DARK, GRID, INK, MUTED, SERIES, SURFACE, slug
+from bench.report.decision import recommended
 from bench.report.document import Cell, Column, Report, Table
+from bench.report.glance import statements
 from bench.report.material import Material
 from bench.verdict import DOUBTFUL
 
@@ -23,6 +26,10 @@ DOUBTS = frozenset(
     {*DOUBTFUL, "too short", "emulated", "unproved", "unmeasured", "outdated", "incomparable",
      "verified (emulated)"}
 )  # fmt: skip
+# What stands open: charts of a topic, rows of a table and of all, sentences, records or artifacts.
+MOST_SHOWN, MOST_ROWS, MOST_OPEN, MOST_SENTENCES, MOST_SOURCES = 4, 24, 80, 6, 12
+# After these a name may go on in the next line.
+JOINTS = re.compile(r"(?<=[@/_,:])(?=\w)")
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,16 @@ class Figure:
     chart: Chart
     svg: Markup
     marks: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Charts that stand together: those `shown`, and `further` ones that are folded away."""
+
+    title: str
+    anchor: str
+    shown: tuple[Figure, ...]
+    further: tuple[Figure, ...]
 
 
 @dataclass(frozen=True)
@@ -52,19 +69,38 @@ class Grid:
     corner: str
     columns: tuple[Column, ...]
     rows: tuple[GridRow, ...]
+    open: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Device or cloud: what is recommended, and why."""
+
+    recommended: Grid
+    readings: tuple[str, ...]
+    grids: tuple[Grid, ...]
+    notes: tuple[str, ...]
 
 
 def page(report: Report, material: Material, charts: Sequence[Chart | Absent]) -> str:
     """Return the page. What comes from records and manifests is escaped."""
-    records, artifacts = html_sources.records(material), html_sources.artifacts(material)
-    links = {source.key: source.anchor for source in (*artifacts, *records)}
+    sources = {
+        "Records": html_sources.records(material),
+        **({"Profiles": html_sources.profiles(material)} if material.profiles else {}),
+        "Artifacts": html_sources.artifacts(material),
+    }
+    links = {source.key: source.anchor for found in sources.values() for source in found}
     script = _resource("page.js")
     return _template().render(
         report=report,
-        figures=[_figure(chart, links) for chart in charts if isinstance(chart, Chart)],
+        statements=list(statements(material)),
+        decision=_decision(material),
+        topics=_topics([chart for chart in charts if isinstance(chart, Chart)], links),
         absent=[chart for chart in charts if isinstance(chart, Absent)],
-        grids=[_grid(number, table) for number, table in enumerate(report.tables, 1)],
-        sources={"Records": records, "Artifacts": artifacts},
+        grids=_grids("table", report.tables),
+        sources=sources,
+        most=MOST_SENTENCES,
+        most_sources=MOST_SOURCES,
         summary=_summary(material),
         links=links,
         css=Markup(_theme() + _resource("page.css")),  # noqa: S704  ours
@@ -84,11 +120,35 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["breakable"] = breakable
     return environment.from_string(_resource("page.html"))
+
+
+def breakable(text: str) -> Markup:
+    """Return a text, escaped, that may be broken within its long names."""
+    return Markup("<wbr>").join(JOINTS.split(text))
 
 
 def _resource(name: str) -> str:
     return files("bench.report").joinpath(name).read_text("utf-8")
+
+
+def _topics(charts: Sequence[Chart], links: Mapping[str, str]) -> list[Topic]:
+    found: dict[str, list[Figure]] = {}
+    for chart in charts:
+        found.setdefault(chart.topic, []).append(_figure(chart, links))
+    return [
+        Topic(title, f"charts-{slug(title)}", tuple(some[:MOST_SHOWN]), tuple(some[MOST_SHOWN:]))
+        for title, some in found.items()
+    ]
+
+
+def _decision(material: Material) -> Decision | None:
+    if material.tradeoff is None:
+        return None
+    found = tradeoff.report(material.tradeoff)
+    first, *grids = _grids("decision-table", (recommended(material.tradeoff), *found.tables))
+    return Decision(first, found.readings, tuple(grids), found.notes)
 
 
 def _figure(chart: Chart, links: Mapping[str, str]) -> Figure:
@@ -100,7 +160,20 @@ def _place(mark: Mark, links: Mapping[str, str]) -> tuple[str, str | None]:
     return mark.label, links.get(mark.source)
 
 
-def _grid(number: int, table: Table) -> Grid:
+def _grids(name: str, tables: Sequence[Table]) -> tuple[Grid, ...]:
+    """Return the tables; the first that are short stand open, as long as they are few."""
+    lengths = [len(table.rows) for table in tables]
+    return tuple(
+        _grid(
+            f"{name}-{number + 1}",
+            table,
+            opened=lengths[number] <= MOST_ROWS and sum(lengths[: number + 1]) <= MOST_OPEN,
+        )
+        for number, table in enumerate(tables)
+    )
+
+
+def _grid(anchor: str, table: Table, *, opened: bool) -> Grid:
     first = 2 if table.nested else 1
     names, columns = table.columns[:first], table.columns[first:]
     rows = (
@@ -112,7 +185,7 @@ def _grid(number: int, table: Table) -> Grid:
         for row in table.rows
     )
     corner = " and ".join(column.title for column in names)
-    return Grid(table.title, f"table-{number}", corner, columns, tuple(rows))
+    return Grid(table.title, anchor, corner, columns, tuple(rows), opened)
 
 
 def _summary(material: Material) -> str:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from bench import units
 from bench.conditions import name
+from bench.report import profile as report_profile
 from bench.report.charts_figures import proof_word
 from bench.report.material import Line, Material
+from bench.stored_profile import StoredProfile
 from export.artifact import Manifest
 
 Facts = tuple[tuple[str, str], ...]
@@ -37,6 +39,35 @@ def artifacts(material: Material) -> list[Source]:
         Source(f"artifact-{n}", key, key, proof_word(m.proof), tuple(_artifact(m)))
         for n, (key, m) in enumerate(material.manifests.items(), 1)
     ]
+
+
+def profiles(material: Material) -> list[Source]:
+    """Return the profiles of a report, in the order of its tables."""
+    return [
+        Source(
+            anchor=f"profile-{n}",
+            key=" ".join(kept.key),
+            title=f"{kept.manifest.key} {kept.device.name} {units.threads(kept.threads)}",
+            word=proof_word(kept.proof),
+            facts=tuple(_profile(kept)),
+        )
+        for n, kept in enumerate(material.profiles, 1)
+    ]
+
+
+def _profile(kept: StoredProfile) -> Iterator[tuple[str, str]]:
+    profile = kept.profile
+    yield "profile", f"{len(profile.operations)} operators, {profile.runs} runs, {profile.setting}"
+    for line in report_profile.notes(profile):
+        yield "note", line
+    for kind, (count, effort) in profile.by_kind().items():
+        share = f"{profile.share(effort):.1%}"
+        yield kind, f"{count} operators, {units.duration(effort.ns)}, {share}"
+    if kept.proof.reason:
+        yield "proof", kept.proof.reason
+    yield "fingerprint", kept.device.fingerprint
+    yield "run", f"{kept.created}, edgeworthy {kept.tool_version}"
+    yield "profiled file", _hashes(kept.manifest)
 
 
 def _record(line: Line) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,8 @@ from bench.conditions import conditions
 from bench.reading import readings
 from bench.record import Record, load
 from bench.rows import Row, rows
+from bench.stored_profile import StoredProfile
+from bench.tradeoff import Tradeoff
 from bench.verdict import DOUBTFUL
 from export.artifact import Manifest, Tensor
 
@@ -40,7 +42,7 @@ class Line:
         return "outdated" if self.outdated else self.row.verdict
 
 
-Place = tuple[bool, str, str, int, int, tuple[str, ...]]
+Place = tuple[bool, bool, str, str, int, int, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Material:
-    """All that a report says. `manifests` is by artifact key, sorted by the network's size."""
+    """All that a report says. `manifests` is by artifact key, sorted by the network's size, and so
+    are the `profiles`. `tradeoff` None: device and cloud were not both measured.
+    """
 
     manifests: dict[str, Manifest]
     groups: tuple[Group, ...]
     without_file: tuple[str, ...]
     baseline: Baseline | None
+    profiles: tuple[StoredProfile, ...] = ()
+    tradeoff: Tradeoff | None = None
 
     @property
     def networks(self) -> dict[str, Manifest]:
@@ -90,7 +96,11 @@ class Material:
 
 
 def gather(
-    manifests: Iterable[Manifest], records: Sequence[Record], baseline: Baseline | None = None
+    manifests: Iterable[Manifest],
+    records: Sequence[Record],
+    baseline: Baseline | None = None,
+    profiles: Iterable[StoredProfile] = (),
+    tradeoff: Tradeoff | None = None,
 ) -> Material:
     """Sort what is known.
 
@@ -98,6 +108,8 @@ def gather(
         manifests: of the artifacts there now.
         records: one a key. A record of an artifact that is not there brings its own manifest.
         baseline: for changes, if they are wanted.
+        profiles: one a key. Those of another file than the artifact's there now are left out.
+        tradeoff: device against cloud, where both were measured.
     """
     here = {manifest.key: manifest for manifest in manifests}
     known = {record.manifest.key: record.manifest for record in records} | here
@@ -111,7 +123,18 @@ def gather(
         groups=tuple(_group(groups[key], known) for key in sorted(groups)),
         without_file=tuple(sorted(known.keys() - here.keys())),
         baseline=baseline,
+        profiles=tuple(sorted((p for p in profiles if _is_of(p, known)), key=_by_size)),
+        tradeoff=tradeoff,
     )
+
+
+def _is_of(profile: StoredProfile, known: dict[str, Manifest]) -> bool:
+    manifest = known.get(profile.manifest.key, profile.manifest)
+    return model_sha256(manifest) == model_sha256(profile.manifest)
+
+
+def _by_size(profile: StoredProfile) -> tuple[int | str, ...]:
+    return profile.manifest.network.parameters, *_rank(profile.manifest), *profile.key
 
 
 def input_size(manifest: Manifest) -> str:
@@ -140,9 +163,9 @@ def _line(record: Record, manifest: Manifest) -> Line:
 
 
 def _place(record: Record) -> Place:
-    """Return what a group has in common, so that emulated devices come last."""
+    """Return what a group has in common, so that servers come late and emulated devices last."""
     device, settings = record.device, record.settings
-    where = (device.emulated, device.name, device.fingerprint)
+    where = (device.emulated, record.cloud is not None, device.name, device.fingerprint)
     asked = load(settings.streams, settings.scenario, settings.network)
     return *where, settings.threads or 0, settings.batch, asked
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from bench.quantized import not_faster
-from bench.report import cold, design, endurance, further, memory
+from bench.report import cold, design, endurance, further, memory, profiled
 from bench.report.document import EMPTY
 from bench.report.material import Line, Material
 from bench.rows import independent
@@ -63,6 +63,7 @@ def _definitions(material: Material) -> Iterator[str]:
         yield endurance.NOTE
     yield from further.definitions(rows)
     yield from memory.definitions(rows)
+    yield from profiled.definitions(material)
     for dataset, images in sorted({(r.dataset, r.images) for r in rows if r.dataset and r.images}):
         yield f"top-1 of a measurement: on {images} images of {dataset}, as run on the device"
 

@@ -30,3 +30,15 @@ for (const table of document.querySelectorAll("table")) {
   });
 }
 document.documentElement.classList.add("can-sort");
+// What a link leads to may be folded away; what is printed may not.
+const unfold = (inside) => {
+  for (let at = inside; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+};
+const reveal = () => {
+  const target = document.getElementById(location.hash.slice(1));
+  unfold(target);
+  target?.scrollIntoView();
+};
+addEventListener("hashchange", reveal);
+if (location.hash) reveal();
+addEventListener("beforeprint", () => document.querySelectorAll("main > section .fold").forEach(unfold));

@@ -30,11 +30,7 @@ def text(profile: Profile, width: int, *, every: bool) -> str:
 def notes(profile: Profile) -> Iterator[str]:
     """Yield what must be known to read the tables, one line each."""
     peak = profile.peak
-    yield (
-        f"measured peak ({peak.method}), as many threads: {_number(peak.flops / 1e9)} GFLOP/s in "
-        f"float32, {_number(peak.bytes / 1e9)} GB/s; memory bounds below "
-        f"{_number(ridge(peak))} MACs/B"
-    )
+    yield peaks(profile)
     yield (
         f"no latency, as profiling slows ('bench run' measures that): a run's operators took "
         f"{units.duration(profile.profiled_ns)}, a run without it "
@@ -49,6 +45,16 @@ def notes(profile: Profile) -> Iterator[str]:
         yield "the profiler's clock counts whole microseconds: operators of a few are rough"
     if any(not operation.layer for operation in profile.operations):
         yield f"layer {UNKNOWN}: added by the runtime, to reorder or convert values"
+
+
+def peaks(profile: Profile) -> str:
+    """Return in words what the device can do, and where memory bounds."""
+    peak = profile.peak
+    return (
+        f"measured peak ({peak.method}), as many threads: {number(peak.flops / 1e9)} GFLOP/s in "
+        f"float32, {number(peak.bytes / 1e9)} GB/s; memory bounds below "
+        f"{number(ridge(peak))} MACs/B"
+    )
 
 
 def _is_coarse(profile: Profile) -> bool:
@@ -81,14 +87,15 @@ def _figures(profile: Profile, effort: Effort) -> tuple[str, ...]:
     return (
         units.duration(effort.ns),
         f"{100 * profile.share(effort):.1f}%",
-        _number(effort.gflops) if computes else UNKNOWN,
-        _number(effort.gigabytes),
-        _number(effort.intensity) if computes else UNKNOWN,
+        number(effort.gflops) if computes else UNKNOWN,
+        number(effort.gigabytes),
+        number(effort.intensity) if computes else UNKNOWN,
         effort.bound(profile.peak) or UNKNOWN,
     )
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Return three significant digits, a dash of what is not known."""
     if value is None:
         return UNKNOWN
     if value < 0.1:

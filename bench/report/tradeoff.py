@@ -9,13 +9,15 @@ from bench import units
 from bench.candidate import AS_IS, DAYS, Candidate, Terms
 from bench.constraints import Constraint
 from bench.link_model import ROUND_TRIPS, LinkModel
-from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, word
+from bench.report.document import EMPTY, UNMEASURED, Cell, Column, Report, Table, figure, of, word
 from bench.report.turns import crossover, sentences
 from bench.sides import is_usable
 from bench.stats import CONFIDENCE
 from bench.tradeoff import Judged, Situation, Tradeoff, Weighed
 
 TITLE = "Edge or cloud"
+# Of those that latency cannot tell apart a sentence names so many; the ranking has all.
+MOST_NAMED = 2
 Field = tuple[str, Callable[[Candidate], Cell]]
 
 
@@ -148,8 +150,10 @@ def _time(candidate: Candidate) -> str:
 
 def _why(situation: Situation, best: Candidate) -> str:
     if situation.tied:
-        others = ", ".join(candidate.name for candidate in situation.tied)
-        return f"cannot be told by latency from {others}, and {_preferred(best, situation.tied)}"
+        names = [candidate.name for candidate in situation.tied]
+        more = f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else ""
+        others = f"{', '.join(names[:MOST_NAMED])}{more}"
+        return f"cannot be told by latency from {others}, and {preferred(best, situation.tied)}"
     if len(situation.ranked) == 1:
         return "no other does" if situation.rejected else "there is no other"
     second = situation.ranked[1]
@@ -159,7 +163,8 @@ def _why(situation: Situation, best: Candidate) -> str:
     )
 
 
-def _preferred(best: Candidate, others: Sequence[Candidate]) -> str:
+def preferred(best: Candidate, others: Sequence[Candidate]) -> str:
+    """Say what speaks for one of those that latency cannot tell apart."""
     if best.offline and not all(other.offline for other in others):
         return "works offline"
     if any((best.top1 or 0.0) > (other.top1 or 0.0) for other in others):
@@ -183,7 +188,7 @@ def _tables(weighed: Weighed, found: Tradeoff) -> Iterator[Table]:
 
 def _table(title: str, some: Sequence[Candidate], fields: Sequence[Field]) -> Table:
     """Return a row for each candidate, without the columns in which there is nothing."""
-    shown = [(name, [of(candidate) for candidate in some]) for name, of in fields]
+    shown = [(name, [cell(candidate) for candidate in some]) for name, cell in fields]
     filled = [(name, cells) for name, cells in shown if any(c.text != EMPTY for c in cells)]
     rows = zip(*(cells for _, cells in filled), strict=True)
     return Table(
@@ -194,7 +199,10 @@ def _table(title: str, some: Sequence[Candidate], fields: Sequence[Field]) -> Ta
             *(Column(name) for name, _ in filled),
         ),
         rows=tuple(
-            (word(candidate.model), word(f"{candidate.variant} {candidate.place}"), *cells)
+            of(
+                candidate.key,
+                (word(candidate.model), word(f"{candidate.variant} {candidate.place}"), *cells),
+            )
             for candidate, cells in zip(some, rows, strict=True)
         ),
         nested=True,
@@ -278,7 +286,9 @@ def _ranking(task: str, situation: Situation) -> Table:
     return Table(
         title=f"{task}{_by(situation)}: ranking",
         columns=tuple(Column(title, right=False) for title in ("", "candidate", "budget", "why")),
-        rows=tuple((word(n), word(c.name), word(said), word(why)) for n, c, said, why in rows),
+        rows=tuple(
+            of(c.key, (word(n), word(c.name), word(said), word(why))) for n, c, said, why in rows
+        ),
     )
 
 
@@ -301,9 +311,9 @@ def _checks(weighed: Weighed) -> Table:
         rows=tuple(
             (
                 word(model.name),
-                word(check.network),
+                *of(check.key, (word(check.network),)),
                 figure(check.rtt_ms, lambda ms: f"{ms:g} ms"),
-                figure(check.measured_ns, units.duration),
+                *of(check.key, (figure(check.measured_ns, units.duration),)),
                 figure(check.estimated_ns, units.duration),
                 figure(check.error, units.change),
             )

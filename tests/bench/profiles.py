@@ -1,7 +1,11 @@
 """A profile with figures that can be checked in the head."""
 
 from bench.profile import Effort, Operation, Profile
+from bench.stored_profile import SCHEMA, Operator, StoredProfile
 from devices.device import OperatorTimes, Peak
+from export.artifact import Proof
+from tests.bench.factory import manifest
+from tests.bench.records import make_record
 
 # 100 GFLOP/s and 10 GB/s: the ridge is at 5 MACs per byte.
 PEAK = Peak(flops=100e9, bytes=10e9, method="numpy matmul / copy")
@@ -26,3 +30,21 @@ def profile(operations=None, **changed):
         "runs": 4, "peak": PEAK, "unprofiled_ns": 80_000.0,
     }  # fmt: skip
     return Profile(operations=tuple(operations), **(settings | changed))
+
+
+def stored(of=None, operations=None, **changed):
+    """The same profile as it is kept, of the artifact `of`."""
+    like = profile(operations)
+    operators = [
+        Operator(
+            layer=o.layer, kind=o.kind, macs=o.effort.macs, bytes=o.effort.bytes, times=o.times
+        )
+        for o in like.operations
+    ]
+    fields = {
+        "schema": SCHEMA, "created": "2026-01-01T00:00:00Z", "tool_version": "0",
+        "manifest": of or manifest("net", format="onnx"), "device": make_record().device,
+        "runtime": like.runtime, "threads": 1, "runs": like.runs, "operators": tuple(operators),
+        "peak": like.peak, "unprofiled_ns": like.unprofiled_ns, "proof": Proof(verified=True),
+    }  # fmt: skip
+    return StoredProfile(**(fields | changed))

@@ -10,7 +10,10 @@ from bench.report.charts_theme import INK, SURFACE
 from bench.report.contrast import report
 from bench.report.html_page import page
 from bench.report.material import gather
+from bench.tradeoff import tradeoff
+from tests.bench.clouds import clouded, link
 from tests.bench.factory import manifest, record, unproved
+from tests.bench.profiles import stored
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -32,12 +35,20 @@ NETS = [
 RECORDS = [
     *(record(net, ms, top1=0.9) for net, ms in zip(NETS, (0.2, 30.0, 4.0), strict=True)),
     record(NETS[0], 5.0, device="board", fingerprint="b", emulated=True),
+    record(NETS[1], 5.0, device="exact", fingerprint="e", emulated=True, counts="instructions"),
+    *(record(NETS[0], 0.1 * n, threads=n) for n in range(2, 12)),
+    *(
+        clouded(NETS[1], by, top1=0.9, request=20_000, device="cloud:http://192.168.100.200:8000")
+        for by in (link("4g", 12.0, 12.0, 70.0), link("down=10,up=10,rtt=20", 10.0, 10.0, 20.0))
+    ),
 ]
+PROFILES = [stored(manifest(net.network.name, format="onnx")) for net in NETS]
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    material = gather([*NETS, manifest("lenet5", format="coreml")], RECORDS)
+    artifacts = [*NETS, manifest("lenet5", format="coreml")]
+    material = gather(artifacts, RECORDS, None, PROFILES, tradeoff(RECORDS))
     path: Path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(page(report(material), material, charts(material)))
     return path.as_uri()
@@ -72,9 +83,15 @@ def opened(browser, address):
     assert set(seen) == {address}
 
 
+def unfolded(page):
+    """Open all that is folded away."""
+    page.eval_on_selector_all("details", "all => all.forEach((e) => { e.open = true; })")
+    return page
+
+
 @pytest.mark.parametrize("width", [PHONE, 800, WIDE])
 def test_nothing_is_wider_than_the_screen(opened, width):
-    made = opened(width)
+    made = unfolded(opened(width))
     assert made.evaluate("document.documentElement.scrollWidth") == width
     assert all(w <= width for w in made.eval_on_selector_all(
         "figure, article, .scroll", "all => all.map(e => e.getBoundingClientRect().right)"
@@ -82,7 +99,7 @@ def test_nothing_is_wider_than_the_screen(opened, width):
 
 
 def test_letters_of_a_picture_can_be_read_on_a_phone(opened):
-    sizes = opened().eval_on_selector_all(
+    sizes = unfolded(opened()).eval_on_selector_all(
         "figure svg text", "all => all.map(e => e.getBoundingClientRect().height)"
     )
     assert len(sizes) > 20
@@ -125,14 +142,14 @@ CONTRAST = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out_from_what_is_behind_it(opened, scheme):
-    texts, least = opened(color_scheme=scheme).evaluate(CONTRAST)
+    texts, least = unfolded(opened(color_scheme=scheme)).evaluate(CONTRAST)
     assert texts > 200
     assert least >= 4.5  # WCAG's AA
 
 
 def test_a_heading_sorts_up_and_down_by_the_figure_behind_the_words(opened):
-    made = opened()
-    table = made.locator("table").first
+    made = unfolded(opened())
+    table = made.locator("table", has=made.get_by_role("button", name="parameters")).first
     before = table.locator("tbody tr").all_inner_texts()
     heading = table.get_by_role("button", name="parameters")
     found = []
@@ -147,8 +164,10 @@ def test_a_heading_sorts_up_and_down_by_the_figure_behind_the_words(opened):
 
 
 def test_what_is_missing_stays_last(opened):
-    made = opened()
-    table = made.locator("table", has=made.get_by_role("button", name="p90")).first
+    made = unfolded(opened())
+    table = made.locator(
+        "#tables ~ details table", has=made.get_by_role("button", name="p90")
+    ).first
     for _ in range(2):
         table.get_by_role("button", name="p90").click()
         values = [cell.get_attribute("data-value")
@@ -166,9 +185,11 @@ def test_without_a_script_it_can_be_read_all_the_same(opened):
 
 def test_a_figure_leads_to_its_record(opened):
     made = opened()
-    made.locator("td a", has_text=" us").first.click()
+    assert not made.locator("article").first.is_visible()  # there are many, and folded
+    made.locator("#tables ~ details td a", has_text=" us").first.click()
     target = made.locator("article:target")
     assert "lenet5" in target.locator("h3").inner_text()
+    assert target.is_visible()
     assert target.bounding_box()["y"] < 800
 
 
@@ -181,8 +202,9 @@ def test_so_does_a_dot(opened):
 
 def test_every_picture_and_table_has_a_name(opened):
     made = opened()
+    unfolded(made)
     for figure in made.locator("figure").all():
-        title = figure.locator("h3").inner_text()
+        title = figure.locator("h4").inner_text()
         assert figure.get_by_role("group", name=title, exact=True).count() == 1
     assert made.get_by_role("table").count() == made.locator("table[aria-labelledby]").count()
 
@@ -193,3 +215,31 @@ def test_it_prints_on_white_whatever_the_theme(opened):
     style = "e => getComputedStyle(e).color"
     assert made.eval_on_selector("h1", style) == colour(INK[0])
     assert not made.locator("nav").is_visible()
+
+
+def test_what_must_be_read_comes_first_and_without_scrolling(opened):
+    made = opened(WIDE)
+    first = made.locator("section").first
+    assert first.locator("dt").all_inner_texts()[:3] == [
+        "Smallest", "Fastest on a device", "Most accurate",
+    ]  # fmt: skip
+    assert first.bounding_box()["y"] + first.bounding_box()["height"] < 800
+
+
+def test_no_count_of_instructions_is_shown_as_a_time(opened):
+    made = unfolded(opened())
+    titles = made.locator("h3, h4", has_text="emulated, instructions")
+    assert titles.count() >= 2
+    table = made.locator("details", has=made.locator("h3", has_text="instructions")).locator(
+        "table"
+    )
+    assert "5.0" in table.inner_text()
+    assert "M instructions" in table.inner_text()
+    assert " ms" not in table.inner_text()
+
+
+def test_printing_unfolds_all(opened):
+    made = opened()
+    assert made.locator("details.fold:not([open])").count() > 2
+    made.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert made.locator("details.fold:not([open])").count() == 0

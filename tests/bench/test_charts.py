@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from bench.record import Sustained
 from bench.report.charts import charts
+from bench.report.charts_crowd import CROWDED
 from bench.report.charts_document import Absent, Chart
 from bench.report.charts_figures import MOST_PLACES, TABLES
 from bench.report.charts_scatter import Point, front
@@ -13,6 +14,7 @@ from bench.report.charts_theme import GRID, INK, MUTED, SERIES, SURFACE, Axis, a
 from bench.report.material import gather
 from bench.verdict import Word
 from export.artifact import Proof
+from tests.bench.clouds import clouded, link
 from tests.bench.factory import manifest, proved, record, unproved
 
 SMALL = manifest("mobilenet", parameters=4_000_000, macs=500_000_000, size=16_000_000)
@@ -174,9 +176,23 @@ class TestRows:
         found = made([SMALL], [record(SMALL, 4.0, **BOARD, counts="instructions")])
         chart = only(found, "instructions")
         assert "no time" in chart.summary
+        assert any(" M instructions" in text for text in said(chart))
         assert "emulated, instructions" in chart.title
         assert not [text for text in said(chart) if " ms" in text or " us" in text]
         assert not named(found, "latency")
+
+    def test_the_links_of_one_server_share_a_chart(self):
+        links = [link("4g"), link("wifi", 50.0, 50.0, 2.0)]
+        found = named(made([SMALL], [clouded(SMALL, by) for by in links]), "latency")
+        (chart,) = found
+        assert chart.title == "Latency on server, by link"
+        labels = {label.partition(":")[0] for label in said(chart)}
+        assert labels == {"mobilenet/tflite-fp32 over 4g", "mobilenet/tflite-fp32 over wifi"}
+
+    def test_a_server_is_in_no_front_and_has_no_memory_here(self):
+        clouds = [clouded(net, link("4g"), top1=0.9) for net in (SMALL, LARGE)]
+        found = made([SMALL, LARGE], clouds)
+        assert not [c for start in ("front", "memory", "time-per-mac") for c in named(found, start)]
 
     def test_two_machines_of_one_name_have_two_charts(self):
         names = [c.name for c in made(records=[record(SMALL), record(SMALL, fingerprint="other")])
@@ -188,6 +204,30 @@ class TestRows:
         chart = only(made(many, []), "size")
         assert f"first {MOST_ROWS} of {MOST_ROWS + 5}: {TABLES}" in chart.summary
         assert len(chart.marks) == MOST_ROWS
+
+    def test_many_artifacts_share_a_line_with_their_network(self):
+        forms = ("onnx", "tflite", "coreml")
+        many = [
+            manifest(
+                f"net{n}", format=form, precision=precision, size=1000 * (1 + n) + len(precision)
+            )
+            for n in range(CROWDED // 6 + 1)
+            for form in forms
+            for precision in ("fp32", "int8-weights")
+        ]
+        chart = only(made(many, []), "size")
+        assert len(chart.marks) == len(many)
+        lines = {point["heading"]: point["line"] for point in points(chart)}
+        assert len(set(lines.values())) == len(lines) == CROWDED // 6 + 1
+        assert "in words the least of each network" in chart.summary
+        assert "1.00 kB onnx-fp32" in texts(chart)
+
+    def test_a_crowd_of_counts_still_says_that_it_is_no_time(self):
+        nets = [manifest(f"net{n}", precision=p) for n in range(CROWDED) for p in ("fp32", "int8")]
+        found = made(nets, [record(net, **BOARD, counts="instructions") for net in nets])
+        summary = only(found, "instructions").summary
+        assert "no time" in summary
+        assert "every dot" in summary.lower()
 
     def test_so_are_places(self):
         found = made([SMALL], [record(SMALL, batch=n) for n in range(1, MOST_PLACES + 3)])
@@ -281,7 +321,7 @@ class TestSustained:
 class TestAbsent:
     def test_every_chart_without_data_says_what_gives_it(self):
         absent = [chart for chart in made([SMALL], []) if isinstance(chart, Absent)]
-        assert len(absent) == 7
+        assert len(absent) == 8
         assert all("type 'bench " in chart.reason for chart in absent)
 
 

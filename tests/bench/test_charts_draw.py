@@ -8,6 +8,7 @@ from bench.record import BenchError
 from bench.report.charts import charts
 from bench.report.charts_document import Chart
 from bench.report.charts_draw import SVG, inline, write
+from bench.report.charts_figures import sizes
 from bench.report.material import gather
 from tests.bench.factory import manifest, record
 
@@ -61,7 +62,7 @@ def test_a_name_is_text_and_no_element(root):
 @pytest.mark.parametrize("odd", ["\x00", "\x07", "\n", "\ufffe", '"', "<", "🦊"])
 def test_every_character_can_be_drawn_and_its_mark_found(odd):
     net = manifest(f"a{odd}b")
-    chart = charts(gather([net], []))[1]
+    (chart,) = sizes(gather([net], []))
     (link,) = Xml.fromstring(inline(chart, {net.key: "artifact-1"})).iter(f"{{{SVG}}}a")
     assert link.get("href") == "#artifact-1"
 

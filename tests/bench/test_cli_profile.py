@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from bench.stored_profile import latest, read
 from export.artifact import MODEL_FILES
 from tests import tiny
 from tests.conftest import ROOT
@@ -76,7 +77,28 @@ def test_a_bare_file_is_profiled_too(profile, made, tmp_path):
     code, out, _ = profile("f.onnx", cwd=tmp_path)
     assert code == 0
     assert "full convolution (1)" in out
-    assert [path.name for path in tmp_path.iterdir()] == ["f.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.onnx", "results"]
+
+
+def test_it_is_kept_for_the_report(profile, tmp_path):
+    tiny.tiny_onnx(tmp_path / "artifacts")
+    for _ in range(2):
+        code, _, err = profile("tiny", "--out", "new/p.jsonl", cwd=tmp_path)
+        assert code == 0
+        assert "kept in new/p.jsonl: 'bench report --html' draws it" in err
+    first, second = read(tmp_path / "new" / "p.jsonl")
+    assert first.key == second.key
+    assert first.proof.verified
+    assert first.profile.by_kind().keys() == {"full convolution", "linear"}
+    assert latest([first, second]) == [second]
+
+
+def test_where_it_cannot_be_kept_nothing_is_profiled(profile, tmp_path):
+    tiny.tiny_onnx(tmp_path / "artifacts")
+    (tmp_path / "file").touch()
+    code, out, err = profile("tiny", "--out", "file/below", cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: cannot write records to file/below")
 
 
 @pytest.mark.slow

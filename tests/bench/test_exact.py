@@ -172,5 +172,10 @@ class TestTable:
             "113,860,140",
         )
 
+    def test_in_a_report_it_is_rounded_and_named(self):
+        (row,) = rows([counted()])
+        assert units.rounded(row.counts)(row.p50_ns) == "114 M instructions"
+        assert units.rounded(None)(4.1e6) == "4.10 ms"
+
     def test_the_notes_say_that_they_are_no_times(self):
         assert any("its figures are instructions, no times" in note for note in notes([counted()]))

@@ -13,7 +13,9 @@ from bench.report.charts import charts
 from bench.report.contrast import report
 from bench.report.html_page import page, tone
 from bench.report.material import gather
+from bench.tradeoff import tradeoff
 from bench.verdict import Word
+from tests.bench.clouds import clouded, link
 from tests.bench.factory import manifest, record, unproved
 
 EVIL = "<script>alert(1)</script>"
@@ -123,6 +125,44 @@ class TestWords:
         assert "type &#39;bench run&#39;" in empty
 
 
+class TestMuch:
+    """A page of many artifacts and records can be read at once."""
+
+    @pytest.fixture(scope="class")
+    def much(self):
+        nets = [manifest(f"net{n}", size=1000 + n) for n in range(30)]
+        return Page(made([record(net, 1.0 + n, top1=0.9) for n, net in enumerate(nets)]))
+
+    def test_it_begins_with_what_is_smallest_fastest_and_most_accurate(self, much):
+        heads = [text for _, _, text in much.all("dt")][:4]
+        assert heads == ["Smallest", "Fastest on a device", "Most accurate", "Device or cloud"]
+
+    def test_long_tables_and_the_records_are_folded_and_short_ones_are_not(self, much, parsed):
+        def are_open(of):
+            return ["open" in a for _, a, _ in of.all("details") if a.get("class") == "fold"]
+
+        assert not any(are_open(much))
+        assert sum(are_open(parsed)) >= 7
+
+    def test_sentences_are_few(self, much):
+        assert "further sentences" in " ".join(text for _, _, text in much.all("summary"))
+
+
+class TestDecision:
+    def test_what_tradeoff_says_is_there_with_its_records(self):
+        records = [record(SMALL, 20.0, top1=0.9), clouded(ODD, link("4g"), top1=0.9)]
+        material = gather([SMALL], records, tradeoff=tradeoff(records))
+        text = page(report(material), material, charts(material))
+        section = text[text.index('id="decision"') : text.index('id="charts"')]
+        assert "over 4g: edge: mobilenet/tflite-fp32 on cpu" in section
+        assert "ranking" in section
+        assert 'href="#record-2"' in section
+        assert "bench tradeoff --budget" in section
+
+    def test_without_a_server_there_is_no_such_section(self, parsed):
+        assert "decision" not in {a.get("id") for _, a, _ in parsed.all("h2")}
+
+
 class TestForEveryReader:
     def test_landmarks_are_there_once(self, parsed):
         for landmark in ("header", "nav", "main", "footer", "h1"):
@@ -139,7 +179,8 @@ class TestForEveryReader:
     def test_every_picture_has_a_name_and_the_same_in_words(self, parsed, text):
         ids = {a["id"] for _, a, _ in parsed.found if "id" in a}
         pictures = [a for _, a, _ in parsed.all("svg")]
-        assert len(pictures) == len(parsed.all("figure")) == len(parsed.all("details")) > 5
+        words = [a for _, a, _ in parsed.all("details") if a.get("class") == "words"]
+        assert len(pictures) == len(parsed.all("figure")) == len(words) > 5
         for attributes in pictures:
             assert {attributes["aria-labelledby"], attributes["aria-describedby"]} <= ids
 

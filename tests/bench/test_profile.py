@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as replaced
 
-from bench import roofline
 from bench.profile import Effort, as_data, ridge, rows, together, trace, typical
 from bench.report.profile import SHOWN, text
 from devices.device import Peak
@@ -169,12 +168,3 @@ def test_a_coarse_clock_is_told_of_where_it_matters(ns, coarse):
     plain = operation("a", "linear", 3, 10, 10)
     made = replace(plain, times=replaced(plain.times, ns=(ns,) * 4))
     assert ("whole microseconds" in text(profile([made]), 80, every=False)) is coarse
-
-
-def test_the_picture_has_a_point_for_every_layer_with_macs_below_the_roof():
-    roof, dots = roofline.draw(profile()).to_dict()["datasets"].values()
-    assert [dot["layer"] for dot in dots] == ["stem", "block.0", "block.1"]
-    assert [point["gflops"] for point in roof[1:]] == pytest.approx([100.0, 100.0])
-    assert roof[1]["intensity"] == 5.0
-    for dot in dots:
-        assert dot["gflops"] <= min(100.0, 2 * 10 * dot["intensity"])

@@ -24,6 +24,15 @@ def test_each_record_is_a_line_in_base_units():
     assert abs(float(row["p50_ns"]) / 4e6 - 1) < 0.02
 
 
+def test_a_count_is_in_no_column_of_times():
+    timed = record(NET, 4.0)
+    counted = record(NET, 4.0, device="exact", emulated=True, counts="instructions")
+    time, count = read(timed, counted)
+    assert float(count["p50_instructions"]) > 1e6
+    assert not [name for name, value in count.items() if name.endswith("_ns") and value]
+    assert time["p50_instructions"] == ""
+
+
 def test_what_one_record_lacks_is_empty_there():
     plain, cold = read(record(NET), replace(record(NET, threads=2), cold=(COLD,)))
     assert (plain["cold.load_ns"], cold["cold.load_ns"]) == ("", "3")
