@@ -77,23 +77,17 @@ class CloudSession:
         """
         self._endpoint, self._batch = endpoint, job.batch
         self._direct, self._timeout_s = direct, job.timeout_s
-        manifest = read_manifest(job.artifact)
-        self._contract = manifest["contract"]
         self.alarms: tuple[Alarm, ...] = ()
         self.usage: Usage | None = None
         self.served: Served | None = None
         self.spent: Spent | None = None
-        golden = job.artifact / "golden.npz"
-        known = manifest.get("golden") != []
-        self._inputs, self._expected = read_golden(golden, self._contract, known)
+        manifest = read_manifest(job.artifact)
+        self._contract = manifest["contract"]
+        self._inputs, self._expected = read_golden(
+            job.artifact / "golden.npz", self._contract, manifest.get("golden") != []
+        )
         about = reported("start", endpoint.about)
-        artifact = f"{job.artifact.parent.name}-{job.artifact.name}"
-        found = reported("load", lambda: find(endpoint, model, artifact, job.artifact.parent.name))
-        self._timed = self._model = fit(found, self._contract, self._batch)
-        if cloud.payload != "tensor":
-            self._timed = reported("load", lambda: of_images(endpoint, self._model["name"]))
-        self._names = [t["name"] for t in self._model["outputs"]]
-        self._counted = endpoint.statistics(self._timed["name"]) is not None
+        self._find(job.artifact, model, images=cloud.payload != "tensor")
         self.ready = Ready(
             load_ns=time.perf_counter_ns() - begin_ns,
             runtime=job.runtime,
@@ -103,6 +97,18 @@ class CloudSession:
             environment=environment(),
         )
         self.cloud: Cloud | None = msgspec.structs.replace(cloud, server=about)
+
+    def _find(self, artifact: Path, name: str | None, *, images: bool) -> None:
+        """Find the model that is proved, and the one that is timed."""
+        endpoint, network = self._endpoint, artifact.parent.name
+        found = reported(
+            "load", lambda: find(endpoint, name, f"{network}-{artifact.name}", network)
+        )
+        self._timed = self._model = fit(found, self._contract, self._batch)
+        if images:
+            self._timed = reported("load", lambda: of_images(endpoint, self._model["name"]))
+        self._names = [t["name"] for t in self._model["outputs"]]
+        self._counted = endpoint.statistics(self._timed["name"]) is not None
 
     def verify(self, rows: int | None = None) -> dict[str, Any]:
         """Send all golden inputs, or the first `rows`, as tensors; return the outputs by name.

@@ -279,6 +279,17 @@ def test_a_server_that_is_gone_is_the_links_fault(theirs: Odd, onnx: Path) -> No
     assert caught.value.cause == "transport"
 
 
+@needs_grpc
+def test_a_server_that_is_gone_is_the_links_fault_over_grpc_too(onnx: Path) -> None:
+    with by_grpc() as url:
+        opened = session(url, onnx)
+        opened.measure(1)
+    with pytest.raises(WorkerError) as caught:
+        opened.measure(1)
+    assert caught.value.cause == "transport"
+    opened.close()
+
+
 def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(theirs: Odd, onnx: Path) -> None:
     opened = session(theirs.url, onnx)
     theirs.statuses.append(503)
