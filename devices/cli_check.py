@@ -66,11 +66,12 @@ def _worker_steps(device: Device, artifacts: Path) -> Iterator[Step]:
         remedy = "install them with: pip install 'edgeworthy[bench]'"
         needs = "what each needs is below" if hasattr(device, "missing") else remedy
         yield Step(False, "runtimes", f"none installed; {needs}")
-    for runtime, kind in runtimes:
+    for runtime in dict(runtimes):
         step = _probe(device, runtime)
         yield step
         if step.ok:
-            yield _try(device, runtime, kind, artifacts)
+            kinds = [kind for name, kind in runtimes if name == runtime]
+            yield from (_try(device, runtime, kind, artifacts) for kind in kinds)
     for runtime, reason in getattr(device, "missing", tuple)():
         yield Step(None, runtime, reason)
 
