@@ -27,7 +27,7 @@ DOUBTS = frozenset(
      "verified (emulated)"}
 )  # fmt: skip
 # What stands open: charts of a topic, rows of a table and of all, sentences, records or artifacts.
-MOST_SHOWN, MOST_ROWS, MOST_OPEN, MOST_SENTENCES, MOST_SOURCES = 4, 24, 80, 6, 12
+MOST_SHOWN, MOST_ROWS, MOST_OPEN, MOST_SENTENCES, MOST_SOURCES = 4, 24, 80, 4, 12
 # After these a name may go on in the next line.
 JOINTS = re.compile(r"(?<=[@/_,:])(?=\w)")
 
