@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from models.commas import joined
+
 if TYPE_CHECKING:
     from bench.baseline import Baseline
     from bench.budget import Budgets, Group, Rule
@@ -93,7 +95,13 @@ def baseline_command(
 @_records
 @_file("--baseline", "The baseline (default: the one that the budgets name).")
 @_file("--config", "File of budgets (default: edgeworthy.toml or pyproject.toml here).")
-@click.option("--only", metavar="GROUP,...", help="Of size, latency, memory, accuracy, contract.")
+@click.option(
+    "--only",
+    multiple=True,
+    callback=joined,
+    metavar="GROUP,...",
+    help="Of size, latency, memory, accuracy, contract.",
+)
 @_json
 @_markdown
 def check_command(

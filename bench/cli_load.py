@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from models.commas import joined
+
 if TYPE_CHECKING:
     from bench.record import ScenarioName
     from bench.scenario import Plan
@@ -25,6 +27,8 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 _OPTIONS = (
     click.option(
         "--streams",
+        multiple=True,
+        callback=joined,
         metavar="N,...",
         help="Numbers of inferences that run at once, for the throughput (1: one after another).",
     ),

@@ -15,6 +15,7 @@ import click
 
 from bench import cli_best, cli_load, cli_network, options
 from bench.cli_adopt import adopted
+from models.commas import joined
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,12 +68,20 @@ A file that has no runtime here, or is not made for the batch asked for, shows a
 @options.runtime_or_all
 @click.option(
     "--threads",
-    default="1",
+    multiple=True,
+    callback=joined,
+    default=("1",),
     show_default=True,
     metavar="N,...",
     help="Numbers of threads. One thread is what differs least from run to run.",
 )
-@click.option("--batch", metavar="N,...", help="Batch sizes (default: the one of each file).")
+@click.option(
+    "--batch",
+    multiple=True,
+    callback=joined,
+    metavar="N,...",
+    help="Batch sizes (default: the one of each file).",
+)
 @click.option(
     "--data",
     metavar="DIR|fashion-mnist",

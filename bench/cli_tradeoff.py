@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from models.commas import joined
+
 if TYPE_CHECKING:
     from bench.tradeoff import Tradeoff
 
@@ -29,6 +31,8 @@ Exit codes:
 )
 @click.option(
     "--budget",
+    multiple=True,
+    callback=joined,
     metavar="LIMITS",
     help="What must be kept: latency=50ms,p90=80ms,size=5MB,memory=50MB,accuracy=90%,"
     "data=1GB (a month),energy=10mJ,offline,private.",

@@ -7,17 +7,23 @@
  * Loaded before qemu's C library, too (LD_PRELOAD), it makes every clock of the program a
  * nanosecond an instruction: what a runtime does when some time has passed is then done at the
  * same instruction in every run. A wait for a time ends at once, as all times are in the past.
+ * Directories are listed by name: a file system's own order decides where Python keeps the names of
+ * its modules, hence which blocks of memory are free ever after.
  *
  * Debian ships no qemu-plugin.h, so what is used of it is declared here; it is the same in all
  * versions of the interface from 1 on.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +54,56 @@ EXPORT int clock_gettime(clockid_t clock, struct timespec *now)
     now->tv_sec = (of_day ? BEGINNING : 0) + (time_t)(count / SECOND);
     now->tv_nsec = (long)(count % SECOND);
     return 0;
+}
+
+static int by_name(const void *one, const void *other)
+{
+    const struct dirent64 *a = *(struct dirent64 *const *)one;
+    const struct dirent64 *b = *(struct dirent64 *const *)other;
+    return strcmp(a->d_name, b->d_name);
+}
+
+/* Sort what one call listed; the places to go on from stay where they are. */
+static void sort_entries(char *listed, size_t length)
+{
+    size_t count = 0;
+    struct dirent64 **entries = malloc(length);
+    char *sorted = malloc(length), *next = sorted;
+    off64_t *places = malloc(length);
+    if (entries && sorted && places) {
+        for (char *at = listed; at < listed + length; at += entries[count++]->d_reclen) {
+            entries[count] = (struct dirent64 *)at;
+            places[count] = entries[count]->d_off;
+        }
+        qsort(entries, count, sizeof *entries, by_name);
+        for (size_t i = 0; i < count; i++) {
+            entries[i]->d_off = places[i];
+            memcpy(next, entries[i], entries[i]->d_reclen);
+            next += entries[i]->d_reclen;
+        }
+        memcpy(listed, sorted, length);
+    }
+    free(entries);
+    free(sorted);
+    free(places);
+}
+
+/* By this function of the C library qemu asks for what its own has no function for. */
+EXPORT long syscall(long number, ...)
+{
+    static long (*of_library)(long, ...);
+    long given[6];
+    va_list rest;
+    if (!of_library)
+        of_library = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+    va_start(rest, number);
+    for (int i = 0; i < 6; i++)
+        given[i] = va_arg(rest, long);
+    va_end(rest);
+    long found = of_library(number, given[0], given[1], given[2], given[3], given[4], given[5]);
+    if (number == SYS_getdents64 && found > 0)
+        sort_entries((char *)given[1], (size_t)found);
+    return found;
 }
 
 static void of_first(unsigned int thread, void *instructions)

@@ -8,6 +8,8 @@ over laps and the ratios, lap by lap, with their 99 % intervals. Contenders, by 
 
 - worker: the samples of `bench run` (LiteRT `invoke()`, ONNX Runtime `run_with_iobinding()`);
 - bare loop: the same call between two readings of the clock, in a dozen lines of Python;
+- both in one process, on one loaded network: two processes of one program differ by some per cent,
+  by where their memory lies, which no number of runs in them averages away;
 - worker with copies, bare `run()`: the same with inputs handed over and outputs fetched (ONNX);
 - litert-benchmark, a process a round: it calls `CompiledModel.run_by_name()`, and writes its median
   in hundredths of a millisecond, which tell nothing of 1 % of a network that takes less than one;
@@ -35,10 +37,13 @@ from bench import units  # noqa: E402
 from bench.ratio import Sides, ratios  # noqa: E402
 from devices.device import Job  # noqa: E402
 from devices.local import LocalDevice  # noqa: E402
+from devices.worker import Worker as Served  # noqa: E402
 from export.artifact import GOLDEN, MODEL_FILES, read_manifest  # noqa: E402
 
 ROUND_NS = 75e6
 LEAST_RUNS = 10
+# So many at once where two take turns in one process: this machine's speed changes within a second.
+TURN = 4
 RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
@@ -105,7 +110,10 @@ def session(artifact: Path, binding: bool) -> Callable[[], Any]:
     return lambda: model.run_with_iobinding(bound)
 
 
+BOTH = "both"
+TOGETHER = ("bare loop, one process", "worker, one process")
 PAIRS = (
+    TOGETHER,
     ("bare loop", "worker"),
     ("bare run()", "worker with copies"),
     ("litert-benchmark", "worker"),
@@ -126,36 +134,83 @@ LOOPS: dict[str, dict[str, Callable[[Path], Callable[[], Any]]]] = {
 }
 
 
+def looped(call: Callable[[], Any], runs: int) -> list[int]:
+    """Return the nanoseconds of each of `runs` calls: the bare loop."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter_ns()
+        call()
+        times.append(time.perf_counter_ns() - start)
+    return times
+
+
 def serve(artifact: Path, name: str) -> None:
     """Run a bare loop as often as each line asks, and print the median in nanoseconds."""
     call = LOOPS[read_manifest(artifact).format][name](artifact)
     for line in sys.stdin:
-        times = []
-        for _ in range(int(line)):
-            start = time.perf_counter_ns()
-            call()
-            times.append(time.perf_counter_ns() - start)
-        print(median(times[1:]), flush=True)
+        print(median(looped(call, int(line))[1:]), flush=True)
+
+
+def serve_both(artifact: Path) -> None:
+    """Have the worker in this process, and print its median and that of a bare loop beside it."""
+    worker = Served()
+    runtime = RUNTIMES[read_manifest(artifact).format]
+    load = {"op": "load", "artifact": str(artifact), "runtime": runtime, "threads": 1}
+    for request in (load, {"op": "verify", "rows": 1}):
+        if (answer := worker.answer(request))["event"] == "error":
+            sys.exit(str(answer))
+
+    def by_worker(runs: int) -> list[int]:
+        found: list[int] = worker.answer({"op": "measure", "runs": runs})["ns"]
+        return found
+
+    def by_loop(runs: int) -> list[int]:
+        return looped(worker.runtime.invoke, runs)
+
+    turns = [(TOGETHER[0], by_loop), (TOGETHER[1], by_worker)]
+    for line in sys.stdin:
+        found: dict[str, list[int]] = {name: [] for name in TOGETHER}
+        while len(found[TOGETHER[0]]) < int(line):
+            for name, take in random.sample(turns, len(turns)):
+                found[name] += take(1 + TURN)[1:]
+        print(json.dumps({name: median(times) for name, times in found.items()}), flush=True)
 
 
 class Bare:
     """A bare loop in a process of its own."""
 
     def __init__(self, artifact: Path, name: str) -> None:
+        self._name = name
         command = [sys.executable, __file__, str(artifact), "--loop", name]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True, **pipes)
 
-    def measure(self, runs: int) -> float:
+    def measure(self, runs: int) -> dict[str, float]:
         """Return the median of so many runs."""
+        return {self._name: float(self.ask(runs))}
+
+    def ask(self, runs: int) -> str:
+        """Have the process run so often, and return what it prints."""
         assert self._process.stdin
         assert self._process.stdout
         print(1 + runs, file=self._process.stdin, flush=True)
-        return float(self._process.stdout.readline())
+        return str(self._process.stdout.readline())
 
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+
+
+class Both(Bare):
+    """The worker and a bare loop by turns in one process."""
+
+    def __init__(self, artifact: Path) -> None:
+        super().__init__(artifact, BOTH)
+
+    def measure(self, runs: int) -> dict[str, float]:
+        """Return both medians."""
+        found: dict[str, float] = json.loads(self.ask(runs))
+        return found
 
 
 class Worker:
@@ -167,9 +222,10 @@ class Worker:
         self._session.verify(1)
         self._copies = copies
 
-    def measure(self, runs: int) -> float:
+    def measure(self, runs: int) -> dict[str, float]:
         """Return the median of so many samples."""
-        return float(median(self._session.measure(1 + runs, copies=self._copies)[1:]))
+        samples = self._session.measure(1 + runs, copies=self._copies)[1:]
+        return {"worker with copies" if self._copies else "worker": float(median(samples))}
 
     def close(self) -> None:
         """End the worker."""
@@ -182,7 +238,7 @@ class Benchmark:
     def __init__(self, artifact: Path) -> None:
         self._model = str(artifact / MODEL_FILES["tflite"])
 
-    def measure(self, runs: int) -> float:
+    def measure(self, runs: int) -> dict[str, float]:
         """Return its median in nanoseconds; it writes whole hundredths of a millisecond."""
         with tempfile.TemporaryDirectory() as scratch:
             result = Path(scratch) / "result.json"
@@ -190,7 +246,8 @@ class Benchmark:
             command += [f"--model={self._model}", f"--result_json={result}"]
             command += [f"--warmup_runs={runs}", f"--num_runs={runs}"]
             subprocess.run(command, check=True, capture_output=True)
-            return 1e6 * float(json.loads(result.read_bytes())["latency"]["median_ms"])
+            latency = json.loads(result.read_bytes())["latency"]
+            return {"litert-benchmark": 1e6 * float(latency["median_ms"])}
 
     def close(self) -> None:
         """Nothing is left to be ended."""
@@ -199,29 +256,26 @@ class Benchmark:
 Contender = Bare | Worker | Benchmark
 
 
-def contenders(artifact: Path) -> dict[str, Contender]:
-    """Start everyone who takes part."""
+def contenders(artifact: Path) -> list[Contender]:
+    """Start everyone who takes part; the worker is the first."""
     form = read_manifest(artifact).format
-    found: dict[str, Contender] = {"worker": Worker(artifact)}
-    found |= {name: Bare(artifact, name) for name in LOOPS[form]}
-    if form == "onnx":
-        return found | {"worker with copies": Worker(artifact, copies=True)}
-    return found | {"litert-benchmark": Benchmark(artifact)}
+    last = Worker(artifact, copies=True) if form == "onnx" else Benchmark(artifact)
+    return [Worker(artifact), Both(artifact), *(Bare(artifact, name) for name in LOOPS[form]), last]
 
 
 def lap(artifact: Path, rounds: int) -> dict[str, float]:
     """Return the medians over rounds of fresh processes, which take turns in random order."""
     racing = contenders(artifact)
     try:
-        runs = max(LEAST_RUNS, int(ROUND_NS / racing["worker"].measure(LEAST_RUNS)))
-        found: dict[str, list[float]] = {name: [] for name in racing}
+        runs = max(LEAST_RUNS, int(ROUND_NS / racing[0].measure(LEAST_RUNS)["worker"]))
+        found: dict[str, list[float]] = {}
         for number in range(rounds + 1):
-            for name in random.sample(list(racing), len(racing)):
-                typical = racing[name].measure(runs)
-                if number:  # the first round warms up
-                    found[name].append(typical)
+            for each in random.sample(racing, len(racing)):
+                for name, typical in each.measure(runs).items():
+                    if number:  # the first round warms up
+                        found.setdefault(name, []).append(typical)
     finally:
-        for each in racing.values():
+        for each in racing:
             each.close()
     return {name: median(times) for name, times in found.items()}
 
@@ -251,6 +305,9 @@ def main() -> None:
     )
     parser.add_argument("--loop", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.loop == BOTH:
+        serve_both(given.artifacts[0])
+        return
     if given.loop:
         serve(given.artifacts[0], given.loop)
         return

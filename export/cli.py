@@ -12,6 +12,7 @@ import click
 
 from export.cli_diagnose import diagnose
 from export.cli_inspect import inspect
+from models.commas import joined
 
 if TYPE_CHECKING:
     from export.cli_auto import Exporter
@@ -57,7 +58,9 @@ class _Verbs(click.Group):
 @click.option(
     "--format",
     "formats",
-    default="all",
+    multiple=True,
+    callback=joined,
+    default=("all",),
     show_default=True,
     metavar="NAMES",
     help="onnx (opset 18; 19 at int8, 21 at int4-weights), tflite, coreml, torch (the float "
@@ -66,7 +69,9 @@ class _Verbs(click.Group):
 @click.option(
     "--precision",
     "precisions",
-    default="fp32",
+    multiple=True,
+    callback=joined,
+    default=("fp32",),
     show_default=True,
     metavar="NAMES",
     help="fp32, fp16, int8, int8-weights, int4-weights; 'all' is the first three.",
@@ -179,7 +184,8 @@ class _Verbs(click.Group):
 )
 @click.option(
     "--bake",
-    default="",
+    multiple=True,
+    callback=joined,
     metavar="NAMES",
     help="Make part of every file: preprocess (it then takes pixels, 0 to 255, and normalises "
     "them itself), softmax (it gives probabilities), or 'all'.",
@@ -286,7 +292,7 @@ def _request(options: dict[str, Any]) -> "Request":
         name=options["name"],
     )
     batch = options["batch"] or (sources[0].shapes[0][0] if sources[0].shapes else 1)
-    bake = precision.to_bake(_split(options["bake"]))
+    bake = precision.to_bake(_split(options["bake"] or ""))
     variants = precision.plan(
         _split(options["formats"]), _split(options["precisions"]), options["io"], batch, bake
     )

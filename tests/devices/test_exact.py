@@ -4,12 +4,14 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from msgspec.structs import replace
 
+from bench.baseline import model_sha256
 from bench.record import read
 from bench.verdict import verdict
 from devices import bundle, counter, exact
@@ -27,6 +29,8 @@ artifact = "*"
 device = "arm64-exact"
 max-latency-growth = "0.1%"
 """
+LISTING = "import os, sys; print(*os.listdir(sys.argv[1]))"
+COUNTED = Path(__file__).parents[1] / "data" / "counted-2026-11-22.jsonl"
 FORMATS = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
@@ -80,6 +84,17 @@ class TestCounting:
         alone = figures(device.open(job(artifacts, format)))
         request.getfixturevalue("load")
         assert figures(device.open(job(artifacts, format))) == alone
+
+    def test_directories_are_listed_by_name_wherever_they_lie(self, device, tmp_path):
+        names = [f"{number * 7919 % 1000:03}" for number in range(300)]
+        for name in names:
+            (tmp_path / name).touch()
+        found = exact.parts()
+        of_python = [*bundle.command(str(found.bundle.path)), "-c", LISTING, str(tmp_path)]
+        emulated = [found.emulator.program, "-U", "LD_PRELOAD", "-plugin", f"{found.plugin},fd=200"]
+        environment = {**bundle.environment(str(found.bundle.path)), "LD_PRELOAD": found.plugin}
+        listed = subprocess.check_output([*emulated, *of_python], env=environment, text=True)
+        assert listed.split() == sorted(names)
 
     def test_an_invocation_is_more_than_the_work_and_less_than_all(self, device, artifacts):
         import_ns, load_ns, (first,), samples = figures(device.open(job(artifacts)))
@@ -227,6 +242,24 @@ class TestRuns:
         done = cli("bench", "compare", here / "r.jsonl", there / "r.jsonl")
         assert done.stdout.count(" identical ") == 4
         assert done.returncode == 0
+
+
+class TestAnotherDay:
+    def test_a_machine_of_another_day_counted_the_same(self, device, cli, artifacts, tmp_path):
+        done = cli(*RUN, "--artifacts-dir", artifacts, "--out", tmp_path / "now.jsonl")
+        assert done.returncode == 0, done.stderr
+        now = {record.manifest.key: record for record in read(tmp_path / "now.jsonl")}
+        then = {record.manifest.key: record for record in read(COUNTED)}
+        assert now.keys() == then.keys()
+        alike = [key for key in now if same_parts(then[key]) == same_parts(now[key])]
+        if not alike:
+            pytest.skip("the emulator, the bundle or the files are others than in that record")
+        assert {key: now[key].rounds for key in alike} == {key: then[key].rounds for key in alike}
+
+
+def same_parts(record):
+    """Return what must be the same for counts to be."""
+    return record.device.fingerprint, model_sha256(record.manifest), record.settings.runtime_version
 
 
 class TestGate:
