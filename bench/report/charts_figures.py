@@ -164,7 +164,8 @@ def _of(figure: Figure, every: Iterable[Group], material: Material) -> Iterator[
         yield Absent(figure.title, figure.lacking)
     for group in groups[:MOST_PLACES]:
         beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
-        yield _measured(figure, group, material, beside, first=group is groups[0])
+        first = group is groups[0] and not counted(group)
+        yield _measured(figure, group, material, beside, first=first)
     yield from further_places(figure.title, groups)
 
 
