@@ -109,6 +109,16 @@ class TestMap:
         assert f"cloud {time:.2f} ms" in label
         assert label.endswith(": cloud faster")
 
+    def test_a_link_beyond_the_map_is_told_in_words_only(self):
+        slow = clouded(LARGE, link("sat", 0.1, 0.1, 900.0), top1=0.94, request=20_000)
+        chart = only(EDGE, *CLOUDS, slow)
+        assert any(mark.label.startswith("sat, measured") for mark in chart.marks)
+        drawn = [p["label"] for data in chart.picture.to_dict()["datasets"].values()
+                 for p in data if "label" in p]  # fmt: skip
+        assert "4g" in drawn
+        assert "sat" not in drawn
+        assert "as it is" not in drawn
+
     def test_an_unmeasured_accuracy_says_so(self):
         learnt = manifest("net", weights=Weights(origin="trained", dataset="fashion-mnist"))
         assert "unmeasured here, 94.00 % there" in only(record(learnt, 30.0), *CLOUDS).summary
