@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bench import options
 from models.commas import joined
 
 if TYPE_CHECKING:
@@ -138,15 +139,7 @@ def check_command(
 
 @click.command("report")
 @_artifacts_dir
-@click.option(
-    "--records",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    metavar="FILE",
-    help="Records of 'bench run' (default: results/records.jsonl, if there); may be given several "
-    "times.",
-)
+@options.records_in
 @_file("--profiles", "Profiles of 'bench profile' (default: results/profiles.jsonl, if there).")
 @_file("--baseline", "Show changes against this baseline.")
 @_markdown

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench import options
 from models.commas import joined
 
 if TYPE_CHECKING:
@@ -22,14 +23,7 @@ Exit codes:
 
 
 @click.command("tradeoff", epilog=EXIT_CODES)
-@click.option(
-    "--records",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    metavar="FILE",
-    help="Records of 'bench run' (default: results/records.jsonl); may be given several times.",
-)
+@options.records_in
 @click.option(
     "--budget",
     multiple=True,

@@ -49,6 +49,15 @@ wait = click.option(
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 threads = click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 
+records_in = click.option(
+    "--records",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Records of 'bench run' (default: results/records.jsonl); may be given several times.",
+)
+
 
 def processes(told: str) -> Callable[[Command], Command]:
     """Return the option of how many fresh processes there are of each, as `told`."""

@@ -367,25 +367,17 @@ def read(path: Path) -> Iterator[Record]:
     Raises:
         BenchError: no such file, or a line that is not a record; names the line.
     """
-    decoder = _Decoder()
-    for line, where in whole_lines(path, f"make records with 'bench run --out {path}'"):
-        yield decoder.decode(line, where)
-
-
-def whole_lines(path: Path, remedy: str) -> Iterator[tuple[bytes, str]]:
-    """Yield the lines of a JSONL file that were written whole, each with where it stands.
-
-    Raises:
-        BenchError: no such file; ends in the `remedy`.
-    """
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise BenchError(f"cannot read {path}: {error.strerror}; {remedy}") from None
+        raise BenchError(
+            f"cannot read {path}: {error.strerror}; make records with 'bench run --out {path}'"
+        ) from None
     with stream:
+        decoder = _Decoder()
         for number, line in enumerate(stream, 1):
             if line.endswith(b"\n") and line.strip():
-                yield line, f"{path}:{number}"
+                yield decoder.decode(line, f"{path}:{number}")
 
 
 # What many records have in common, and what takes longest to decode.
@@ -414,12 +406,11 @@ class _Decoder:
             raw = _LINES.decode(line)
             fields = {name: getattr(raw, name) for name in Record.__struct_fields__}
             if fields["schema"] > SCHEMA:
-                return decode(line, where, Record, "record", SCHEMA)
+                return _decode(line, where)
             fields |= {name: self._common(name, fields[name]) for name in _COMMON}
             return Record(**fields)
         except (msgspec.MsgspecError, ValueError):
-            # Slower, and says what is wrong, and where.
-            return decode(line, where, Record, "record", SCHEMA)
+            return _decode(line, where)  # slower, and says what is wrong, and where
 
     def _common(self, name: str, text: msgspec.Raw) -> Any:
         key = bytes(text)
@@ -441,6 +432,10 @@ def _line() -> type[msgspec.Struct]:
 
 
 _LINES = msgspec.json.Decoder(_line())
+
+
+def _decode(line: bytes, where: str) -> Record:
+    return decode(line, where, Record, "record", SCHEMA)
 
 
 def decode(line: bytes, where: str, kind: type[Line], noun: str, latest: int) -> Line:

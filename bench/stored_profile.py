@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from bench.profile import KINDS, Effort, Operation, Profile, typical
-from bench.record import decode, whole_lines
+from bench.record import BenchError, decode
 from devices.device import DeviceInfo, OperatorTimes, Peak
 from export.artifact import Manifest, Proof
 
@@ -88,9 +88,16 @@ def read(path: Path) -> Iterator[StoredProfile]:
     Raises:
         BenchError: no such file, or a line that is no profile; names the line.
     """
-    remedy = f"make profiles with 'bench profile ARTIFACT --out {path}'"
-    for line, where in whole_lines(path, remedy):
-        yield decode(line, where, StoredProfile, "profile", SCHEMA)
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise BenchError(
+            f"cannot read {path}: {error.strerror}; "
+            f"make profiles with 'bench profile ARTIFACT --out {path}'"
+        ) from None
+    for number, line in enumerate(lines, 1):
+        if line.endswith(b"\n") and line.strip():
+            yield decode(line, f"{path}:{number}", StoredProfile, "profile", SCHEMA)
 
 
 def latest(profiles: Iterable[StoredProfile]) -> list[StoredProfile]:

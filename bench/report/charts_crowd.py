@@ -76,7 +76,8 @@ def _name(row: Row) -> str:
 
 
 def _placed(row: Row, top: int) -> Point:
-    first = f"{row.shown} {row.label}" if row.value is not None else row.shown
+    known = (row.shown, row.label, row.doubt) if row.value is not None else (row.shown,)
+    first = " ".join(known).rstrip()
     return {**vars(row), "title": top + TITLE, "line": top + LINE, "first": first}
 
 

@@ -4,6 +4,7 @@ MobileNets, section 3.3 and 3.4: width thins every layer, resolution shrinks its
 the MACs about by their square.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from bench import units
@@ -22,13 +23,25 @@ LEAST = 3  # networks of a curve
 
 
 def multipliers(material: Material) -> Iterator[Chart]:
-    """Yield a curve for each family of which enough were measured on one device, in float32."""
+    """Yield for each family of which enough were measured on one device, in float32, its MACs
+    against latency, and its accuracy where enough have one on the same images.
+    """
     for name, some in families(material).items():
         networks = [manifest.network for manifest in some]
         found = [(g, _measured(networks, g, material)) for g in at_hand(material)]
         group, lines = max(found, key=lambda one: len(one[1]), default=(None, []))
         if group and len(lines) >= LEAST:
-            yield _curve(name, group, lines)
+            yield _curve(name, group, lines, accurate=False)
+            if len(known := _on_same_images(lines)) >= LEAST:
+                yield _curve(name, group, known, accurate=True)
+
+
+def _on_same_images(lines: Sequence[Line]) -> list[Line]:
+    tests = Counter(
+        (line.row.dataset, line.row.images) for line in lines if line.row.top1 is not None
+    )
+    most = tests.most_common(1)[0][0] if tests else None
+    return [line for line in lines if (line.row.dataset, line.row.images) == most]
 
 
 def _measured(networks: Sequence[Network], group: Group, material: Material) -> list[Line]:
@@ -43,24 +56,22 @@ def _setting(line: Line, name: str) -> float:
     return value
 
 
-def _curve(name: str, group: Group, lines: Sequence[Line]) -> Chart:
-    """Return latency against accuracy where all have one on the same images, else against MACs."""
-    datasets = {line.row.dataset for line in lines}
-    known = len(datasets) == 1 and all(line.row.top1 is not None for line in lines)
-    points = [_point(line, accurate=known) for line in lines]
+def _curve(name: str, group: Group, lines: Sequence[Line], *, accurate: bool) -> Chart:
+    points = [_point(line, accurate=accurate) for line in lines]
     series = list(dict.fromkeys(point.series for point in points))
     least, most = min(lines, key=_macs), max(lines, key=_macs)
     ratio = (most.time or 0.0) / (least.time or 1.0)
-    what = f"top-1 on {lines[0].row.images} images of {lines[0].row.dataset}" if known else "MACs"
+    test = f"{lines[0].row.images} images of {lines[0].row.dataset}"
+    what = f"top-1 on {test}" if accurate else "MACs"
     return Chart(
-        name=f"multipliers-{name}",
-        title=f"{name}: width and resolution on {group.label}",
+        name=f"multipliers-{name}{'-accuracy' if accurate else ''}",
+        title=f"{name}: {'accuracy' if accurate else 'MACs'} by width on {group.label}",
         summary=(
             f"{most.row.model} does {units.times(_macs(most) / _macs(least))} the MACs of "
             f"{least.row.model} in {units.times(ratio)} the time. In float32, against {what}; a "
             "number is the width, a line joins one resolution."
         ),
-        picture=scatter(points, LATENCY, ACCURACY if known else MACS, series, joined=True),
+        picture=scatter(points, LATENCY, ACCURACY if accurate else MACS, series, joined=True),
         marks=tuple(Mark(point.words, point.source) for point in points),
     )
 

@@ -164,7 +164,8 @@ def _of(figure: Figure, every: Iterable[Group], material: Material) -> Iterator[
         yield Absent(figure.title, figure.lacking)
     for group in groups[:MOST_PLACES]:
         beside = [line for g in groups if emulated(g) == emulated(group) for line in g.lines]
-        yield _measured(figure, group, material, beside, first=group is groups[0])
+        first = group is groups[0] and not counted(group)
+        yield _measured(figure, group, material, beside, first=first)
     yield from further_places(figure.title, groups)
 
 
@@ -212,13 +213,13 @@ def _row(figure: Figure, line: Line, group: Group) -> Row:
     figures = UNMEASURED if value is None else figure.show(value)
     word = line.verdict
     told = word == "valid" or (word == "emulated" and emulated(group))  # the title says so
-    shown = word if value is None else figures if told else f"{figures} {word}"
     wide = figure.interval and value is not None
     ends = (row.p50_low_ns, row.p50_high_ns) if wide else (None, None)
     low, high = (None if end is None else end / 1e9 for end in ends)
-    doubt = "" if word == figures else f", {word}"
-    words = f"{row.model}/{label}: {figures}{doubt}"
-    return Row(row.model, label, value, shown, word, words, row.key, low, high)
+    suffix = "" if word == figures else f", {word}"
+    words = f"{row.model}/{label}: {figures}{suffix}"
+    shown, doubt = (word, "") if value is None else (figures, "" if told else word)
+    return Row(row.model, label, value, shown, word, words, row.key, low, high, doubt)
 
 
 def _unmeasured(manifest: Manifest) -> Row:
@@ -237,10 +238,10 @@ def sizes(material: Material) -> Iterator[Chart | Absent]:
 
 def _size(manifest: Manifest) -> Row:
     word, size = proof_word(manifest.proof), units.size(manifest.size_bytes)
-    doubt = {"proved": "", "verified (emulated)": " proof emulated"}.get(word, f" {word}")
+    doubt = {"proved": "", "verified (emulated)": "proof emulated"}.get(word, word)
     words = f"{manifest.key}: {size}, {word}"
     name, value = manifest.network.name, float(manifest.size_bytes)
-    return Row(name, manifest.variant, value, f"{size}{doubt}", word, words, manifest.key)
+    return Row(name, manifest.variant, value, size, word, words, manifest.key, doubt=doubt)
 
 
 def proof_word(proof: Proof) -> str:

@@ -99,7 +99,7 @@ def _map(turn: Turn, weighed: Weighed) -> Chart:
         name=f"map-{edge.model}-{cloud.model}",
         title=f"{edge.model} on {edge.device}, or {cloud.model} in the cloud?",
         summary=" ".join((_told(edge, cloud), _accuracies(turn, weighed), _legend(cloud))),
-        picture=_picture(turn, [link for link in links if link["x"] and link["y"]]),
+        picture=_picture(turn, [link for link in links if _is_inside(link)]),
         marks=tuple(Mark(link["words"], link["source"]) for link in links),
     )
 
@@ -157,6 +157,11 @@ def _measured(turn: Turn) -> Iterator[Point]:
             "source": check.key,
             "words": f"{check.network}, measured: cloud {times}, device {here}",
         }
+
+
+def _is_inside(link: Point) -> bool:
+    rate, rtt = link["x"] or inf, link["y"]
+    return RATES[0] <= rate <= RATES[1] and ROUND_TRIPS[0] <= rtt <= ROUND_TRIPS[1]
 
 
 def _named(turn: Turn) -> Iterator[Point]:

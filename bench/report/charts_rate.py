@@ -47,8 +47,7 @@ def _row(line: Line, name: str) -> Row:
     row, rate, word = line.row, line.row.throughput, line.verdict
     assert rate is not None
     figure = f"{units.count(rate.per_s)}/s"
-    doubt = "" if word == "valid" else f" {word}"
-    words = f"{row.model}/{name}: {figure}{doubt}"
-    return Row(
-        row.model, name, rate.per_s, f"{figure}{doubt}", word, words, row.key, rate.low, rate.high
-    )
+    doubt = "" if word == "valid" else word
+    words = f"{row.model}/{name}: {figure} {doubt}".rstrip()
+    ends = rate.low, rate.high
+    return Row(row.model, name, rate.per_s, figure, word, words, row.key, *ends, doubt)

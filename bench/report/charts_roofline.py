@@ -17,6 +17,7 @@ HEIGHT, LEGEND_ROW = 280, 20  # pixels
 AREAS = (30, 500)  # square pixels
 # The roof goes on by this factor beyond the outermost points.
 MARGIN = 1.6
+HEADROOM = 1.8
 MOST_DRAWN = 60
 COMPUTING = KINDS[:-1]
 FORMS = ("circle", "square", "triangle-up", "diamond")
@@ -85,7 +86,7 @@ def _picture(profile: Profile, points: Sequence[Point]) -> alt.LayerChart:
     roof = _roof(profile, points)
     sides = (
         alt.X("x:Q", **axis(INTENSITY, [p["x"] for p in roof])),
-        alt.Y("y:Q", **axis(RATE, [p["y"] for p in (*roof, *points)], 1.5)),
+        alt.Y("y:Q", **axis(RATE, [p["y"] for p in (*roof, *points)], HEADROOM)),
     )
     kinds = [kind for kind in COMPUTING if any(p["kind"] == kind for p in points)]
     line = alt.Chart(alt.InlineData(roof)).mark_line(color=MUTED[0], strokeWidth=1.6)
@@ -121,16 +122,17 @@ def _labels(
 ) -> Iterator[alt.Chart]:
     """Say on the roof what it is: the rate right of the ridge, the memory's left of it."""
     peak = profile.peak
-    flat = {**roof[-1], "text": f"{number(peak.flops / 1e9)} GFLOP/s"}
+    x, y = sides
+    flat = {**roof[-1], "text": f"roof: {number(peak.flops / 1e9)} GFLOP/s"}
     middle = {side: sqrt(roof[0][side] * roof[1][side]) for side in "xy"}
     slope = {**middle, "text": f"{number(peak.bytes / 1e9)} GB/s"}
-    styles: tuple[dict[str, Any], ...] = (
-        {"align": "right", "baseline": "bottom", "dy": -4},
-        {"align": "right", "baseline": "bottom", "dx": -4},
+    # Points may lie above the flat roof, in integers or by a better kernel, and are not in the way.
+    above, beside = (
+        alt.Chart(alt.InlineData([point])).mark_text(align="right", color=MUTED[0], **style)
+        for point, style in ((flat, {"baseline": "top"}), (slope, {"baseline": "bottom", "dx": -8}))
     )
-    for point, style in zip((flat, slope), styles, strict=True):
-        text = alt.Chart(alt.InlineData([point])).mark_text(color=MUTED[0], **style)
-        yield text.encode(*sides, text="text:N")
+    yield above.encode(x, y=alt.value(2), text="text:N")
+    yield beside.encode(x, y, text="text:N")
 
 
 def _roof(profile: Profile, points: Sequence[Point]) -> list[Point]:

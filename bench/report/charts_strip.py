@@ -23,8 +23,9 @@ Point = dict[str, Any]
 class Row:
     """One dot. `value` None: there is none, and `word` says why.
 
-    `label` stands to the left below its `heading`, `shown` to the right; `words` are the whole row
-    in a sentence, `source` the record or artifact it is of; `low` and `high` an interval's ends.
+    `label` stands to the left below its `heading`, `shown` to the right, followed by the `doubt`;
+    `words` are the whole row in a sentence, `source` the record or artifact it is of; `low` and
+    `high` an interval's ends.
     """
 
     heading: str
@@ -36,6 +37,7 @@ class Row:
     source: str
     low: float | None = None
     high: float | None = None
+    doubt: str = ""
 
 
 def strip(rows: Sequence[Row], side: Axis, reach: Iterable[float]) -> alt.LayerChart:
@@ -77,7 +79,8 @@ def _placed(rows: Sequence[Row]) -> tuple[list[Point], list[Point], int]:
             y += ROW * (1.25 if number else 1)
             headings.append({"text": row.heading, "y": y})
         y += ROW
-        placed.append({**vars(row), "text": row.label, "y": y})
+        shown = f"{row.shown} {row.doubt}".rstrip()
+        placed.append({**vars(row), "shown": shown, "text": row.label, "y": y})
     return placed, headings, round(y + ROW / 2)
 
 

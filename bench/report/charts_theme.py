@@ -134,7 +134,12 @@ def legend(names: Sequence[str]) -> alt.Legend:
     longest = max(map(len, names), default=0)
     columns = max(1, min(3, LINE // (longest + 5)))
     return alt.Legend(
-        title=None, orient="top", columns=columns, labelLimit=WIDTH - 105, values=list(names)
+        title=None,
+        orient="top",
+        columns=columns,
+        columnPadding=18,  # some readers' letters are wider than ours
+        labelLimit=WIDTH - 105,
+        values=list(names),
     )
 
 

@@ -168,12 +168,12 @@ def _measured(line: Line, group: Group, material: Material) -> tuple[Cell, ...]:
 
 def _figures(line: Line, time: float, group: Group, material: Material) -> Iterator[Cell]:
     row = line.row
-    show = units.rounded(row.counts)
+    show = units.count if row.counts else units.duration
     fastest = min(other.time or time for other in group.lines if _same_input(line, other))
     yield from (
         word(row.model),
         _artifact(line, group),
-        figure(time, show),
+        figure(time, units.rounded(row.counts)),
         figure(row.uncertainty, lambda share: f"{share:.1%}"),
         figure(time / fastest, units.times),
         figure(row.p90_ns, show),

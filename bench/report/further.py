@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from bench.report import cloud, energy, scenario, throughput
-from bench.report.cold import cold_starts
+from bench.report.cold import cold_starts, counted_starts
 from bench.report.document import Table
 from bench.report.endurance import sustained_runs
 from bench.report.memory import memory_kinds
@@ -15,6 +15,7 @@ MAKERS = (
     energy.energies,
     cloud.requests,
     cold_starts,
+    counted_starts,
     sustained_runs,
     memory_kinds,
 )

@@ -27,7 +27,7 @@ DOUBTS = frozenset(
      "verified (emulated)"}
 )  # fmt: skip
 # What stands open: charts of a topic, rows of a table and of all, sentences, records or artifacts.
-MOST_SHOWN, MOST_ROWS, MOST_OPEN, MOST_SENTENCES, MOST_SOURCES = 4, 24, 80, 6, 12
+MOST_SHOWN, MOST_ROWS, MOST_OPEN, MOST_SENTENCES, MOST_NOTES, MOST_SOURCES = 4, 24, 80, 4, 12, 12
 # After these a name may go on in the next line.
 JOINTS = re.compile(r"(?<=[@/_,:])(?=\w)")
 
@@ -100,6 +100,7 @@ def page(report: Report, material: Material, charts: Sequence[Chart | Absent]) -
         grids=_grids("table", report.tables),
         sources=sources,
         most=MOST_SENTENCES,
+        most_notes=MOST_NOTES,
         most_sources=MOST_SOURCES,
         summary=_summary(material),
         links=links,
@@ -162,15 +163,13 @@ def _place(mark: Mark, links: Mapping[str, str]) -> tuple[str, str | None]:
 
 def _grids(name: str, tables: Sequence[Table]) -> tuple[Grid, ...]:
     """Return the tables; the first that are short stand open, as long as they are few."""
-    lengths = [len(table.rows) for table in tables]
-    return tuple(
-        _grid(
-            f"{name}-{number + 1}",
-            table,
-            opened=lengths[number] <= MOST_ROWS and sum(lengths[: number + 1]) <= MOST_OPEN,
-        )
-        for number, table in enumerate(tables)
-    )
+    left, found = MOST_OPEN, []
+    for number, table in enumerate(tables, 1):
+        rows = len(table.rows)
+        opened = rows <= min(left, MOST_ROWS)
+        left -= rows if opened else 0
+        found.append(_grid(f"{name}-{number}", table, opened=opened))
+    return tuple(found)
 
 
 def _grid(anchor: str, table: Table, *, opened: bool) -> Grid:

@@ -30,7 +30,7 @@ for (const table of document.querySelectorAll("table")) {
   });
 }
 document.documentElement.classList.add("can-sort");
-// What a link leads to may be folded away; what is printed may not.
+// What a link leads to may be folded away; what is printed may not, but for the last detail.
 const unfold = (inside) => {
   for (let at = inside; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
 };
@@ -41,4 +41,5 @@ const reveal = () => {
 };
 addEventListener("hashchange", reveal);
 if (location.hash) reveal();
-addEventListener("beforeprint", () => document.querySelectorAll("main > section .fold").forEach(unfold));
+const printed = "main > section > .fold:not(.detail), main > section > div > .fold";
+addEventListener("beforeprint", () => document.querySelectorAll(printed).forEach(unfold));

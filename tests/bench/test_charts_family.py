@@ -52,12 +52,14 @@ class TestMultipliers:
             chart.summary
         )
 
-    def test_against_accuracy_where_all_have_one_on_the_same_images(self):
+    def test_against_accuracy_too_where_enough_have_one_on_the_same_images(self):
         known = [record(n, ms, top1=0.9) for n, ms in zip(FAMILY, TIMES, strict=True)]
-        (chart,) = multipliers(gather([], known))
-        assert "against top-1 on 1000 images of fashion-mnist" in chart.summary
-        (chart,) = multipliers(gather([], [*known[:3], MEASURED[3]]))
-        assert "against MACs" in chart.summary
+        macs, accuracy = multipliers(gather([], [*known[:3], MEASURED[3]]))
+        assert "against MACs" in macs.summary
+        assert "against top-1 on 1000 images of fashion-mnist" in accuracy.summary
+        assert (len(macs.marks), len(accuracy.marks)) == (4, 3)
+        assert {p["y"] for p in points(accuracy)} == {0.9}
+        assert len(list(multipliers(gather([], [*known[:2], *MEASURED[2:]])))) == 1
 
     def test_too_few_are_no_curve(self):
         assert not list(multipliers(gather(FAMILY, MEASURED[: LEAST - 1])))

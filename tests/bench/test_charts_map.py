@@ -83,7 +83,7 @@ class TestAreas:
 class TestMap:
     def test_it_says_that_it_is_estimated_and_how_well(self):
         summary = only(EDGE, *CLOUDS).summary
-        assert summary.startswith("Estimated. On the device 29.")
+        assert summary.startswith("Estimated. Device: tflite-int8 on cpu, 29.")
         assert "off by" in summary
         assert "at most on 3 measured links" in summary
         assert "Top-1: 90.00 % here, 94.00 % there." in summary
@@ -109,6 +109,16 @@ class TestMap:
         assert f"cloud {time:.2f} ms" in label
         assert label.endswith(": cloud faster")
 
+    def test_a_link_beyond_the_map_is_told_in_words_only(self):
+        slow = clouded(LARGE, link("sat", 0.1, 0.1, 900.0), top1=0.94, request=20_000)
+        chart = only(EDGE, *CLOUDS, slow)
+        assert any(mark.label.startswith("sat, measured") for mark in chart.marks)
+        drawn = [p["label"] for data in chart.picture.to_dict()["datasets"].values()
+                 for p in data if "label" in p]  # fmt: skip
+        assert "4g" in drawn
+        assert "sat" not in drawn
+        assert "as it is" not in drawn
+
     def test_an_unmeasured_accuracy_says_so(self):
         learnt = manifest("net", weights=Weights(origin="trained", dataset="fashion-mnist"))
         assert "unmeasured here, 94.00 % there" in only(record(learnt, 30.0), *CLOUDS).summary
@@ -125,8 +135,8 @@ class TestWhichPairs:
         own = record(LARGE, 300.0, top1=0.94)
         titles = [chart.title for chart in drawn(EDGE, own, *CLOUDS)]
         assert titles == [
-            "mobilenet/tflite-int8 on cpu, or vgg16/onnx-fp32 by server, jpeg?",
-            "vgg16/onnx-fp32 on cpu, or vgg16/onnx-fp32 by server, jpeg?",
+            "mobilenet on cpu, or vgg16 in the cloud?",
+            "vgg16 on cpu, or vgg16 in the cloud?",
         ]
 
     def test_where_one_side_always_wins_one_map_shows_it(self):
@@ -147,7 +157,7 @@ class TestWhichPairs:
             clouded(LARGE, by, payload="tensor", request=600_000, top1=0.94)
             for by in (FOUR_G, WIFI)
         ]
-        assert only(EDGE, *CLOUDS, *raw).title.endswith("jpeg?")
+        assert "Cloud: onnx-fp32 by server, jpeg." in only(EDGE, *CLOUDS, *raw).summary
 
     def test_an_emulated_device_is_on_no_side(self):
         board = record(SMALL, 60.0, top1=0.9, device="board", emulated=True)

@@ -2,7 +2,11 @@
 
 import pytest
 
+from bench.record import append
+from export.artifact import Weights
+from tests.bench.clouds import clouded, link
 from tests.bench.factory import manifest, record, save_artifact, save_records
+from tests.bench.profiles import stored
 
 HEAVY = ("altair", "jinja2", "vl_convert")
 
@@ -34,6 +38,43 @@ def test_page_pictures_and_figures_are_written_beside_the_tables(bench, measured
     assert (tmp_path / "figures.csv").read_text().startswith("key,model,")
     said = [f"wrote {len(pictures)} pictures to charts", "wrote new/report.html"]
     assert sorted(result.stderr.splitlines()) == said
+
+
+def test_several_files_and_profiles_make_one_page(bench, measured, tmp_path):
+    far = clouded(measured, link("4g"), request=20_000)
+    save_records(tmp_path / "cloud.jsonl", far)
+    append(tmp_path / "p.jsonl", stored(measured))
+    both = ("--records", "results/records.jsonl", "--records", "cloud.jsonl")
+    result = bench(*both, "--profiles", "p.jsonl", "--html", "r.html", "--charts", "charts")
+    assert result.returncode == 0
+    assert "Time by kind of operator" in result.stdout
+    pictures = {path.name for path in (tmp_path / "charts").iterdir()}
+    assert {"map-net-net.svg", "shares.png", "roofline-net.svg"} <= pictures
+    assert 'id="decision"' in (tmp_path / "r.html").read_text()
+
+
+def test_sides_without_a_common_task_are_not_weighed_and_that_is_said(bench, measured, tmp_path):
+    other = manifest("vgg16", weights=Weights(origin="trained", dataset="cifar10"))
+    save_records(tmp_path / "results" / "records.jsonl", clouded(other, link("4g")))
+    result = bench("--html", "r.html")
+    assert result.returncode == 0
+    assert (
+        "device and cloud are not weighed: edge and cloud have no task in common" in result.stderr
+    )
+    assert 'id="decision"' not in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [('{"schema":99}', "p.jsonl:1 has schema 99"), ("{}", "p.jsonl:1 is not a profile")],
+)
+def test_profiles_that_cannot_be_read_are_one_line(bench, measured, tmp_path, line, says):
+    (tmp_path / "p.jsonl").write_text(f"{line}\n")
+    result = bench("--profiles", "p.jsonl", "--html", "r.html")
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "r.html").exists()
 
 
 def test_json_on_standard_output_stays_json(bench, measured):

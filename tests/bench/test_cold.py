@@ -2,7 +2,7 @@ import msgspec
 
 from bench.cold import summed_up
 from bench.record import ColdStart
-from bench.report.cold import cold_starts
+from bench.report.cold import cold_starts, counted_starts
 from bench.rows import rows
 from tests.bench.records import make_record
 
@@ -35,6 +35,19 @@ def test_the_table_has_a_line_for_each_measurement_with_cold_starts():
     assert "warm file cache" in table.title
     (line,) = table.rows
     assert [cell.text for cell in line[-2:]] == ["120 ms", "100 ms to 300 ms (3)"]
+
+
+def test_counts_have_a_table_of_their_own_that_says_so():
+    base = msgspec.structs.replace(make_record(), cold=(start(100), start(120)))
+    device = msgspec.structs.replace(base.device, counts="instructions", emulated=True)
+    found = rows([base, msgspec.structs.replace(base, device=device)])
+    (timed,) = cold_starts(found).rows
+    assert timed[-2].text.endswith(" ms")
+    table = counted_starts(found)
+    assert table.title == "Cold start, instructions counted"
+    (counted,) = table.rows
+    assert counted[-1].text == "100 M to 120 M (2)"
+    assert counted_starts(rows([base])) is None
 
 
 def test_without_any_there_is_no_table():

@@ -80,6 +80,25 @@ def test_links_with_one_recommendation_are_told_together():
     links = (link("3g", 1.0, 1.0, 300.0), link("4g"), link("wifi", 100.0, 100.0, 2.0))
     clouds = [clouded(LARGE, by, compute=1.0, top1=0.94) for by in links]
     found = said(records=[record(SMALL, 20.0, top1=0.9), *clouds], weigh=True)
-    assert found["Device or cloud over 3g, 4g"].name == "edge: lenet5/tflite-fp32 on cpu"
-    assert found["Device or cloud over wifi"].name.startswith("cloud: vgg16/tflite-fp32 by server")
-    assert "no budget" in found["Device or cloud over wifi"].figure
+    here = found["Device or cloud: fashion-mnist, over 3g, 4g"]
+    assert here.name == "the device"
+    assert here.figure.startswith("lenet5/tflite-fp32, 20.")
+    assert here.source == " ".join(record(SMALL).key)
+    there = found["Device or cloud: fashion-mnist, over wifi"]
+    assert there.name == "the cloud"
+    assert there.figure.startswith("vgg16/tflite-fp32, ")
+    assert there.figure.endswith(": the fastest of 2 (no budget)")
+
+
+def test_what_is_recommended_over_all_links_is_told_once():
+    clouds = [clouded(LARGE, by, top1=0.94) for by in (link("3g"), link("4g"))]
+    found = said(records=[record(SMALL, 1.0, top1=0.9), *clouds], weigh=True)
+    assert "Device or cloud: fashion-mnist, over every one of 2 links" in found
+
+
+def test_where_nothing_can_be_used_the_reason_is_told():
+    edge = record(SMALL, 1.0, top1=0.9, proof=unproved())
+    far = clouded(LARGE, link("4g"), top1=0.94, proof=unproved())
+    found = said(records=[edge, far], weigh=True)["Device or cloud: fashion-mnist, over 4g"]
+    assert (found.name, found.source) == ("cannot tell", None)
+    assert "unproved" in found.figure

@@ -142,7 +142,7 @@ class TestMuch:
             return ["open" in a for _, a, _ in of.all("details") if a.get("class") == "fold"]
 
         assert not any(are_open(much))
-        assert sum(are_open(parsed)) >= 7
+        assert sum(are_open(parsed)) >= 6
 
     def test_sentences_are_few(self, much):
         assert "further sentences" in " ".join(text for _, _, text in much.all("summary"))
@@ -153,7 +153,7 @@ class TestDecision:
         records = [record(SMALL, 20.0, top1=0.9), clouded(ODD, link("4g"), top1=0.9)]
         material = gather([SMALL], records, tradeoff=tradeoff(records))
         text = page(report(material), material, charts(material))
-        section = text[text.index('id="decision"') : text.index('id="charts"')]
+        section = text[text.index('id="decision"') : text.index('id="charts"')].replace("<wbr>", "")
         assert "over 4g: edge: mobilenet/tflite-fp32 on cpu" in section
         assert "ranking" in section
         assert 'href="#record-2"' in section
