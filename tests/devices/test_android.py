@@ -196,6 +196,16 @@ def test_a_host_that_ends_leaves_nothing_running(
     until(lambda: not workers(phone))
 
 
+def test_a_bundle_that_was_cleared_is_sent_anew(device: AndroidDevice, tflite: Path) -> None:
+    job = Job(artifact=tflite, runtime="litert", timeout_s=60)
+    device.open(job).close()
+    device.transport.run(f"rm -r {CACHE}")
+    session = device.open(job)
+    assert isinstance(session, RemoteSession)
+    expect_the_logits(session)
+    session.close()
+
+
 def test_a_full_disk_is_named_and_nothing_is_left_on_it(phone: Phone) -> None:
     with phone.small_disk("/data/local/tmp", 30_000_000):
         device = AndroidDevice("pixel", Settings(address=phone.serial))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.hosts import faketime
+from tests.hosts import wall_clock
 from tests.hosts.cache import run
 from tests.hosts.host import MOUNT, Host
 from tests.hosts.system_files import BCM2711
@@ -95,19 +95,19 @@ class Board(Host):
         yield f"cp {own}/user_key.pub /run/authorized_keys"
 
     @contextmanager
-    def wall_clock(self) -> Iterator[Callable[[str], None]]:
-        """Give programs that are started meanwhile a wall clock of their own; yield what sets it
-        off from the true one, also for those that run: ``+1d``, ``-1h``.
+    def wall_clock(self) -> Iterator[Callable[[int], None]]:
+        """Give programs that are started meanwhile a wall clock of their own; yield what sets it so
+        many seconds off the true one, also for those that run.
         """
         home, inside = self.directory / "home", Path("/home/pi")
-        shutil.copy(faketime.library("arm64"), home / faketime.LIBRARY)
+        shutil.copy(wall_clock.library("arm64"), home / wall_clock.LIBRARY)
         offset, chosen = home / "clock", home / ".ssh" / "environment"
         chosen.parent.mkdir()
-        variables = faketime.environment(inside / faketime.LIBRARY, inside / offset.name)
+        variables = wall_clock.environment(inside / wall_clock.LIBRARY, inside / offset.name)
         chosen.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
-        faketime.set_off(offset, "+0")
+        wall_clock.set_off(offset, 0)
         try:
-            yield lambda by: faketime.set_off(offset, by)
+            yield lambda by: wall_clock.set_off(offset, by)
         finally:
             shutil.rmtree(chosen.parent)
 
