@@ -92,7 +92,11 @@ class TestCounting:
         found = exact.parts()
         of_python = [*bundle.command(str(found.bundle.path)), "-c", LISTING, str(tmp_path)]
         emulated = [found.emulator.program, "-U", "LD_PRELOAD", "-plugin", f"{found.plugin},fd=200"]
-        environment = {**bundle.environment(str(found.bundle.path)), "LD_PRELOAD": found.plugin}
+        environment = {
+            **bundle.environment(str(found.bundle.path)),
+            "LD_PRELOAD": found.plugin,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         listed = subprocess.check_output([*emulated, *of_python], env=environment, text=True)
         assert listed.split() == sorted(names)
 
