@@ -6,13 +6,12 @@ hundred thousand of them fit in memory and are judged in seconds.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from statistics import median
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from bench import stats
-from bench.cold import ColdFigures, summed_up
+from bench.cold import ColdFigures, all_summed_up
 from bench.energy import Joules, energy
 from bench.record import Record
 from bench.scenario import Result, result
@@ -71,22 +70,32 @@ def readings(records: Iterable[Record]) -> Iterator[Reading]:
 
 
 def _readings(records: Sequence[Record]) -> Iterator[Reading]:
-    figures = [stats.figures(record) for record in records]
-    for record, known, found in zip(records, figures, verdicts(records, figures), strict=True):
-        fields = {name: getattr(record, name) for name in Record.__struct_fields__} | _GONE
-        copies, spent, asked = record.end_to_end, record.energy, record.scenario
+    figures = stats.all_figures(records)
+    columns = zip(
+        records,
+        figures,
+        verdicts(records, figures),
+        all_summed_up([record.cold for record in records]),
+        stats.typical([r.end_to_end.rounds if r.end_to_end else () for r in records]),
+        strict=True,
+    )
+    for record, known, found, cold, copies in columns:
         yield Reading(
-            **{
-                **fields,
-                "end_to_end": copies and replace(copies, rounds=()),
-                "energy": spent and replace(spent, rounds=()),
-                "scenario": asked and replace(asked, latencies=()),
-            },
+            **{**asdict(record), **_GONE, **_without_samples(record)},
             figures=known,
             verdict=found,
-            cold_figures=summed_up(record.cold),
-            end_to_end_ns=median(stats.medians(copies.rounds).tolist()) if copies else None,
+            cold_figures=cold,
+            end_to_end_ns=copies,
             rate=throughput(record),
-            followed=result(asked),
+            followed=result(record.scenario),
             joules=energy(record),
         )
+
+
+def _without_samples(record: Record) -> dict[str, Any]:
+    copies, spent, asked = record.end_to_end, record.energy, record.scenario
+    return {
+        "end_to_end": copies and replace(copies, rounds=()),
+        "energy": spent and replace(spent, rounds=()),
+        "scenario": asked and replace(asked, latencies=()),
+    }

@@ -36,6 +36,8 @@ Stop = Literal["precise", "decided", "time", "failed"]
 # Those of MLPerf Inference but for its server: see `bench.scenario`.
 ScenarioName = Literal["single-stream", "multi-stream", "offline"]
 _BLOCK = 1 << 16
+# So much of a file is read at once: many lines.
+_READ = 1 << 20
 
 
 class BenchError(Exception):
@@ -365,7 +367,7 @@ def read(path: Path) -> Iterator[Record]:
         BenchError: no such file, or a line that is not a record; names the line.
     """
     try:
-        stream = path.open("rb")
+        stream = path.open("rb", buffering=_READ)
     except OSError as error:
         raise BenchError(
             f"cannot read {path}: {error.strerror}; make records with 'bench run --out {path}'"
@@ -392,6 +394,7 @@ class _Decoder:
 
     def __init__(self) -> None:
         self._known: dict[bytes, Any] = {}
+        self._last: dict[str, tuple[msgspec.Raw, Any]] = {}
 
     def decode(self, line: bytes, where: str) -> Record:
         """Return the record of a line.
@@ -400,20 +403,24 @@ class _Decoder:
             BenchError: it holds none.
         """
         try:
-            raw = _LINES.decode(line)
-            fields = {name: getattr(raw, name) for name in Record.__struct_fields__}
+            fields = msgspec.structs.asdict(_LINES.decode(line))
             if fields["schema"] > SCHEMA:
                 return _decode(line, where)
-            fields |= {name: self._common(name, fields[name]) for name in _COMMON}
+            for name in _COMMON:
+                fields[name] = self._common(name, fields[name])
             return Record(**fields)
         except (msgspec.MsgspecError, ValueError):
             return _decode(line, where)  # slower, and says what is wrong, and where
 
     def _common(self, name: str, text: msgspec.Raw) -> Any:
-        key = bytes(text)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = msgspec.json.decode(key, type=_COMMON[name])
+        """Return what a text holds: mostly that of the line before."""
+        last, found = self._last.get(name, (None, None))
+        if text != last:
+            key = bytes(text)
+            found = self._known.get(key)
+            if found is None:
+                found = self._known[key] = msgspec.json.decode(key, type=_COMMON[name])
+            self._last[name] = text.copy(), found
         return found
 
 

@@ -3,7 +3,7 @@
 Everything works on the last axis, so that many records cost one call and not as many.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
 
@@ -39,16 +39,22 @@ def trends(series: Sequence[Floats]) -> list[Trend]:
     Args:
         series: shape (n,) each, at least 3; those of one length are quicker than others.
     """
+    found: dict[int, Trend] = {}
+    for indices, values in _alike(series):
+        found.update(zip(indices, _trends(values), strict=True))
+    return [found[index] for index in range(len(series))]
+
+
+def _alike(series: Sequence[Floats]) -> Iterator[tuple[list[int], Floats]]:
+    """Yield series of one length, shape (series, n), and their indices, some at a time."""
     by_length: dict[int, list[int]] = {}
     for index, values in enumerate(series):
         by_length.setdefault(len(values), []).append(index)
-    found: dict[int, Trend] = {}
     for length, indices in by_length.items():
         step = max(1, PAIRS // length**2)
         for start in range(0, len(indices), step):
             some = indices[start : start + step]
-            found.update(zip(some, _trends(np.array([series[i] for i in some])), strict=True))
-    return [found[index] for index in range(len(series))]
+            yield some, np.array([series[i] for i in some])
 
 
 def _trends(values: Floats) -> list[Trend]:
@@ -96,6 +102,14 @@ def _ranks(values: Floats) -> Floats:
     return np.asarray(
         (one > other).sum(axis=-1) + ((one == other).sum(axis=-1) - 1) / 2, dtype=np.float64
     )
+
+
+def independences(series: Sequence[Floats]) -> list[float]:
+    """Return `independence` of each series, shape (n,) each; those of one length are quicker."""
+    found: dict[int, float] = {}
+    for indices, values in _alike(series):
+        found.update(zip(indices, independence(values).tolist(), strict=True))
+    return [found[index] for index in range(len(series))]
 
 
 def independence(values: Floats) -> Floats:

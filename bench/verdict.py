@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench import advice, exact, stats, units
-from bench.evidence import Evidence, Share, evidences, is_drifting
+from bench.evidence import Evidence, evidences, is_drifting
 from bench.record import Record
 from bench.scenario import shortfall
+from bench.share import Share
 from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Figures, Summary
 
 Word = Literal[
