@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from bench import noise, sequential
-from bench.conditions import AnyRecord, Key, conditions, latest_pairs, name
+from bench.conditions import Key, latest_pairs
 from bench.noise import NoiseProfile
 from bench.ratio import Ratio, Sides, ratios
 from bench.reading import Reading, reading, readings
@@ -123,9 +123,9 @@ def compare_pairs(
     return tuple(_comparison(pair, taken, figures, rule) for pair, taken, *figures in rows)
 
 
-def _differences(a: Record, b: Record) -> tuple[str, ...]:
+def _differences(a: Reading, b: Reading) -> tuple[str, ...]:
     same_format = a.manifest.format == b.manifest.format
-    return conditions(a).differences(conditions(b), runtime=same_format)
+    return a.conditions.differences(b.conditions, runtime=same_format)
 
 
 def sides(a: Reading, b: Reading) -> Sides:
@@ -159,8 +159,8 @@ def _comparison(
     if time and exact:
         time, p90 = _exactly(a, b, "p50_ns"), _exactly(a, b, "p90_ns")
     return Comparison(
-        a=name(a),
-        b=name(b),
+        a=a.name,
+        b=b.name,
         a_ns=statistics.median(sides.before.tolist()),
         b_ns=statistics.median(sides.now.tolist()),
         time=time,
@@ -198,8 +198,8 @@ def compare_all(
     return Outcome(
         pairs=compare_pairs(partners, rule),
         margin=rule.margin,
-        only_a=tuple(sorted(map(name, only_a))),
-        only_b=tuple(sorted(map(name, only_b))),
+        only_a=tuple(sorted(r.name for r in only_a)),
+        only_b=tuple(sorted(r.name for r in only_b)),
     )
 
 
@@ -211,21 +211,21 @@ def compare_successors(records: Iterable[Record], rule: Rule) -> Outcome:
         pairs=compare_pairs([(before[r.key], r) for r in sampled], rule),
         margin=rule.margin,
         only_a=(),
-        only_b=tuple(sorted(name(r) for r in found if r.key not in before)),
-        failed_a=tuple(sorted(name(r) for r in before.values() if not r.sampled)),
-        failed_b=tuple(sorted(name(r) for r in found if not r.sampled)),
+        only_b=tuple(sorted(r.name for r in found if r.key not in before)),
+        failed_a=tuple(sorted(r.name for r in before.values() if not r.sampled)),
+        failed_b=tuple(sorted(r.name for r in found if not r.sampled)),
     )
 
 
 def pairs(
-    a: Sequence[AnyRecord], b: Sequence[AnyRecord], descriptions: Sequence[Pairing]
-) -> tuple[list[tuple[AnyRecord, AnyRecord]], list[AnyRecord], list[AnyRecord]]:
-    """Pair records one to one: by the first description that fits exactly one on each side.
+    a: Sequence[Reading], b: Sequence[Reading], descriptions: Sequence[Pairing]
+) -> tuple[list[tuple[Reading, Reading]], list[Reading], list[Reading]]:
+    """Pair readings one to one: by the first description that fits exactly one on each side.
 
     Returns:
         The pairs, sorted by name, and the records of each side that found no partner.
     """
-    found: list[tuple[AnyRecord, AnyRecord]] = []
+    found: list[tuple[Reading, Reading]] = []
     rest_a, rest_b = list(a), list(b)
     for description in descriptions:
         ones, others = _alone(rest_a, description), _alone(rest_b, description)
@@ -233,16 +233,16 @@ def pairs(
         rest_a = _without(rest_a, [pair[0] for pair in new])
         rest_b = _without(rest_b, [pair[1] for pair in new])
         found += new
-    return sorted(found, key=lambda pair: tuple(map(name, pair))), rest_a, rest_b
+    return sorted(found, key=lambda pair: (pair[0].name, pair[1].name)), rest_a, rest_b
 
 
-def _without(records: Sequence[AnyRecord], taken: Iterable[AnyRecord]) -> list[AnyRecord]:
+def _without(records: Sequence[Reading], taken: Iterable[Reading]) -> list[Reading]:
     identities = {id(record) for record in taken}
     return [record for record in records if id(record) not in identities]
 
 
-def _alone(records: Iterable[AnyRecord], description: Pairing) -> dict[Key, AnyRecord]:
-    groups: dict[Key, list[AnyRecord]] = {}
+def _alone(records: Iterable[Reading], description: Pairing) -> dict[Key, Reading]:
+    groups: dict[Key, list[Reading]] = {}
     for record in records:
         groups.setdefault(description(record), []).append(record)
     return {key: group[0] for key, group in groups.items() if len(group) == 1}

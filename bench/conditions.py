@@ -142,14 +142,15 @@ def successes(records: Iterable[AnyRecord]) -> tuple[list[AnyRecord], list[str]]
     Those that do not count are left out: see `bench.record.Record`.
     """
     found: dict[Key, AnyRecord] = {}
-    names: dict[Key, str] = {}
+    every: dict[Key, AnyRecord] = {}
     for record in records:
         if not record.counts:
             continue
-        names[record.key] = name(record)
+        key = record.key
+        every[key] = record
         if succeeded(record):
-            found[record.key] = record
-    return list(found.values()), [names[key] for key in names if key not in found]
+            found[key] = record
+    return list(found.values()), [name(every[key]) for key in every if key not in found]
 
 
 def _word(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench import units
 from bench.baseline import Baseline, Known, Measurement, contract_sha256, describe, model_sha256
 from bench.budget import Rule
-from bench.conditions import Key, conditions, latest_pairs
+from bench.conditions import Key, latest_pairs
 from bench.finding import Finding, finding
 from bench.record import Record
 from export.artifact import Manifest, matches
@@ -172,7 +172,7 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
     of_device = [
         r
         for r in evidence.records.get(manifest.key, ())
-        if fnmatchcase(r.device.name, rule.device) and (any_load or conditions(r).alone)
+        if fnmatchcase(r.device.name, rule.device) and (any_load or r.conditions.alone)
     ]
     if not of_device:
         where = "" if rule.device == "*" else f" on a device named {rule.device}"
@@ -200,10 +200,10 @@ def _beside(key: str, evidence: _Evidence) -> "dict[Key, Reading]":
 
 
 def _not_again(
-    rule: Rule, records: Sequence[Record], known: Iterable[Measurement]
+    rule: Rule, records: "Sequence[Reading]", known: Iterable[Measurement]
 ) -> Iterator[Finding]:
     """Name what the baseline measured and the records do not hold."""
-    now = {conditions(record).label for record in records}
+    now = {record.conditions.label for record in records}
     for old in known:
         if fnmatchcase(old.conditions.device, rule.device) and old.conditions.label not in now:
             yield finding(

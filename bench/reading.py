@@ -12,7 +12,9 @@ from msgspec.structs import asdict, replace
 
 from bench import stats
 from bench.cold import ColdFigures, all_summed_up
+from bench.conditions import Conditions, Key, conditions
 from bench.energy import Joules, energy
+from bench.evidence import uncertainties
 from bench.record import Record
 from bench.scenario import Result, result
 from bench.stats import Figures
@@ -36,10 +38,15 @@ class Reading(Record, frozen=True, kw_only=True):
     """A record whose samples, and what else went into its verdict, were left out.
 
     `figures` and `rate` are None where there were no samples; `end_to_end_ns` is the median over
-    rounds with copies in and out; `followed` is what a scenario's run shows.
+    rounds with copies in and out; `followed` is what a scenario's run shows; `uncertainty` is that
+    of `bench.evidence`. `key`, `conditions` and `name` are asked for so often that they are kept.
     """
 
+    key: Key
+    conditions: Conditions
+    name: str
     figures: Figures | None
+    uncertainty: float | None
     verdict: Verdict
     cold_figures: ColdFigures | None
     end_to_end_ns: float | None
@@ -74,15 +81,21 @@ def _readings(records: Sequence[Record]) -> Iterator[Reading]:
     columns = zip(
         records,
         figures,
+        _uncertainties(records, figures),
         verdicts(records, figures),
         all_summed_up([record.cold for record in records]),
         stats.typical([r.end_to_end.rounds if r.end_to_end else () for r in records]),
         strict=True,
     )
-    for record, known, found, cold, copies in columns:
+    for record, known, unsure, found, cold, copies in columns:
+        where = conditions(record)
         yield Reading(
             **{**asdict(record), **_GONE, **_without_samples(record)},
+            key=record.key,
+            conditions=where,
+            name=f"{record.manifest.key} {where.label}",
             figures=known,
+            uncertainty=unsure,
             verdict=found,
             cold_figures=cold,
             end_to_end_ns=copies,
@@ -90,6 +103,14 @@ def _readings(records: Sequence[Record]) -> Iterator[Reading]:
             followed=result(record.scenario),
             joules=energy(record),
         )
+
+
+def _uncertainties(
+    records: Sequence[Record], figures: Sequence[Figures | None]
+) -> list[float | None]:
+    both = [(record, known) for record, known in zip(records, figures, strict=True) if known]
+    made = iter(uncertainties([record for record, _ in both], [known for _, known in both]))
+    return [next(made) if known else None for known in figures]
 
 
 def _without_samples(record: Record) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import msgspec
 from bench import units
 from bench.cold import ColdFigures
 from bench.energy import Joules
-from bench.evidence import uncertainty
 from bench.reading import Reading, readings
 from bench.record import Record
 from bench.scenario import Result
@@ -144,7 +143,7 @@ def can_run(record: Record) -> bool:
 
 def rows(records: Iterable[Record]) -> list[Row]:
     """Return a row for each record, sorted by model, device, threads, batch and variant."""
-    return sorted([_row(record) for record in readings(records)], key=_order)
+    return sorted([row(record) for record in readings(records)], key=_order)
 
 
 def _order(row: Row) -> tuple[str | int, ...]:
@@ -152,7 +151,8 @@ def _order(row: Row) -> tuple[str | int, ...]:
     return *where, row.network or "", row.variant, row.runtime
 
 
-def _row(record: Reading) -> Row:
+def row(record: Reading) -> Row:
+    """Return the row of a record."""
     manifest, settings, memory = record.manifest, record.settings, record.memory
     figures, judged = record.figures and record.figures.summary, record.verdict
     calibration, accuracy = manifest.quantization.calibration, record.accuracy
@@ -190,7 +190,7 @@ def _row(record: Reading) -> Row:
         p50_ns=figures.p50_ns if figures else None,
         p50_low_ns=figures.low_ns if figures else None,
         p50_high_ns=figures.high_ns if figures else None,
-        uncertainty=uncertainty(record, record.figures) if record.figures else None,
+        uncertainty=record.uncertainty,
         end_to_end_ns=record.end_to_end_ns,
         end_to_end_definition=record.end_to_end.definition if record.end_to_end else None,
         p90_ns=figures.p90_ns if figures else None,

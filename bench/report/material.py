@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from bench import units
 from bench.baseline import Baseline, model_sha256
-from bench.conditions import conditions
-from bench.reading import readings
+from bench.reading import Reading, readings
 from bench.record import Record, load
-from bench.rows import Row, rows
+from bench.rows import Row, row
 from bench.verdict import DOUBTFUL
 from export.artifact import Manifest, Tensor
 
@@ -101,7 +100,7 @@ def gather(
     """
     here = {manifest.key: manifest for manifest in manifests}
     known = {record.manifest.key: record.manifest for record in records} | here
-    groups: dict[Place, list[Record]] = {}
+    groups: dict[Place, list[Reading]] = {}
     for record in readings(records):
         groups.setdefault(_place(record), []).append(record)
     return Material(
@@ -123,10 +122,10 @@ def input_size(manifest: Manifest) -> str:
     return "x".join(str(size) for size in tensor.shape[1:])
 
 
-def _group(records: Sequence[Record], known: dict[str, Manifest]) -> Group:
+def _group(records: Sequence[Reading], known: dict[str, Manifest]) -> Group:
     lines = [_line(record, known[record.manifest.key]) for record in records]
     lines.sort(key=lambda line: (line.time is None, line.time or 0.0, line.key))
-    first = conditions(records[0])
+    first = records[0].conditions
     threads = units.threads(first.threads)
     emulated = ", emulated" if first.emulated else ""
     emulated += f", {first.counts}" if first.counts else ""
@@ -134,9 +133,9 @@ def _group(records: Sequence[Record], known: dict[str, Manifest]) -> Group:
     return Group(f"{first.device}{emulated}, {threads}, batch {first.batch}{several}", tuple(lines))
 
 
-def _line(record: Record, manifest: Manifest) -> Line:
+def _line(record: Reading, manifest: Manifest) -> Line:
     outdated = model_sha256(record.manifest) != model_sha256(manifest)
-    return Line(record, rows([record])[0], outdated)
+    return Line(record, row(record), outdated)
 
 
 def _place(record: Record) -> Place:
