@@ -68,7 +68,7 @@ def _costs(network: Network, material: Material) -> Iterator[tuple[Cell, ...]]:
         figure(moved_bytes(network), units.size),
         figure(intensity(network), lambda value: f"{value:.3g}"),
     )
-    found = [(g, line) for g in material.groups if (line := _float(network.name, g, material))]
+    found = _floats(network.name, material)
     for group, line in found:
         rate = _rate(line)
         cells = (
@@ -84,15 +84,19 @@ def _costs(network: Network, material: Material) -> Iterator[tuple[Cell, ...]]:
         yield (word(network.name), word("unmeasured"), *own, *[Cell(EMPTY)] * 3)
 
 
-def _float(name: str, group: Group, material: Material) -> Line | None:
-    """Return the fastest trustworthy float32 line of a network in a group of times."""
+def _floats(name: str, material: Material) -> list[tuple[Group, Line]]:
+    """Return the groups of times with a trustworthy float32 line of a network, and the fastest."""
     variants = [
         m.variant
         for m in material.manifests.values()
         if m.network.name == name and m.precision == "fp32"
     ]
-    lines = [line for v in variants if (line := group.best(name, v)) and not line.row.counts]
-    return min(lines, key=lambda line: line.time or 0.0, default=None)
+    found = []
+    for group in material.having(name):
+        lines = [line for v in variants if (line := group.best(name, v)) and not line.row.counts]
+        if lines:
+            found.append((group, min(lines, key=lambda line: line.time or 0.0)))
+    return found
 
 
 def _rate(line: Line) -> float | None:
@@ -113,7 +117,7 @@ def _family(network: Network) -> str:
 def _curve(family: str, some: list[Manifest], material: Material) -> Table:
     """Return the family's networks by width and resolution, each against the largest."""
     networks = sorted((m.network for m in some), key=lambda n: n.macs, reverse=True)
-    group = next((g for g in material.groups if _float(networks[0].name, g, material)), None)
+    group = next((g for g, _ in _floats(networks[0].name, material)), None)
     where = f", on {group.label}" if group else ""
     titles = ("resolution", "MACs", "of the largest", "parameters", "peak", "p50", "of the largest")
     return Table(
@@ -126,7 +130,10 @@ def _curve(family: str, some: list[Manifest], material: Material) -> Table:
 def _scaled(
     network: Network, largest: Network, group: Group | None, material: Material
 ) -> tuple[Cell, ...]:
-    lines = [_float(n.name, group, material) if group else None for n in (network, largest)]
+    lines = [
+        next((line for g, line in _floats(n.name, material) if g is group), None)
+        for n in (network, largest)
+    ]
     time, most = (line.time if line else None for line in lines)
     cells = (
         *(figure(network.settings[name], lambda value: f"{value:g}") for name in MULTIPLIERS),
@@ -159,9 +166,10 @@ def _against(small: Network, full: Network, material: Material) -> str:
         f"{moved} the bytes moved: {intensity(small):.3g} MACs a byte instead of "
         f"{intensity(full):.3g}"
     )
-    for group in material.groups:
-        one, two = (_float(n.name, group, material) for n in (small, full))
-        if one and two and one.time and two.time:
+    others = {id(group): line for group, line in _floats(full.name, material)}
+    for group, one in _floats(small.name, material):
+        two = others.get(id(group))
+        if two and one.time and two.time:
             rates = (_rate(line) for line in (one, two))
             text += (
                 f"; on {group.label} it takes {units.times(one.time / two.time)} the time, at "

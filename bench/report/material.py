@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from bench import units
 from bench.baseline import Baseline, model_sha256
@@ -11,6 +12,7 @@ from bench.rows import Row, row
 from bench.verdict import DOUBTFUL
 from export.artifact import Manifest, Tensor
 
+TRUSTED = frozenset({"valid", *DOUBTFUL})
 FORMATS = ("torch", "onnx", "tflite", "coreml")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int4-weights")
 
@@ -51,12 +53,16 @@ class Group:
 
     def best(self, network: str, variant: str) -> Line | None:
         """Return the fastest trustworthy line of one artifact."""
-        found = [
-            line
-            for line in self.lines
-            if line.key == f"{network}/{variant}" and line.verdict in {"valid", *DOUBTFUL}
-        ]
-        return min(found, key=lambda line: line.time or 0.0, default=None)
+        return self._best.get(f"{network}/{variant}")
+
+    @cached_property
+    def _best(self) -> dict[str, Line]:
+        found: dict[str, Line] = {}
+        for line in self.lines:
+            known = found.get(line.key)
+            if line.verdict in TRUSTED and (not known or (line.time or 0.0) < (known.time or 0.0)):
+                found[line.key] = line
+        return found
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,25 @@ class Material:
         order = {m.variant: _rank(m) for m in self.manifests.values()}
         return sorted(order, key=order.__getitem__)
 
-    @property
+    @cached_property
     def lines(self) -> list[Line]:
         """Return the lines of all groups."""
         return [line for group in self.groups for line in group.lines]
+
+    def having(self, *networks: str) -> list[Group]:
+        """Return the groups in which each of these networks has a trustworthy line."""
+        first, *others = (self._trusted.get(name, {}) for name in networks)
+        return [group for number, group in first.items() if all(number in one for one in others)]
+
+    @cached_property
+    def _trusted(self) -> dict[str, dict[int, Group]]:
+        """Return by network the groups with a trustworthy line of it, by their number."""
+        found: dict[str, dict[int, Group]] = {}
+        for number, group in enumerate(self.groups):
+            for line in group.lines:
+                if line.verdict in TRUSTED:
+                    found.setdefault(line.row.model, {})[number] = group
+        return found
 
 
 def gather(
