@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from bench import atomic
-from bench.conditions import Conditions, conditions, succeeded
+from bench.conditions import Conditions, succeeded
 from bench.exact import is_exact
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
@@ -25,6 +25,12 @@ FEW = 100
 
 class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Immutable data that is checked when read."""
+
+
+class _Written(msgspec.Struct):
+    """What a baseline of any version says of itself."""
+
+    schema: Any = None
 
 
 class Peak(_Data, frozen=True, kw_only=True):
@@ -169,12 +175,13 @@ def measurement(record: Record) -> Measurement:
     """Return what the baseline keeps of a record: every round's median, without the samples."""
     from bench.reading import reading  # and numpy with it, which sizes can be judged without
 
-    memory, figures = record.memory, reading(record).figures
+    made = reading(record)
+    memory, figures = made.memory, made.figures
     peak = memory.after_run if memory else None
     return Measurement(
         artifact=record.manifest.key,
         model_sha256=model_sha256(record.manifest),
-        conditions=conditions(record),
+        conditions=made.conditions,
         rounds_ns=tuple(map(round, figures.rounds.tolist())) if figures else (),
         processes_ns=tuple(map(round, figures.medians.tolist()))
         if figures and record.several
@@ -245,7 +252,7 @@ def read(path: Path) -> Baseline | None:
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror}") from None
     try:
-        schema = msgspec.json.decode(raw, type=dict[str, Any]).get("schema")
+        schema = msgspec.json.decode(raw, type=_Written).schema
         if isinstance(schema, int) and schema > SCHEMA:
             raise BenchError(
                 f"{path} has schema {schema}, this edgeworthy reads up to {SCHEMA}: upgrade it"

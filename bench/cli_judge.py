@@ -337,9 +337,9 @@ def _print_findings(
         return
     rules = [f"{found.rule} {found.limit}" for found in findings]
     wide = [max(map(len, column)) for column in (rules, [f.subject for f in findings])]
+    words = {verdict: click.style(f"{verdict:10}", fg=fg) for verdict, fg in STYLES.items()}
     lines = [
-        f"{click.style(f'{found.verdict:10}', fg=STYLES[found.verdict])}  {rule:{wide[0]}}  "
-        f"{found.subject:{wide[1]}}  {found.reason}"
+        f"{words[found.verdict]}  {rule:{wide[0]}}  {found.subject:{wide[1]}}  {found.reason}"
         for rule, found in zip(rules, findings, strict=True)
     ]
     click.echo("\n".join([*lines, tally(findings)]))

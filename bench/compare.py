@@ -2,7 +2,6 @@
 say. Pure.
 """
 
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,6 +15,7 @@ from bench.ratio import Ratio, Sides, ratios
 from bench.reading import Reading, reading, readings
 from bench.record import Record, load
 from bench.sequential import MARGIN
+from bench.stats import Figures
 
 Word = Literal["faster", "slower", "same", "identical", "cannot tell"]
 Pairing = Callable[[Record], tuple[str, ...]]
@@ -118,7 +118,10 @@ def compare_pairs(
     Two formats cannot share a runtime, so the runtime is a condition only within one format.
     """
     medians = [sides(a, b) for a, b in partners]
-    tails = [_sides(a, b, "p90s") for a, b in partners]
+    tails = [
+        taken._replace(before=_figures(a).p90s, now=_figures(b).p90s)
+        for (a, b), taken in zip(partners, medians, strict=True)
+    ]
     rows = zip(partners, medians, ratios(medians), ratios(tails), strict=True)
     return tuple(_comparison(pair, taken, figures, rule) for pair, taken, *figures in rows)
 
@@ -130,13 +133,13 @@ def _differences(a: Reading, b: Reading) -> tuple[str, ...]:
 
 def sides(a: Reading, b: Reading) -> Sides:
     """Take the medians of processes or rounds; those of one run and setting were made in turns."""
-    return _sides(a, b, "medians")
+    together = _neighbours(a) == _neighbours(b)
+    return Sides(_figures(a).medians, _figures(b).medians, together, (a.several, b.several))
 
 
-def _sides(a: Reading, b: Reading, figure: Literal["medians", "p90s"]) -> Sides:
-    one, other = (_neighbours(a), _neighbours(b))
-    before, now = (getattr(r.figures, figure) for r in (a, b))
-    return Sides(before, now, one == other, (a.several, b.several))
+def _figures(record: Reading) -> Figures:
+    assert record.figures is not None
+    return record.figures
 
 
 def _neighbours(record: Record) -> tuple[object, ...]:
@@ -154,18 +157,19 @@ def _comparison(
     differences = _differences(a, b)
     anyway = rule.anyway and a.device.counts == b.device.counts
     time, p90 = figures if anyway or not differences else (None, None)
-    floor = rule.floor(b, together=sides.blocks > 0)
+    pairwise = sides.blocks > 0
+    floor = rule.floor(b, together=pairwise)
     exact = a.verdict.exact and b.verdict.exact
     if time and exact:
         time, p90 = _exactly(a, b, "p50_ns"), _exactly(a, b, "p90_ns")
     return Comparison(
         a=a.name,
         b=b.name,
-        a_ns=statistics.median(sides.before.tolist()),
-        b_ns=statistics.median(sides.now.tolist()),
+        a_ns=_figures(a).summary.p50_ns,
+        b_ns=_figures(b).summary.p50_ns,
         time=time,
         p90=p90,
-        pairwise=sides.blocks > 0,
+        pairwise=pairwise,
         processes=max(1, min(len(a.processes), len(b.processes))),
         word=_word(time, sides, rule.margin, floor or 0.0, exact=exact) if time else None,
         floor=floor,
@@ -180,7 +184,7 @@ def _comparison(
 
 
 def _exactly(a: Reading, b: Reading, figure: str) -> Ratio:
-    before, now = (getattr(r.figures and r.figures.summary, figure) for r in (a, b))
+    before, now = (getattr(_figures(r).summary, figure) for r in (a, b))
     return Ratio(value=now / before, low=now / before, high=now / before)
 
 

@@ -60,6 +60,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         runtime, its version and its provider: two formats cannot share them. What only one of
         the two knows of its governor, turbo and power supply makes no difference.
         """
+        if self == other:
+            return ()
         fields = ["fingerprint", "emulated", "threads", "threads_found", "batch"]
         fields += ["streams"]
         fields += ["runtime", "runtime_version", "provider"] if runtime else []

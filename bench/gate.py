@@ -186,7 +186,7 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
     yardstick = gate_measured.Yardstick(known, _beside(manifest.key, evidence), evidence.noise)
     yield from gate_measured.judge_records(rule, of_device, digest, yardstick)
     if rule.limit.growth and known:
-        yield from _not_again(rule, of_device, known.by_name.values())
+        yield from _not_again(rule, of_device, known.by_name)
 
 
 def _beside(key: str, evidence: _Evidence) -> "dict[Key, Reading]":
@@ -200,12 +200,12 @@ def _beside(key: str, evidence: _Evidence) -> "dict[Key, Reading]":
 
 
 def _not_again(
-    rule: Rule, records: "Sequence[Reading]", known: Iterable[Measurement]
+    rule: Rule, records: "Sequence[Reading]", known: Mapping[str, Measurement]
 ) -> Iterator[Finding]:
     """Name what the baseline measured and the records do not hold."""
-    now = {record.conditions.label for record in records}
-    for old in known:
-        if fnmatchcase(old.conditions.device, rule.device) and old.conditions.label not in now:
+    now = {record.name for record in records}
+    for name, old in known.items():
+        if name not in now and fnmatchcase(old.conditions.device, rule.device):
             yield finding(
-                rule, old.name, "unmeasured", "was measured in the baseline, is not in the records"
+                rule, name, "unmeasured", "was measured in the baseline, is not in the records"
             )

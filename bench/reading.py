@@ -65,7 +65,7 @@ class Reading(Record, frozen=True, kw_only=True):
 
 def reading(record: Record) -> Reading:
     """Return the reading of one record: see `readings`."""
-    return next(readings([record]))
+    return record if isinstance(record, Reading) else next(readings([record]))
 
 
 def readings(records: Iterable[Record]) -> Iterator[Reading]:
