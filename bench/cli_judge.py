@@ -220,9 +220,8 @@ def _draw(report: "Report", material: "Material", html: Path | None, charts: Pat
 def _current(root: Path | None, records: Path | None) -> "tuple[list[Manifest], list[Reading]]":
     """Return all artifacts, checked, and those records that a later one can be judged against."""
     from bench.baseline import unfit
-    from bench.conditions import latest, name
-    from bench.reading import readings
-    from bench.record import BenchError, read
+    from bench.conditions import name
+    from bench.record import BenchError
     from bench.sources import manifests
 
     artifacts = manifests(root, lambda _: True)
@@ -233,7 +232,7 @@ def _current(root: Path | None, records: Path | None) -> "tuple[list[Manifest], 
         )
     known = {manifest.key: manifest for manifest in artifacts}
     fit = []
-    for record in latest(readings(read(records))) if records else []:
+    for record in _latest(records) if records else []:
         if reason := unfit(record, known.get(record.manifest.key)):
             click.echo(f"left out {name(record)}: {reason}", err=True)
         else:
@@ -278,11 +277,10 @@ def _latest(path: Path | None) -> "list[Reading]":
 def _readings(path: Path | None) -> "Iterator[Reading]":
     import gc
 
-    from bench.reading import readings
-    from bench.sources import records
+    from bench.sources import readings
 
     gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
-    return readings(records(path))
+    return readings(path)
 
 
 def _latest_pairs(path: Path | None) -> "list[Reading]":

@@ -5,7 +5,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from bench.record import Record
+from bench.record import Record, Settings
+from devices.device import DeviceInfo
 
 # Facts of a device that a switch changes, and its clocks with it.
 SWITCHES = ("governor", "turbo", "power")
@@ -76,9 +77,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
-def conditions(record: Record) -> Conditions:
-    """Return the conditions of a record."""
-    device, settings = record.device, record.settings
+def conditions(device: DeviceInfo, settings: Settings) -> Conditions:
+    """Return the conditions of a record of this device and these settings."""
     return Conditions(
         device=device.name,
         fingerprint=device.fingerprint,
@@ -93,7 +93,9 @@ def conditions(record: Record) -> Conditions:
         scenario=settings.scenario,
         network=settings.network,
         counts=device.counts,
-        **{name: device.facts.get(name) for name in SWITCHES},
+        governor=device.facts.get("governor"),
+        turbo=device.facts.get("turbo"),
+        power=device.facts.get("power"),
     )
 
 
@@ -109,7 +111,7 @@ def succeeded(record: Record) -> bool:
 
 def name(record: Record) -> str:
     """Return ``model/variant`` and the conditions of a record."""
-    return f"{record.manifest.key} {conditions(record).label}"
+    return f"{record.manifest.key} {conditions(record.device, record.settings).label}"
 
 
 def latest(records: Iterable[AnyRecord]) -> list[AnyRecord]:

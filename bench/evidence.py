@@ -1,8 +1,9 @@
 """What speaks for and against a record's figures, computed from the record alone. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import sqrt
+
+import msgspec
 
 from bench import stats, units
 from bench.modes import Levels, levels
@@ -19,8 +20,7 @@ CLOCK_FALLS = 0.1
 WEAK_SUPPLY = "the board's supply was too weak: its voltage fell, or its current was too high"
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """The series of the medians, the processor's time, and the sensors.
 
     The series is of processes, where there were several, else of rounds: see `bench.stats.units`.
@@ -56,7 +56,8 @@ def _evidence(
 ) -> Evidence:
     values, target = figures.medians, record.settings.precision_target
     resembling = half_width > figures.summary.half_width
-    apart = moving is not None and float(values.max()) > (1 + target) * float(values.min())
+    each = values.tolist()
+    apart = moving is not None and max(each) > (1 + target) * min(each)
     return Evidence(
         half_width=half_width,
         autocorrelation=float(autocorrelation(values)) if resembling else None,

@@ -72,11 +72,12 @@ def readings(records: Iterable[Record]) -> Iterator[Reading]:
     """Yield the readings of records, in their order; what is one already is passed on."""
     stream = iter(records)
     while some := list(islice(stream, CHUNK)):
-        made = _readings([record for record in some if not isinstance(record, Reading)])
-        yield from (r if isinstance(r, Reading) else next(made) for r in some)
+        fields = reduced([record for record in some if not isinstance(record, Reading)])
+        yield from (r if isinstance(r, Reading) else made(next(fields)) for r in some)
 
 
-def _readings(records: Sequence[Record]) -> Iterator[Reading]:
+def reduced(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """Yield the fields of the readings of records, but for those that `made` adds."""
     figures = stats.all_figures(records)
     columns = zip(
         records,
@@ -88,21 +89,27 @@ def _readings(records: Sequence[Record]) -> Iterator[Reading]:
         strict=True,
     )
     for record, known, unsure, found, cold, copies in columns:
-        where = conditions(record)
-        yield Reading(
-            **{**asdict(record), **_GONE, **_without_samples(record)},
-            key=record.key,
-            conditions=where,
-            name=f"{record.manifest.key} {where.label}",
-            figures=known,
-            uncertainty=unsure,
-            verdict=found,
-            cold_figures=cold,
-            end_to_end_ns=copies,
-            rate=throughput(record),
-            followed=result(record.scenario),
-            joules=energy(record),
-        )
+        yield {
+            **asdict(record),
+            **_GONE,
+            **_without_samples(record),
+            "key": record.key,
+            "figures": known,
+            "uncertainty": unsure,
+            "verdict": found,
+            "cold_figures": cold,
+            "end_to_end_ns": copies,
+            "rate": throughput(record),
+            "followed": result(record.scenario),
+            "joules": energy(record),
+        }
+
+
+def made(fields: dict[str, Any]) -> Reading:
+    """Return the reading of these fields: see `reduced`."""
+    where = conditions(fields["device"], fields["settings"])
+    name = f"{fields['manifest'].key} {where.label}"
+    return Reading(**fields, conditions=where, name=name)
 
 
 def _uncertainties(

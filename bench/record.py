@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, BinaryIO, ClassVar, Literal
 
 import msgspec
 
@@ -357,11 +357,16 @@ def _unwritable(path: Path, error: OSError) -> BenchError:
     )
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path, start: int = 0, end: int | None = None) -> Iterator[Record]:
     """Yield the records of a JSONL file one at a time.
 
     Manifests and devices that are equal to the byte are one object in all of them. A last line
     without its newline, as a killed process may leave, is passed over.
+
+    Args:
+        path: the file.
+        start: bytes of it; a line that began before is left out. Messages count lines from here.
+        end: likewise; a line that begins there or later is left out, None of none.
 
     Raises:
         BenchError: no such file, or a line that is not a record; names the line.
@@ -374,13 +379,26 @@ def read(path: Path) -> Iterator[Record]:
         ) from None
     with stream:
         decoder = _Decoder()
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(_lines(stream, start, end), 1):
             if line.endswith(b"\n") and line.strip():
                 yield decoder.decode(line, f"{path}:{number}")
 
 
+def _lines(stream: BinaryIO, start: int, end: int | None) -> Iterator[bytes]:
+    """Yield the lines that begin between two bytes."""
+    if start:
+        stream.seek(start - 1)
+        stream.readline()
+    place = stream.tell()
+    for line in stream:
+        if end is not None and place >= end:
+            return
+        yield line
+        place += len(line)
+
+
 # What many records have in common, and what takes longest to decode.
-_COMMON: dict[str, Any] = {
+COMMON: dict[str, Any] = {
     "manifest": Manifest,
     "device": DeviceInfo,
     "settings": Settings,
@@ -406,7 +424,7 @@ class _Decoder:
             fields = msgspec.structs.asdict(_LINES.decode(line))
             if fields["schema"] > SCHEMA:
                 return _decode(line, where)
-            for name in _COMMON:
+            for name in COMMON:
                 fields[name] = self._common(name, fields[name])
             return Record(**fields)
         except (msgspec.MsgspecError, ValueError):
@@ -419,7 +437,7 @@ class _Decoder:
             key = bytes(text)
             found = self._known.get(key)
             if found is None:
-                found = self._known[key] = msgspec.json.decode(key, type=_COMMON[name])
+                found = self._known[key] = msgspec.json.decode(key, type=COMMON[name])
             self._last[name] = text.copy(), found
         return found
 
@@ -429,7 +447,7 @@ def _line() -> type[msgspec.Struct]:
     empty = msgspec.Raw(b"{}")
     fields: list[tuple[str, Any, Any]] = []
     for one in msgspec.structs.fields(Record):
-        kind, default = (msgspec.Raw, empty) if one.name in _COMMON else (one.type, one.default)
+        kind, default = (msgspec.Raw, empty) if one.name in COMMON else (one.type, one.default)
         absent = msgspec.field() if one.required else msgspec.field(default=default)
         fields.append((one.name, kind, absent))
     return msgspec.defstruct("_Line", fields, kw_only=True, forbid_unknown_fields=True)

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.record import BenchError, Record, read
 from export.artifact import Manifest, check_files, find, read_manifest
+
+if TYPE_CHECKING:
+    from bench.reading import Reading
 
 ARTIFACTS = Path("artifacts")
 RECORDS = Path("results/records.jsonl")
@@ -49,3 +53,15 @@ def records(path: Path | None) -> Iterator[Record]:
     """
     if path is not None or RECORDS.is_file():
         yield from read(path or RECORDS)
+
+
+def readings(path: Path | None) -> "Iterator[Reading]":
+    """Yield the readings of those records: see `bench.reading_file.read`.
+
+    Raises:
+        BenchError: `path` cannot be read, or holds something else.
+    """
+    from bench import reading_file  # and numpy with it
+
+    if path is not None or RECORDS.is_file():
+        yield from reading_file.read(path or RECORDS)

@@ -8,7 +8,7 @@ from tests.bench.records import make_record
 def under(**facts):
     record = make_record()
     device = replace(record.device, facts={**record.device.facts, **facts})
-    return conditions(replace(record, device=device))
+    return conditions(device, record.settings)
 
 
 @pytest.mark.parametrize(

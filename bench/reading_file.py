@@ -1,0 +1,160 @@
+"""The readings of a file of records: by several processes, one a core, where there are many.
+
+Each process takes a stretch of the file, and hands back what is left of its records without their
+samples: a tenth of what it read. What many records have in common is handed back once a stretch.
+"""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import cache
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec.structs import asdict
+
+from bench import record
+from bench.reading import CHUNK, Reading, made, readings, reduced
+from bench.record import COMMON, BenchError
+from bench.stats import Figures, Summary
+
+# Shorter files are read sooner than other processes have begun.
+LARGE = 64 << 20
+STRETCH = 8 << 20
+
+
+class _Flat(msgspec.Struct, frozen=True, array_like=True):
+    """Figures whose arrays are bytes."""
+
+    rounds: bytes
+    medians: bytes
+    p90s: bytes
+    summary: Summary
+
+
+def _sent() -> type[msgspec.Struct]:
+    """Return a reading's type with numbers for what is common; without what `made` adds."""
+    special: dict[str, Any] = {**dict.fromkeys(COMMON, int), "figures": _Flat | None}
+    fields = [
+        (one.name, special.get(one.name, one.type))
+        for one in msgspec.structs.fields(Reading)
+        if one.name not in {"conditions", "name"}
+    ]
+    return msgspec.defstruct("_Sent", fields, frozen=True, array_like=True)
+
+
+_Sent: Any = _sent()
+
+
+class _Stretch(msgspec.Struct, frozen=True, array_like=True):
+    """Readings, and by the field's name what is common to several, encoded."""
+
+    common: dict[str, list[bytes]]
+    readings: list[_Sent]
+
+
+_STRETCHES = msgspec.msgpack.Decoder(_Stretch)
+
+
+def read(path: Path, large: int = LARGE) -> Iterator[Reading]:
+    """Yield the readings of a file of records, in their order.
+
+    Args:
+        path: the file.
+        large: from so many bytes on several processes read it.
+
+    Raises:
+        BenchError: no such file, or a line that is not a record; names the line.
+    """
+    size = path.stat().st_size if path.is_file() else 0
+    if size < large or _cores() < 2:
+        yield from readings(record.read(path))
+        return
+    known: dict[str, dict[bytes, Any]] = {name: {} for name in COMMON}
+    waiting: deque[Future[bytes]] = deque()
+    try:
+        for start in range(0, size, STRETCH):
+            waiting.append(_crew().submit(_read_stretch, path, start, start + STRETCH))
+            if len(waiting) > 2 * _cores():
+                yield from _unpacked(waiting.popleft().result(), known)
+        while waiting:
+            yield from _unpacked(waiting.popleft().result(), known)
+    except BenchError:
+        deque(record.read(path), maxlen=0)  # names the line
+        raise
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _crew() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(_cores(), get_context("spawn"), _leave_interrupts)
+
+
+def _leave_interrupts() -> None:
+    """Leave Ctrl-C to the process that waits: it tells of it in one line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _read_stretch(path: Path, start: int, end: int) -> bytes:
+    """Return the readings, encoded, of the records that begin in these bytes of a file."""
+    records = record.read(path, start, end)
+    fields: list[dict[str, Any]] = []
+    while some := list(islice(records, CHUNK)):
+        fields += reduced(some)
+    return msgspec.msgpack.encode(_packed(fields))
+
+
+def _packed(readings: list[dict[str, Any]]) -> _Stretch:
+    """Put numbers in the place of what is common, and bytes in that of arrays."""
+    common: dict[str, list[bytes]] = {}
+    for name in COMMON:
+        alike = {id(fields[name]): fields[name] for fields in readings}
+        numbers = {identity: number for number, identity in enumerate(alike)}
+        common[name] = [*map(msgspec.msgpack.encode, alike.values())]
+        for fields in readings:
+            fields[name] = numbers[id(fields[name])]
+    for fields in readings:
+        if known := fields["figures"]:
+            arrays = (known.rounds.tobytes(), known.medians.tobytes(), known.p90s.tobytes())
+            fields["figures"] = _Flat(*arrays, known.summary)
+    return _Stretch(common, [_Sent(**fields) for fields in readings])
+
+
+def _unpacked(data: bytes, known: dict[str, dict[bytes, Any]]) -> Iterator[Reading]:
+    """Yield the readings of a stretch; `known` holds what was common to those before."""
+    stretch = _STRETCHES.decode(data)
+    common = {
+        name: [_common(text, COMMON[name], known[name]) for text in texts]
+        for name, texts in stretch.common.items()
+    }
+    for sent in stretch.readings:
+        fields = asdict(sent)
+        for name, values in common.items():
+            fields[name] = values[fields[name]]
+        if flat := fields["figures"]:
+            rounds, medians, p90s = map(np.frombuffer, (flat.rounds, flat.medians, flat.p90s))
+            fields["figures"] = Figures(
+                rounds=rounds, medians=medians, p90s=p90s, summary=flat.summary
+            )
+        yield made(fields)
+
+
+def _common(text: bytes, kind: Any, known: dict[bytes, Any]) -> Any:
+    found = known.get(text)
+    if found is None:
+        found = known[text] = msgspec.msgpack.decode(text, type=kind)
+    return found
