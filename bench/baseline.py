@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +16,9 @@ from bench.conditions import Conditions, succeeded
 from bench.exact import is_exact
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
+
+if TYPE_CHECKING:
+    from bench.stats import Floats
 
 SCHEMA = 1
 ROUNDS = 30
@@ -133,11 +136,7 @@ class Baseline(_Data, frozen=True, kw_only=True, dict=True):
 
 def model_sha256(manifest: Manifest) -> str:
     """Return the hash of what would be shipped: of the one file, or of all names and hashes."""
-    files = [file for file in manifest.files if file.path != GOLDEN]
-    if len(files) == 1:
-        return files[0].sha256
-    listing = "".join(f"{f.sha256}  {f.path}\n" for f in sorted(files, key=lambda f: f.path))
-    return hashlib.sha256(listing.encode()).hexdigest()
+    return manifest.model_sha256
 
 
 def contract_sha256(contract: Contract) -> str:
@@ -182,13 +181,15 @@ def measurement(record: Record) -> Measurement:
         artifact=record.manifest.key,
         model_sha256=model_sha256(record.manifest),
         conditions=made.conditions,
-        rounds_ns=tuple(map(round, figures.rounds.tolist())) if figures else (),
-        processes_ns=tuple(map(round, figures.medians.tolist()))
-        if figures and record.several
-        else (),
+        rounds_ns=_rounded(figures.rounds) if figures else (),
+        processes_ns=_rounded(figures.medians) if figures and made.several else (),
         memory=Peak(definition=memory.definition, after_run=peak) if memory and peak else None,
         accuracy=record.accuracy,
     )
+
+
+def _rounded(times: "Floats") -> tuple[int, ...]:
+    return tuple(map(round, times.tolist()))
 
 
 def unfit(record: Record, manifest: Manifest | None) -> str | None:

@@ -4,11 +4,13 @@ Each process takes a stretch of the file, and hands back what is left of its rec
 samples: a tenth of what it read. What many records have in common is handed back once a stretch.
 """
 
+import gc
 import os
 import signal
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from itertools import islice
 from multiprocessing import get_context
@@ -62,25 +64,29 @@ class _Stretch(msgspec.Struct, frozen=True, array_like=True):
 _STRETCHES = msgspec.msgpack.Decoder(_Stretch)
 
 
-def read(path: Path, large: int = LARGE) -> Iterator[Reading]:
+def read(path: Path, large: int = LARGE, stretch: int = STRETCH) -> Iterator[Reading]:
     """Yield the readings of a file of records, in their order.
 
     Args:
         path: the file.
         large: from so many bytes on several processes read it.
+        stretch: so many bytes at a time.
 
     Raises:
         BenchError: no such file, or a line that is not a record; names the line.
     """
-    size = path.stat().st_size if path.is_file() else 0
-    if size < large or _cores() < 2:
+    if not path.is_file() or path.stat().st_size < large or _cores() < 2:
         yield from readings(record.read(path))
-        return
+    else:
+        yield from _read_together(path, stretch)
+
+
+def _read_together(path: Path, stretch: int) -> Iterator[Reading]:
     known: dict[str, dict[bytes, Any]] = {name: {} for name in COMMON}
     waiting: deque[Future[bytes]] = deque()
     try:
-        for start in range(0, size, STRETCH):
-            waiting.append(_crew().submit(_read_stretch, path, start, start + STRETCH))
+        for start in range(0, path.stat().st_size, stretch):
+            waiting.append(_crew().submit(_read_stretch, path, start, start + stretch))
             if len(waiting) > 2 * _cores():
                 yield from _unpacked(waiting.popleft().result(), known)
         while waiting:
@@ -88,6 +94,8 @@ def read(path: Path, large: int = LARGE) -> Iterator[Reading]:
     except BenchError:
         deque(record.read(path), maxlen=0)  # names the line
         raise
+    except BrokenProcessPool:
+        raise BenchError(f"a process that read {path} was killed: is there memory left?") from None
     finally:
         for future in waiting:
             future.cancel()
@@ -101,12 +109,13 @@ def _cores() -> int:
 
 @cache
 def _crew() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(_cores(), get_context("spawn"), _leave_interrupts)
+    return ProcessPoolExecutor(_cores(), get_context("spawn"), _begin)
 
 
-def _leave_interrupts() -> None:
+def _begin() -> None:
     """Leave Ctrl-C to the process that waits: it tells of it in one line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # records hold no cycles, and looking for some takes long
 
 
 def _read_stretch(path: Path, start: int, end: int) -> bytes:

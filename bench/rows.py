@@ -1,6 +1,7 @@
 """One flat row for each record: the figures a table shows and `--json` prints."""
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -95,8 +96,8 @@ def varying(rows: Iterable[Row]) -> list[str]:
     """
     rows = list(rows)
     found = [name for name, (of, _) in SETTINGS.items() if len(set(map(of, rows))) > 1]
-    files = {(row.model, row.variant, row.device) for row in rows}
-    runs = {(row.model, row.variant, row.device, row.runtime) for row in rows}
+    runs = set(map(attrgetter("model", "variant", "device", "runtime"), rows))
+    files = {run[:-1] for run in runs}
     return ["runtime", *found] if len(runs) > len(files) else found
 
 
@@ -117,7 +118,7 @@ def independent(rows: Iterable[Row]) -> str:
 
 def label(row: Row, names: Iterable[str]) -> str:
     """Return the variant of a row and the settings named."""
-    return ", ".join(filter(None, (row.variant, *(setting(row, name) for name in names))))
+    return ", ".join(filter(None, [row.variant, *[setting(row, name) for name in names]]))
 
 
 def _streams(count: int | None) -> str:
@@ -127,12 +128,12 @@ def _streams(count: int | None) -> str:
 # What may differ between measurements of one artifact and is named where it does: where it stands,
 # and in words.
 SETTINGS: dict[str, tuple[Callable[[Row], Any], Callable[[Any], str]]] = {
-    "device": (lambda row: row.device, str),
-    "threads": (lambda row: row.threads, units.threads),
-    "batch": (lambda row: row.batch, lambda batch: f"batch {batch}"),
-    "streams": (lambda row: row.streams, _streams),
+    "device": (attrgetter("device"), str),
+    "threads": (attrgetter("threads"), units.threads),
+    "batch": (attrgetter("batch"), "batch {}".format),
+    "streams": (attrgetter("streams"), _streams),
     "scenario": (lambda row: row.scenario.name if row.scenario else "", str),
-    "network": (lambda row: row.network, lambda name: f"network {name}" if name else ""),
+    "network": (attrgetter("network"), lambda name: f"network {name}" if name else ""),
 }
 
 

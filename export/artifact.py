@@ -305,6 +305,15 @@ class Manifest(_Data, frozen=True, kw_only=True, dict=True):
         baked = self.network.baked.words if self.network.baked else ()
         return variant_name(self.format, self.precision, batch, self.quantization.io, baked)
 
+    @cached_property
+    def model_sha256(self) -> str:
+        """The hash of what would be shipped: of the one file, or of all names and hashes."""
+        files = [file for file in self.files if file.path != GOLDEN]
+        if len(files) == 1:
+            return files[0].sha256
+        listing = "".join(f"{f.sha256}  {f.path}\n" for f in sorted(files, key=lambda f: f.path))
+        return hashlib.sha256(listing.encode()).hexdigest()
+
 
 def variant_name(
     format: str, precision: str, batch: int, io: str, baked: tuple[str, ...] = ()

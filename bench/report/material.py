@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
+
 from bench import units
 from bench.baseline import Baseline, model_sha256
 from bench.reading import Reading, readings
@@ -17,8 +19,7 @@ FORMATS = ("torch", "onnx", "tflite", "coreml")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int4-weights")
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A record and its figures. `outdated`: it is of another file than the artifact there now."""
 
     record: Record
