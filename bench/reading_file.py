@@ -155,11 +155,15 @@ def _unpacked(data: bytes, known: dict[str, dict[bytes, Any]]) -> Iterator[Readi
         for name, values in common.items():
             fields[name] = values[fields[name]]
         if flat := fields["figures"]:
-            rounds, medians, p90s = map(np.frombuffer, (flat.rounds, flat.medians, flat.p90s))
-            fields["figures"] = Figures(
-                rounds=rounds, medians=medians, p90s=p90s, summary=flat.summary
-            )
+            fields["figures"] = _figures(flat)
         yield made(fields)
+
+
+def _figures(flat: _Flat) -> Figures:
+    rounds = np.frombuffer(flat.rounds)
+    medians = rounds if flat.medians == flat.rounds else np.frombuffer(flat.medians)
+    p90s = np.frombuffer(flat.p90s)
+    return Figures(rounds=rounds, medians=medians, p90s=p90s, summary=flat.summary)
 
 
 def _common(text: bytes, kind: Any, known: dict[bytes, Any]) -> Any:

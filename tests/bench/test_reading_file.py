@@ -4,19 +4,13 @@ import pytest
 from bench import reading_file
 from bench.reading import readings
 from bench.record import BenchError, append
-from tests.bench.test_reading import varied
-
-
-def plain(readings):
-    """Return all that readings hold, the arrays as lists."""
-    hook = {"enc_hook": lambda array: array.tolist()}
-    return [msgspec.to_builtins(one, **hook) for one in readings]
+from tests.bench.test_reading import mixed, plain
 
 
 @pytest.fixture
 def written(tmp_path):
     path = tmp_path / "records.jsonl"
-    made = list(varied(150, seed=5))
+    made = list(mixed(150, seed=5))
     path.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in made))
     return path, made
 
@@ -59,7 +53,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_a_short_file_is_read_here(tmp_path):
     path = tmp_path / "records.jsonl"
-    made = list(varied(3, seed=6))
+    made = list(mixed(3, seed=6))
     for one in made:
         append(path, one)
     assert plain(reading_file.read(path)) == plain(readings(made))
