@@ -40,7 +40,7 @@ class _Flat(msgspec.Struct, frozen=True, array_like=True):
     summary: Summary
 
 
-def _sent() -> type[msgspec.Struct]:
+def _type_sent() -> type[msgspec.Struct]:
     """Return a reading's type with numbers for what is common; without what `made` adds."""
     special: dict[str, Any] = {**dict.fromkeys(COMMON, int), "figures": _Flat | None}
     fields = [
@@ -51,7 +51,7 @@ def _sent() -> type[msgspec.Struct]:
     return msgspec.defstruct("_Sent", fields, frozen=True, array_like=True)
 
 
-_Sent: Any = _sent()
+_Sent: Any = _type_sent()
 
 
 class _Stretch(msgspec.Struct, frozen=True, array_like=True):
@@ -120,27 +120,37 @@ def _begin() -> None:
 
 def _read_stretch(path: Path, start: int, end: int) -> bytes:
     """Return the readings, encoded, of the records that begin in these bytes of a file."""
-    records = record.read(path, start, end)
-    fields: list[dict[str, Any]] = []
+    records, alike, sent = record.read(path, start, end), _Alike(), []
     while some := list(islice(records, CHUNK)):
-        fields += reduced(some)
-    return msgspec.msgpack.encode(_packed(fields))
+        sent += [_sent(fields, alike) for fields in reduced(some)]
+    return msgspec.msgpack.encode(_Stretch(alike.encoded(), sent))
 
 
-def _packed(readings: list[dict[str, Any]]) -> _Stretch:
+class _Alike:
+    """Numbers what is one object in several records."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[int, tuple[int, Any]]] = {name: {} for name in COMMON}
+
+    def number(self, name: str, value: Any) -> int:
+        """Return which of the field's values this is."""
+        known = self._known[name]
+        return known.setdefault(id(value), (len(known), value))[0]
+
+    def encoded(self) -> dict[str, list[bytes]]:
+        """Return each field's values in order."""
+        encode = msgspec.msgpack.encode
+        return {name: [encode(v) for _, v in known.values()] for name, known in self._known.items()}
+
+
+def _sent(fields: dict[str, Any], alike: _Alike) -> Any:
     """Put numbers in the place of what is common, and bytes in that of arrays."""
-    common: dict[str, list[bytes]] = {}
     for name in COMMON:
-        alike = {id(fields[name]): fields[name] for fields in readings}
-        numbers = {identity: number for number, identity in enumerate(alike)}
-        common[name] = [*map(msgspec.msgpack.encode, alike.values())]
-        for fields in readings:
-            fields[name] = numbers[id(fields[name])]
-    for fields in readings:
-        if known := fields["figures"]:
-            arrays = (known.rounds.tobytes(), known.medians.tobytes(), known.p90s.tobytes())
-            fields["figures"] = _Flat(*arrays, known.summary)
-    return _Stretch(common, [_Sent(**fields) for fields in readings])
+        fields[name] = alike.number(name, fields[name])
+    if known := fields["figures"]:
+        arrays = (known.rounds.tobytes(), known.medians.tobytes(), known.p90s.tobytes())
+        fields["figures"] = _Flat(*arrays, known.summary)
+    return _Sent(**fields)
 
 
 def _unpacked(data: bytes, known: dict[str, dict[bytes, Any]]) -> Iterator[Reading]:
