@@ -76,7 +76,7 @@ def _of_alike(table: Floats, threads: Floats, totals: Floats) -> tuple[Floats, .
         totals: all invocations of each record, shape (records,).
     """
     usage, runs = _by_field(table), table[..., -1]
-    total = {name: np.nansum(values, axis=-1) for name, values in usage.items()}
+    total = _by_field(np.where(np.isnan(table), 0.0, table).sum(axis=-2))
     busy_ns = np.where(total["busy_ns"] > 0, total["busy_ns"], np.nan)
     own = np.minimum(1.0, total["cpu_ns"] / busy_ns)
     taken = np.nan_to_num(own) * total["stolen_ns"] / SLICE_NS / totals

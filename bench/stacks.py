@@ -13,7 +13,7 @@ Indices = npt.NDArray[np.intp]
 
 
 def stacks(
-    values: npt.NDArray[Number], lengths: npt.ArrayLike
+    values: npt.NDArray[Number], lengths: Sequence[int]
 ) -> Iterator[tuple[Indices, npt.NDArray[Number]]]:
     """Yield the parts of each length: their numbers, shape (parts,), and what they hold.
 
@@ -22,8 +22,11 @@ def stacks(
         lengths: of each part.
 
     Yields:
-        Copies of the parts, shape (parts, length, ...), once for each length.
+        The parts, shape (parts, length, ...), once for each length; not to be written to.
     """
+    if len(set(lengths)) == 1:
+        yield np.arange(len(lengths)), values.reshape(len(lengths), lengths[0], *values.shape[1:])
+        return
     every = np.asarray(lengths, dtype=np.intp)
     starts = every.cumsum() - every
     for length in np.unique(every):

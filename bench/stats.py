@@ -73,8 +73,8 @@ def _of_rounds(samples: Integers, lengths: Sequence[int]) -> tuple[Floats, Float
     """Return the median and the 90th percentile of each round."""
     found = np.empty((2, len(lengths)))
     for numbers, parts in stacks(samples, lengths):
-        parts.sort(axis=-1)
-        found[:, numbers] = _middle(parts), parts[:, _rank(parts.shape[-1], 0.9)]
+        ordered = np.sort(parts, axis=-1)
+        found[:, numbers] = _middle(ordered), ordered[:, _rank(ordered.shape[-1], 0.9)]
     return found[0], found[1]
 
 
@@ -287,8 +287,8 @@ def _medians_between(values: Floats, units: Sequence[int]) -> list[list[float]]:
     """Return the median and the ends of its interval over the units of each record."""
     found = np.empty((3, len(units)))
     for numbers, parts in stacks(values, units):
-        parts.sort(axis=-1)
-        found[:, numbers] = _middle(parts), *_bounds(parts)
+        ordered = np.sort(parts, axis=-1)
+        found[:, numbers] = _middle(ordered), *_bounds(ordered)
     return found.T.tolist()
 
 
@@ -296,6 +296,6 @@ def _tails(samples: Integers, totals: Sequence[int]) -> list[list[int]]:
     """Return the 90th and the 99th percentile of all samples of each record."""
     found = np.empty((2, len(totals)), dtype=np.int64)
     for numbers, parts in stacks(samples, totals):
-        parts.sort(axis=-1)
-        found[:, numbers] = [parts[:, _rank(parts.shape[-1], share)] for share in (0.9, 0.99)]
+        ordered, count = np.sort(parts, axis=-1), parts.shape[-1]
+        found[:, numbers] = [ordered[:, _rank(count, share)] for share in (0.9, 0.99)]
     return found.T.tolist()

@@ -5,10 +5,12 @@ Everything works on the last axis, so that many records cost one call and not as
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import erfc, sqrt
 
 import numpy as np
 
+from bench.stacks import Indices
 from bench.stats import Floats
 
 # So many pairs of values are held at once.
@@ -60,7 +62,7 @@ def _alike(series: Sequence[Floats]) -> Iterator[tuple[list[int], Floats]]:
 def _trends(values: Floats) -> list[Trend]:
     """Return the trends of series of one length, shape (series, n)."""
     number = values.shape[-1]
-    i, j = np.triu_indices(number, 1)
+    i, j = _pairs(number)
     steps = values[:, j] - values[:, i]
     slopes = np.median(steps / (j - i), axis=-1)
     scores = np.abs(np.sign(steps).sum(axis=-1))
@@ -74,6 +76,12 @@ def _trends(values: Floats) -> list[Trend]:
         Trend(change=change, p=erfc(deviate / sqrt(2)))
         for change, deviate in zip(changes.tolist(), z.tolist(), strict=True)
     ]
+
+
+@lru_cache(maxsize=64)
+def _pairs(number: int) -> tuple[Indices, Indices]:
+    """Return the indices of all pairs of so many values, the earlier one first."""
+    return np.triu_indices(number, 1)
 
 
 def _kendall(groups: Floats) -> Floats:
