@@ -1,13 +1,14 @@
 """What a cold start takes: fresh processes summed up. Pure."""
 
 from collections.abc import Iterator, Sequence
+from math import isnan
 
 import msgspec
 import numpy as np
 
 from bench.record import ColdStart
 from bench.stacks import stacks
-from bench.stats import known, median_of_known
+from bench.stats import median_of_known
 
 
 class ColdFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +53,16 @@ def _summed_up(runs: Sequence[Sequence[ColdStart]]) -> Iterator[ColdFigures]:
     ):
         yield ColdFigures(
             processes=count,
-            start_ns=known(start),
-            import_ns=known(import_),
-            load_ns=load,
-            first_ns=first,
-            total_ns=total,
+            start_ns=None if isnan(start) else _plain(start),
+            import_ns=None if isnan(import_) else _plain(import_),
+            load_ns=_plain(load),
+            first_ns=_plain(first),
+            total_ns=_plain(total),
             least_ns=int(least),
             most_ns=int(most),
         )
+
+
+def _plain(ns: float) -> float:
+    """Return whole nanoseconds without decimals."""
+    return int(ns) if ns.is_integer() else ns
