@@ -15,7 +15,7 @@ from bench.cold import ColdFigures, all_summed_up
 from bench.conditions import Conditions, Key, conditions
 from bench.energy import Joules, energy
 from bench.evidence import uncertainties
-from bench.record import Record
+from bench.record import Record, key
 from bench.scenario import Result, result
 from bench.stats import Figures
 from bench.throughput import Rate, throughput
@@ -93,7 +93,6 @@ def reduced(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
             **asdict(record),
             **_GONE,
             **_without_samples(record),
-            "key": record.key,
             "figures": known,
             "uncertainty": unsure,
             "verdict": found,
@@ -107,9 +106,14 @@ def reduced(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
 
 def made(fields: dict[str, Any]) -> Reading:
     """Return the reading of these fields: see `reduced`."""
-    where = conditions(fields["device"], fields["settings"])
-    name = f"{fields['manifest'].key} {where.label}"
-    return Reading(**fields, conditions=where, name=name)
+    manifest, device, settings = (fields[name] for name in ("manifest", "device", "settings"))
+    where = conditions(device, settings)
+    return Reading(
+        **fields,
+        key=key(manifest, device, settings),
+        conditions=where,
+        name=f"{manifest.key} {where.label}",
+    )
 
 
 def _uncertainties(

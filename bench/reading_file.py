@@ -46,7 +46,7 @@ def _type_sent() -> type[msgspec.Struct]:
     fields = [
         (one.name, special.get(one.name, one.type))
         for one in msgspec.structs.fields(Reading)
-        if one.name not in {"conditions", "name"}
+        if one.name not in {"key", "conditions", "name"}
     ]
     return msgspec.defstruct("_Sent", fields, frozen=True, array_like=True)
 

@@ -274,11 +274,15 @@ class Record(_Data, frozen=True, kw_only=True):
         """Model, artifact variant, device, runtime, threads, batch, how it was asked to run if not
         alone, and by which network: what a result is about.
         """
-        s = self.settings
-        threads = "default" if s.threads is None else str(s.threads)
-        names = (self.manifest.network.name, self.manifest.variant, self.device.name)
-        asked = load(s.streams, s.scenario, s.network)
-        return (*names, s.runtime, threads, str(s.batch), *asked)
+        return key(self.manifest, self.device, self.settings)
+
+
+def key(manifest: Manifest, device: DeviceInfo, s: Settings) -> tuple[str, ...]:
+    """Return the key of a record of these: see `Record.key`."""
+    threads = "default" if s.threads is None else str(s.threads)
+    names = (manifest.network.name, manifest.variant, device.name)
+    asked = load(s.streams, s.scenario, s.network)
+    return (*names, s.runtime, threads, str(s.batch), *asked)
 
 
 def load(streams: int | None, scenario: str | None, network: str | None = None) -> tuple[str, ...]:
@@ -386,10 +390,9 @@ def read(path: Path, start: int = 0, end: int | None = None) -> Iterator[Record]
 
 def _lines(stream: BinaryIO, start: int, end: int | None) -> Iterator[bytes]:
     """Yield the lines that begin between two bytes."""
+    place = start
     if start:
-        stream.seek(start - 1)
-        stream.readline()
-    place = stream.tell()
+        place = stream.seek(start - 1) + len(stream.readline())
     for line in stream:
         if end is not None and place >= end:
             return
