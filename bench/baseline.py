@@ -7,15 +7,18 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bench import atomic
-from bench.conditions import Conditions, conditions, succeeded
+from bench.conditions import Conditions, succeeded
 from bench.exact import is_exact
 from bench.record import Accuracy, BenchError, Record
 from export.artifact import GOLDEN, Contract, Manifest, Tensor, matches
+
+if TYPE_CHECKING:
+    from bench.stats import Floats
 
 SCHEMA = 1
 ROUNDS = 30
@@ -25,6 +28,12 @@ FEW = 100
 
 class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Immutable data that is checked when read."""
+
+
+class _Written(msgspec.Struct):
+    """What a baseline of any version says of itself."""
+
+    schema: Any = None
 
 
 class Peak(_Data, frozen=True, kw_only=True):
@@ -127,11 +136,7 @@ class Baseline(_Data, frozen=True, kw_only=True, dict=True):
 
 def model_sha256(manifest: Manifest) -> str:
     """Return the hash of what would be shipped: of the one file, or of all names and hashes."""
-    files = [file for file in manifest.files if file.path != GOLDEN]
-    if len(files) == 1:
-        return files[0].sha256
-    listing = "".join(f"{f.sha256}  {f.path}\n" for f in sorted(files, key=lambda f: f.path))
-    return hashlib.sha256(listing.encode()).hexdigest()
+    return manifest.model_sha256
 
 
 def contract_sha256(contract: Contract) -> str:
@@ -169,19 +174,22 @@ def measurement(record: Record) -> Measurement:
     """Return what the baseline keeps of a record: every round's median, without the samples."""
     from bench.reading import reading  # and numpy with it, which sizes can be judged without
 
-    memory, figures = record.memory, reading(record).figures
+    made = reading(record)
+    memory, figures = made.memory, made.figures
     peak = memory.after_run if memory else None
     return Measurement(
         artifact=record.manifest.key,
         model_sha256=model_sha256(record.manifest),
-        conditions=conditions(record),
-        rounds_ns=tuple(map(round, figures.rounds.tolist())) if figures else (),
-        processes_ns=tuple(map(round, figures.medians.tolist()))
-        if figures and record.several
-        else (),
+        conditions=made.conditions,
+        rounds_ns=_rounded(figures.rounds) if figures else (),
+        processes_ns=_rounded(figures.medians) if figures and made.several else (),
         memory=Peak(definition=memory.definition, after_run=peak) if memory and peak else None,
         accuracy=record.accuracy,
     )
+
+
+def _rounded(times: "Floats") -> tuple[int, ...]:
+    return tuple(map(round, times.tolist()))
 
 
 def unfit(record: Record, manifest: Manifest | None) -> str | None:
@@ -245,7 +253,7 @@ def read(path: Path) -> Baseline | None:
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror}") from None
     try:
-        schema = msgspec.json.decode(raw, type=dict[str, Any]).get("schema")
+        schema = msgspec.json.decode(raw, type=_Written).schema
         if isinstance(schema, int) and schema > SCHEMA:
             raise BenchError(
                 f"{path} has schema {schema}, this edgeworthy reads up to {SCHEMA}: upgrade it"

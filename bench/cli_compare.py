@@ -85,12 +85,11 @@ def _check_usage(files: tuple[Path, ...], a: str | None, b: str | None) -> None:
 def _sides(files: tuple[Path, ...], a: str | None, b: str | None) -> "tuple[Side, Side]":
     """Read both sides; one file is read once, and no record may be on both."""
     from bench.conditions import successes
-    from bench.reading import readings
     from bench.record import BenchError
-    from bench.sources import records
+    from bench.sources import readings
 
-    first = successes(readings(records(files[0])))
-    second = successes(readings(records(files[1]))) if len(files) == 2 else first
+    first = successes(readings(files[0]))
+    second = successes(readings(files[1])) if len(files) == 2 else first
     if a is None or b is None:
         return first, second
     sides = _chosen(first, a), _chosen(second, b)

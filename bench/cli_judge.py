@@ -172,7 +172,7 @@ def report_command(
 
     if html or charts:
         _check_drawing("--html" if html else "--charts")
-    artifacts, measured = sources.manifests(root), _latest_of(files)
+    artifacts, measured = sources.manifests(root), _latest(*files)
     if not artifacts and not measured:
         raise BenchError(
             "nothing to report: no artifacts and no records here; "
@@ -237,9 +237,8 @@ def _draw(report: "Report", material: "Material", html: Path | None, charts: Pat
 def _current(root: Path | None, records: Path | None) -> "tuple[list[Manifest], list[Reading]]":
     """Return all artifacts, checked, and those records that a later one can be judged against."""
     from bench.baseline import unfit
-    from bench.conditions import latest, name
-    from bench.reading import readings
-    from bench.record import BenchError, read
+    from bench.conditions import name
+    from bench.record import BenchError
     from bench.sources import manifests
 
     artifacts = manifests(root, lambda _: True)
@@ -250,7 +249,7 @@ def _current(root: Path | None, records: Path | None) -> "tuple[list[Manifest], 
         )
     known = {manifest.key: manifest for manifest in artifacts}
     fit = []
-    for record in latest(readings(read(records))) if records else []:
+    for record in _latest(records) if records else []:
         if reason := unfit(record, known.get(record.manifest.key)):
             click.echo(f"left out {name(record)}: {reason}", err=True)
         else:
@@ -286,33 +285,20 @@ def _artifacts(root: Path | None, rules: "Sequence[Rule]") -> "list[Manifest]":
     return manifests(root, lambda key: any(matches(key, rule.artifact) for rule in rules))
 
 
-def _latest(path: Path | None) -> "list[Reading]":
-    from bench.conditions import latest
-
-    return latest(_readings(path))
-
-
-def _latest_of(files: Sequence[Path]) -> "list[Reading]":
+def _latest(*files: Path | None) -> "list[Reading]":
     """Return the latest record of each key in all files together."""
     from bench.conditions import latest
-    from bench.sources import all_records
 
-    return latest(_read(all_records(files)))
-
-
-def _readings(path: Path | None) -> "Iterator[Reading]":
-    from bench.sources import records
-
-    return _read(records(path))
+    return latest(_readings(*files))
 
 
-def _read(records: "Iterator[Record]") -> "Iterator[Reading]":
+def _readings(*files: Path | None) -> "Iterator[Reading]":
     import gc
 
-    from bench.reading import readings
+    from bench.sources import readings
 
     gc.disable()  # records hold no cycles, and looking for some in more and more of them takes long
-    return readings(records)
+    return (reading for file in files or (None,) for reading in readings(file))
 
 
 def _weighed(files: Sequence[Path], measured: "Sequence[Reading]") -> "Tradeoff | None":
@@ -383,9 +369,9 @@ def _print_findings(
         return
     rules = [f"{found.rule} {found.limit}" for found in findings]
     wide = [max(map(len, column)) for column in (rules, [f.subject for f in findings])]
+    words = {verdict: click.style(f"{verdict:10}", fg=fg) for verdict, fg in STYLES.items()}
     lines = [
-        f"{click.style(f'{found.verdict:10}', fg=STYLES[found.verdict])}  {rule:{wide[0]}}  "
-        f"{found.subject:{wide[1]}}  {found.reason}"
+        f"{words[found.verdict]}  {rule:{wide[0]}}  {found.subject:{wide[1]}}  {found.reason}"
         for rule, found in zip(rules, findings, strict=True)
     ]
     click.echo("\n".join([*lines, tally(findings)]))

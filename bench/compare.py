@@ -2,7 +2,6 @@
 say. Pure.
 """
 
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,12 +9,13 @@ from typing import Literal
 import msgspec
 
 from bench import noise, sequential
-from bench.conditions import AnyRecord, Key, conditions, latest_pairs, name
+from bench.conditions import Key, latest_pairs
 from bench.noise import NoiseProfile
 from bench.ratio import Ratio, Sides, ratios
 from bench.reading import Reading, reading, readings
 from bench.record import Record, load
 from bench.sequential import MARGIN
+from bench.stats import Figures
 
 Word = Literal["faster", "slower", "same", "identical", "cannot tell"]
 Pairing = Callable[[Record], tuple[str, ...]]
@@ -118,25 +118,28 @@ def compare_pairs(
     Two formats cannot share a runtime, so the runtime is a condition only within one format.
     """
     medians = [sides(a, b) for a, b in partners]
-    tails = [_sides(a, b, "p90s") for a, b in partners]
+    tails = [
+        taken._replace(before=_figures(a).p90s, now=_figures(b).p90s)
+        for (a, b), taken in zip(partners, medians, strict=True)
+    ]
     rows = zip(partners, medians, ratios(medians), ratios(tails), strict=True)
     return tuple(_comparison(pair, taken, figures, rule) for pair, taken, *figures in rows)
 
 
-def _differences(a: Record, b: Record) -> tuple[str, ...]:
+def _differences(a: Reading, b: Reading) -> tuple[str, ...]:
     same_format = a.manifest.format == b.manifest.format
-    return conditions(a).differences(conditions(b), runtime=same_format)
+    return a.conditions.differences(b.conditions, runtime=same_format)
 
 
 def sides(a: Reading, b: Reading) -> Sides:
     """Take the medians of processes or rounds; those of one run and setting were made in turns."""
-    return _sides(a, b, "medians")
+    together = _neighbours(a) == _neighbours(b)
+    return Sides(_figures(a).medians, _figures(b).medians, together, (a.several, b.several))
 
 
-def _sides(a: Reading, b: Reading, figure: Literal["medians", "p90s"]) -> Sides:
-    one, other = (_neighbours(a), _neighbours(b))
-    before, now = (getattr(r.figures, figure) for r in (a, b))
-    return Sides(before, now, one == other, (a.several, b.several))
+def _figures(record: Reading) -> Figures:
+    assert record.figures is not None
+    return record.figures
 
 
 def _neighbours(record: Record) -> tuple[object, ...]:
@@ -154,18 +157,19 @@ def _comparison(
     differences = _differences(a, b)
     anyway = rule.anyway and a.device.counts == b.device.counts
     time, p90 = figures if anyway or not differences else (None, None)
-    floor = rule.floor(b, together=sides.blocks > 0)
+    pairwise = sides.blocks > 0
+    floor = rule.floor(b, together=pairwise)
     exact = a.verdict.exact and b.verdict.exact
     if time and exact:
         time, p90 = _exactly(a, b, "p50_ns"), _exactly(a, b, "p90_ns")
     return Comparison(
-        a=name(a),
-        b=name(b),
-        a_ns=statistics.median(sides.before.tolist()),
-        b_ns=statistics.median(sides.now.tolist()),
+        a=a.name,
+        b=b.name,
+        a_ns=_figures(a).summary.p50_ns,
+        b_ns=_figures(b).summary.p50_ns,
         time=time,
         p90=p90,
-        pairwise=sides.blocks > 0,
+        pairwise=pairwise,
         processes=max(1, min(len(a.processes), len(b.processes))),
         word=_word(time, sides, rule.margin, floor or 0.0, exact=exact) if time else None,
         floor=floor,
@@ -180,7 +184,7 @@ def _comparison(
 
 
 def _exactly(a: Reading, b: Reading, figure: str) -> Ratio:
-    before, now = (getattr(r.figures and r.figures.summary, figure) for r in (a, b))
+    before, now = (getattr(_figures(r).summary, figure) for r in (a, b))
     return Ratio(value=now / before, low=now / before, high=now / before)
 
 
@@ -198,8 +202,8 @@ def compare_all(
     return Outcome(
         pairs=compare_pairs(partners, rule),
         margin=rule.margin,
-        only_a=tuple(sorted(map(name, only_a))),
-        only_b=tuple(sorted(map(name, only_b))),
+        only_a=tuple(sorted(r.name for r in only_a)),
+        only_b=tuple(sorted(r.name for r in only_b)),
     )
 
 
@@ -211,21 +215,21 @@ def compare_successors(records: Iterable[Record], rule: Rule) -> Outcome:
         pairs=compare_pairs([(before[r.key], r) for r in sampled], rule),
         margin=rule.margin,
         only_a=(),
-        only_b=tuple(sorted(name(r) for r in found if r.key not in before)),
-        failed_a=tuple(sorted(name(r) for r in before.values() if not r.sampled)),
-        failed_b=tuple(sorted(name(r) for r in found if not r.sampled)),
+        only_b=tuple(sorted(r.name for r in found if r.key not in before)),
+        failed_a=tuple(sorted(r.name for r in before.values() if not r.sampled)),
+        failed_b=tuple(sorted(r.name for r in found if not r.sampled)),
     )
 
 
 def pairs(
-    a: Sequence[AnyRecord], b: Sequence[AnyRecord], descriptions: Sequence[Pairing]
-) -> tuple[list[tuple[AnyRecord, AnyRecord]], list[AnyRecord], list[AnyRecord]]:
-    """Pair records one to one: by the first description that fits exactly one on each side.
+    a: Sequence[Reading], b: Sequence[Reading], descriptions: Sequence[Pairing]
+) -> tuple[list[tuple[Reading, Reading]], list[Reading], list[Reading]]:
+    """Pair readings one to one: by the first description that fits exactly one on each side.
 
     Returns:
         The pairs, sorted by name, and the records of each side that found no partner.
     """
-    found: list[tuple[AnyRecord, AnyRecord]] = []
+    found: list[tuple[Reading, Reading]] = []
     rest_a, rest_b = list(a), list(b)
     for description in descriptions:
         ones, others = _alone(rest_a, description), _alone(rest_b, description)
@@ -233,16 +237,16 @@ def pairs(
         rest_a = _without(rest_a, [pair[0] for pair in new])
         rest_b = _without(rest_b, [pair[1] for pair in new])
         found += new
-    return sorted(found, key=lambda pair: tuple(map(name, pair))), rest_a, rest_b
+    return sorted(found, key=lambda pair: (pair[0].name, pair[1].name)), rest_a, rest_b
 
 
-def _without(records: Sequence[AnyRecord], taken: Iterable[AnyRecord]) -> list[AnyRecord]:
+def _without(records: Sequence[Reading], taken: Iterable[Reading]) -> list[Reading]:
     identities = {id(record) for record in taken}
     return [record for record in records if id(record) not in identities]
 
 
-def _alone(records: Iterable[AnyRecord], description: Pairing) -> dict[Key, AnyRecord]:
-    groups: dict[Key, list[AnyRecord]] = {}
+def _alone(records: Iterable[Reading], description: Pairing) -> dict[Key, Reading]:
+    groups: dict[Key, list[Reading]] = {}
     for record in records:
         groups.setdefault(description(record), []).append(record)
     return {key: group[0] for key, group in groups.items() if len(group) == 1}

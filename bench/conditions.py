@@ -5,7 +5,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from bench.record import Record
+from bench.record import Cloud, Record, Settings
+from devices.device import DeviceInfo
 
 # Facts of a device that a switch changes, and its clocks with it.
 SWITCHES = ("governor", "turbo", "power")
@@ -61,6 +62,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         runtime, its version and its provider: two formats cannot share them. What only one of
         the two knows of its governor, turbo, power supply and link makes no difference.
         """
+        if self == other:
+            return ()
         fields = ["fingerprint", "emulated", "threads", "threads_found", "batch"]
         fields += ["streams"]
         fields += ["runtime", "runtime_version", "provider"] if runtime else []
@@ -76,9 +79,10 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
-def conditions(record: Record) -> Conditions:
-    """Return the conditions of a record."""
-    device, settings = record.device, record.settings
+def conditions(device: DeviceInfo, settings: Settings, cloud: Cloud | None = None) -> Conditions:
+    """Return the conditions of a record of this device and these settings; of a server's, with what
+    shaped the link to it.
+    """
     return Conditions(
         device=device.name,
         fingerprint=device.fingerprint,
@@ -92,14 +96,16 @@ def conditions(record: Record) -> Conditions:
         streams=settings.streams or 1,
         scenario=settings.scenario,
         network=settings.network,
-        shaped_by=_shaper(record),
+        shaped_by=_shaper(cloud),
         counts=device.counts,
-        **{name: device.facts.get(name) for name in SWITCHES},
+        governor=device.facts.get("governor"),
+        turbo=device.facts.get("turbo"),
+        power=device.facts.get("power"),
     )
 
 
-def _shaper(record: Record) -> str | None:
-    link = record.cloud.link if record.cloud else None
+def _shaper(cloud: Cloud | None) -> str | None:
+    link = cloud.link if cloud else None
     return link.shaped_by.partition(" (")[0] if link else None
 
 
@@ -115,7 +121,7 @@ def succeeded(record: Record) -> bool:
 
 def name(record: Record) -> str:
     """Return ``model/variant`` and the conditions of a record."""
-    return f"{record.manifest.key} {conditions(record).label}"
+    return f"{record.manifest.key} {conditions(record.device, record.settings).label}"
 
 
 def latest(records: Iterable[AnyRecord]) -> list[AnyRecord]:
@@ -150,14 +156,15 @@ def successes(records: Iterable[AnyRecord]) -> tuple[list[AnyRecord], list[str]]
     Those that do not count are left out: see `bench.record.Record`.
     """
     found: dict[Key, AnyRecord] = {}
-    names: dict[Key, str] = {}
+    every: dict[Key, AnyRecord] = {}
     for record in records:
         if not record.counts:
             continue
-        names[record.key] = name(record)
+        key = record.key
+        every[key] = record
         if succeeded(record):
-            found[record.key] = record
-    return list(found.values()), [names[key] for key in names if key not in found]
+            found[key] = record
+    return list(found.values()), [name(every[key]) for key in every if key not in found]
 
 
 def _word(value: Any) -> str:

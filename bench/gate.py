@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench import units
 from bench.baseline import Baseline, Known, Measurement, contract_sha256, describe, model_sha256
 from bench.budget import Rule
-from bench.conditions import Key, conditions, latest_pairs
+from bench.conditions import Key, latest_pairs
 from bench.finding import Finding, finding
 from bench.record import Record
 from export.artifact import Manifest, matches
@@ -172,7 +172,7 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
     of_device = [
         r
         for r in evidence.records.get(manifest.key, ())
-        if fnmatchcase(r.device.name, rule.device) and (any_load or conditions(r).alone)
+        if fnmatchcase(r.device.name, rule.device) and (any_load or r.conditions.alone)
     ]
     if not of_device:
         where = "" if rule.device == "*" else f" on a device named {rule.device}"
@@ -186,7 +186,7 @@ def _measured(rule: Rule, manifest: Manifest, evidence: _Evidence) -> Iterator[F
     yardstick = gate_measured.Yardstick(known, _beside(manifest.key, evidence), evidence.noise)
     yield from gate_measured.judge_records(rule, of_device, digest, yardstick)
     if rule.limit.growth and known:
-        yield from _not_again(rule, of_device, known.by_name.values())
+        yield from _not_again(rule, of_device, known.by_name)
 
 
 def _beside(key: str, evidence: _Evidence) -> "dict[Key, Reading]":
@@ -200,12 +200,12 @@ def _beside(key: str, evidence: _Evidence) -> "dict[Key, Reading]":
 
 
 def _not_again(
-    rule: Rule, records: Sequence[Record], known: Iterable[Measurement]
+    rule: Rule, records: "Sequence[Reading]", known: Mapping[str, Measurement]
 ) -> Iterator[Finding]:
     """Name what the baseline measured and the records do not hold."""
-    now = {conditions(record).label for record in records}
-    for old in known:
-        if fnmatchcase(old.conditions.device, rule.device) and old.conditions.label not in now:
+    now = {record.name for record in records}
+    for name, old in known.items():
+        if name not in now and fnmatchcase(old.conditions.device, rule.device):
             yield finding(
-                rule, old.name, "unmeasured", "was measured in the baseline, is not in the records"
+                rule, name, "unmeasured", "was measured in the baseline, is not in the records"
             )

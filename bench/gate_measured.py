@@ -2,9 +2,11 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from bench import stats, units
 from bench.baseline import Measurement, Past, measurement
@@ -27,8 +29,7 @@ NO_ACCURACY = "the record holds no accuracy; type 'bench run --data DIR'"
 ROUNDING = 1e-12
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """A record that may be judged, reduced to what a baseline would keep of it."""
 
     record: Reading
@@ -37,14 +38,14 @@ class Subject:
     @property
     def name(self) -> str:
         """Return what the record is about."""
-        return self.now.name
+        return self.record.name
 
 
-@dataclass(frozen=True)
-class Before:
+class Before(msgspec.Struct, frozen=True):
     """What a record is held against: the closest of the baseline's, and what differs there.
 
-    `ratio` is the growth of latency, where that is asked for; `noise` what 'bench calibrate' found.
+    `ratio` is the growth of latency, where that is asked for, and `enough` says whether it may be
+    believed; `noise` is what 'bench calibrate' found.
     `together`: the baseline's own file was measured anew, in turns with the record's.
     """
 
@@ -52,6 +53,7 @@ class Before:
     differences: tuple[str, ...]
     noise: NoiseProfile | None
     ratio: Ratio | None = None
+    enough: bool = False
     together: bool = False
 
 
@@ -133,9 +135,9 @@ def _with_ratios(found: dict[Key, Before], subjects: Sequence[Subject]) -> dict[
     if not found:
         return {}
     timed = [(s, found[s.record.key]) for s in subjects if s.record.sampled]
-    figures = ratios([_sides(before.known, subject.now) for subject, before in timed])
-    for (subject, before), ratio in zip(timed, figures, strict=True):
-        found[subject.record.key] = replace(before, ratio=ratio)
+    both = [_sides(before.known, subject.now) for subject, before in timed]
+    for (subject, before), taken, ratio in zip(timed, both, ratios(both), strict=True):
+        found[subject.record.key] = replace(before, ratio=ratio, enough=taken.enough)
     return found
 
 
@@ -143,10 +145,12 @@ def _side_by_side(subjects: Sequence[Subject], yardstick: Yardstick) -> dict[Key
     beside = yardstick.beside
     pairs = [(beside[s.record.key], s.record) for s in subjects if s.record.key in beside]
     sound = [(a, b) for a, b in pairs if succeeded(a) and a.sampled and b.sampled]
-    figures = ratios([sides(*pair) for pair in sound])
+    both = [sides(*pair) for pair in sound]
     return {
-        now.key: Before(measurement(before), (), of(now, yardstick.noise), ratio, together=True)
-        for (before, now), ratio in zip(sound, figures, strict=True)
+        now.key: Before(
+            measurement(before), (), of(now, yardstick.noise), ratio, taken.enough, together=True
+        )
+        for (before, now), taken, ratio in zip(sound, both, ratios(both), strict=True)
     }
 
 
@@ -184,12 +188,12 @@ def _latency_growth(rule: Rule, subject: Subject, past: Before | None) -> Findin
     if now.count and before.count:
         return _count_growth(rule, now, now.count, before.count)
     fewest = min(len(now.rounds_ns), len(before.rounds_ns))
-    if time is None or fewest < stats.MIN_ROUNDS or not _sides(before, now).enough:
+    if time is None or fewest < stats.MIN_ROUNDS or not past.enough:
         reason = (
             f"too short: {fewest} rounds; {stats.MIN_ROUNDS} are needed here and in the baseline, "
             f"of {stats.MIN_PROCESSES} processes where there are several"
         )
-        return finding(rule, now.name, "unmeasured", reason)
+        return finding(rule, subject.name, "unmeasured", reason)
     p50, old = statistics.median(now.units_ns), statistics.median(before.units_ns)
     threshold, source = _threshold(rule, past)
     placed = _place(time.low, time.high, 1 + threshold)
@@ -198,7 +202,7 @@ def _latency_growth(rule: Rule, subject: Subject, past: Before | None) -> Findin
     seen += f"{', side by side' if past.together else ''}{source}"
     return finding(
         rule,
-        now.name,
+        subject.name,
         placed,
         _told(placed, seen, subject.record),
         unit="ns",

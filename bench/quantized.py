@@ -17,11 +17,12 @@ def not_faster(records: Iterable[Record]) -> Iterator[str]:
     kernels run may differ, as that is the file's doing.
     """
     counted = [r for r in records if succeeded(r) and not r.device.emulated]
+    small = [record for record in counted if record.manifest.precision == "int8"]
     plain: dict[tuple[str, ...], list[Record]] = {}
-    for other in counted:
+    for other in counted if small else ():
         if other.manifest.precision == "fp32":
             plain.setdefault(_place(other), []).append(other)
-    for record in (r for r in counted if r.manifest.precision == "int8"):
+    for record in small:
         for other in plain.get(_place(record), ()):
             time = _ratio(other, record)
             if time and time.high > 1 - MARGIN:

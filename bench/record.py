@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, BinaryIO, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -36,6 +36,8 @@ Stop = Literal["precise", "decided", "time", "failed"]
 # Those of MLPerf Inference but for its server: see `bench.scenario`.
 ScenarioName = Literal["single-stream", "multi-stream", "offline"]
 _BLOCK = 1 << 16
+# So much of a file is read at once: many lines.
+_READ = 1 << 20
 
 Line = TypeVar("Line", bound=msgspec.Struct)
 
@@ -274,11 +276,15 @@ class Record(_Data, frozen=True, kw_only=True):
         """Model, artifact variant, device, runtime, threads, batch, how it was asked to run if not
         alone, and by which network: what a result is about.
         """
-        s = self.settings
-        threads = "default" if s.threads is None else str(s.threads)
-        names = (self.manifest.network.name, self.manifest.variant, self.device.name)
-        asked = load(s.streams, s.scenario, s.network)
-        return (*names, s.runtime, threads, str(s.batch), *asked)
+        return key(self.manifest, self.device, self.settings)
+
+
+def key(manifest: Manifest, device: DeviceInfo, s: Settings) -> tuple[str, ...]:
+    """Return the key of a record of these: see `Record.key`."""
+    threads = "default" if s.threads is None else str(s.threads)
+    names = (manifest.network.name, manifest.variant, device.name)
+    asked = load(s.streams, s.scenario, s.network)
+    return (*names, s.runtime, threads, str(s.batch), *asked)
 
 
 def load(streams: int | None, scenario: str | None, network: str | None = None) -> tuple[str, ...]:
@@ -358,30 +364,47 @@ def _unwritable(path: Path, error: OSError) -> BenchError:
     )
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path, start: int = 0, end: int | None = None) -> Iterator[Record]:
     """Yield the records of a JSONL file one at a time.
 
     Manifests and devices that are equal to the byte are one object in all of them. A last line
     without its newline, as a killed process may leave, is passed over.
 
+    Args:
+        path: the file.
+        start: bytes of it; a line that began before is left out. Messages count lines from here.
+        end: likewise; a line that begins there or later is left out, None of none.
+
     Raises:
         BenchError: no such file, or a line that is not a record; names the line.
     """
     try:
-        stream = path.open("rb")
+        stream = path.open("rb", buffering=_READ)
     except OSError as error:
         raise BenchError(
             f"cannot read {path}: {error.strerror}; make records with 'bench run --out {path}'"
         ) from None
     with stream:
         decoder = _Decoder()
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(_lines(stream, start, end), 1):
             if line.endswith(b"\n") and line.strip():
                 yield decoder.decode(line, f"{path}:{number}")
 
 
+def _lines(stream: BinaryIO, start: int, end: int | None) -> Iterator[bytes]:
+    """Yield the lines that begin between two bytes."""
+    place = start
+    if start:
+        place = stream.seek(start - 1) + len(stream.readline())
+    for line in stream:
+        if end is not None and place >= end:
+            return
+        yield line
+        place += len(line)
+
+
 # What many records have in common, and what takes longest to decode.
-_COMMON: dict[str, Any] = {
+COMMON: dict[str, Any] = {
     "manifest": Manifest,
     "device": DeviceInfo,
     "settings": Settings,
@@ -395,6 +418,7 @@ class _Decoder:
 
     def __init__(self) -> None:
         self._known: dict[bytes, Any] = {}
+        self._last: dict[str, tuple[msgspec.Raw, Any]] = {}
 
     def decode(self, line: bytes, where: str) -> Record:
         """Return the record of a line.
@@ -403,20 +427,24 @@ class _Decoder:
             BenchError: it holds none.
         """
         try:
-            raw = _LINES.decode(line)
-            fields = {name: getattr(raw, name) for name in Record.__struct_fields__}
+            fields = msgspec.structs.asdict(_LINES.decode(line))
             if fields["schema"] > SCHEMA:
                 return _decode(line, where)
-            fields |= {name: self._common(name, fields[name]) for name in _COMMON}
+            for name in COMMON:
+                fields[name] = self._common(name, fields[name])
             return Record(**fields)
         except (msgspec.MsgspecError, ValueError):
             return _decode(line, where)  # slower, and says what is wrong, and where
 
     def _common(self, name: str, text: msgspec.Raw) -> Any:
-        key = bytes(text)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = msgspec.json.decode(key, type=_COMMON[name])
+        """Return what a text holds: mostly that of the line before."""
+        last, found = self._last.get(name, (None, None))
+        if text != last:
+            key = bytes(text)
+            found = self._known.get(key)
+            if found is None:
+                found = self._known[key] = msgspec.json.decode(key, type=COMMON[name])
+            self._last[name] = text.copy(), found
         return found
 
 
@@ -425,7 +453,7 @@ def _line() -> type[msgspec.Struct]:
     empty = msgspec.Raw(b"{}")
     fields: list[tuple[str, Any, Any]] = []
     for one in msgspec.structs.fields(Record):
-        kind, default = (msgspec.Raw, empty) if one.name in _COMMON else (one.type, one.default)
+        kind, default = (msgspec.Raw, empty) if one.name in COMMON else (one.type, one.default)
         absent = msgspec.field() if one.required else msgspec.field(default=default)
         fields.append((one.name, kind, absent))
     return msgspec.defstruct("_Line", fields, kw_only=True, forbid_unknown_fields=True)

@@ -1,6 +1,7 @@
 """One flat row for each record: the figures a table shows and `--json` prints."""
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -8,7 +9,6 @@ import msgspec
 from bench import units
 from bench.cold import ColdFigures
 from bench.energy import Joules
-from bench.evidence import uncertainty
 from bench.reading import Reading, readings
 from bench.record import Record
 from bench.scenario import Result
@@ -96,8 +96,8 @@ def varying(rows: Iterable[Row]) -> list[str]:
     """
     rows = list(rows)
     found = [name for name, (of, _) in SETTINGS.items() if len(set(map(of, rows))) > 1]
-    files = {(row.model, row.variant, row.device) for row in rows}
-    runs = {(row.model, row.variant, row.device, row.runtime) for row in rows}
+    runs = set(map(attrgetter("model", "variant", "device", "runtime"), rows))
+    files = {run[:-1] for run in runs}
     return ["runtime", *found] if len(runs) > len(files) else found
 
 
@@ -118,7 +118,7 @@ def independent(rows: Iterable[Row]) -> str:
 
 def label(row: Row, names: Iterable[str]) -> str:
     """Return the variant of a row and the settings named."""
-    return ", ".join(filter(None, (row.variant, *(setting(row, name) for name in names))))
+    return ", ".join(filter(None, [row.variant, *[setting(row, name) for name in names]]))
 
 
 def _streams(count: int | None) -> str:
@@ -128,12 +128,12 @@ def _streams(count: int | None) -> str:
 # What may differ between measurements of one artifact and is named where it does: where it stands,
 # and in words.
 SETTINGS: dict[str, tuple[Callable[[Row], Any], Callable[[Any], str]]] = {
-    "device": (lambda row: row.device, str),
-    "threads": (lambda row: row.threads, units.threads),
-    "batch": (lambda row: row.batch, lambda batch: f"batch {batch}"),
-    "streams": (lambda row: row.streams, _streams),
+    "device": (attrgetter("device"), str),
+    "threads": (attrgetter("threads"), units.threads),
+    "batch": (attrgetter("batch"), "batch {}".format),
+    "streams": (attrgetter("streams"), _streams),
     "scenario": (lambda row: row.scenario.name if row.scenario else "", str),
-    "network": (lambda row: row.network, lambda name: f"network {name}" if name else ""),
+    "network": (attrgetter("network"), lambda name: f"network {name}" if name else ""),
 }
 
 
@@ -144,7 +144,7 @@ def can_run(record: Record) -> bool:
 
 def rows(records: Iterable[Record]) -> list[Row]:
     """Return a row for each record, sorted by model, device, threads, batch and variant."""
-    return sorted([_row(record) for record in readings(records)], key=_order)
+    return sorted([row(record) for record in readings(records)], key=_order)
 
 
 def _order(row: Row) -> tuple[str | int, ...]:
@@ -152,7 +152,8 @@ def _order(row: Row) -> tuple[str | int, ...]:
     return *where, row.network or "", row.variant, row.runtime
 
 
-def _row(record: Reading) -> Row:
+def row(record: Reading) -> Row:
+    """Return the row of a record."""
     manifest, settings, memory = record.manifest, record.settings, record.memory
     figures, judged = record.figures and record.figures.summary, record.verdict
     calibration, accuracy = manifest.quantization.calibration, record.accuracy
@@ -190,7 +191,7 @@ def _row(record: Reading) -> Row:
         p50_ns=figures.p50_ns if figures else None,
         p50_low_ns=figures.low_ns if figures else None,
         p50_high_ns=figures.high_ns if figures else None,
-        uncertainty=uncertainty(record, record.figures) if record.figures else None,
+        uncertainty=record.uncertainty,
         end_to_end_ns=record.end_to_end_ns,
         end_to_end_definition=record.end_to_end.definition if record.end_to_end else None,
         p90_ns=figures.p90_ns if figures else None,

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import stored_profile
 from bench.record import BenchError, Record, read
 from bench.stored_profile import StoredProfile
 from export.artifact import Manifest, check_files, find, read_manifest
+
+if TYPE_CHECKING:
+    from bench.reading import Reading
 
 ARTIFACTS = Path("artifacts")
 RECORDS = Path("results/records.jsonl")
@@ -62,6 +66,18 @@ def all_records(paths: Sequence[Path]) -> Iterator[Record]:
     """
     for path in paths or (None,):
         yield from records(path)
+
+
+def readings(path: Path | None) -> "Iterator[Reading]":
+    """Yield the readings of those records: see `bench.reading_file.read`.
+
+    Raises:
+        BenchError: `path` cannot be read, or holds something else.
+    """
+    from bench import reading_file  # and numpy with it
+
+    if path is not None or RECORDS.is_file():
+        yield from reading_file.read(path or RECORDS)
 
 
 def profiles(path: Path | None) -> list[StoredProfile]:

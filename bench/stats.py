@@ -6,18 +6,20 @@ neighbours, so a thousand samples of one round are one piece of evidence. Everyt
 and computed from the record alone.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import accumulate, chain
-from math import ceil, comb
+from itertools import chain
+from math import ceil, comb, isnan
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from bench.record import Record
+from bench.stacks import Number, stacks, stretches
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 Rounds = Sequence[Sequence[int]]
 
 MIN_ROUNDS = 10
@@ -26,8 +28,7 @@ MIN_PROCESSES = 6
 CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one record, all times in nanoseconds.
 
     `p50_ns` is the median over units of inference (see `units`) of each one's median, `low_ns` to
@@ -54,12 +55,27 @@ class Summary:
 
 def medians(rounds: Rounds) -> Floats:
     """Return the median of each round, shape (rounds,)."""
-    return np.array([_median(sorted(samples)) for samples in rounds], dtype=np.float64)
+    return _of_rounds(*_flat(rounds))[0]
 
 
 def p90s(rounds: Rounds) -> Floats:
     """Return the 90th percentile of each round by the rule of `quantile`, shape (rounds,)."""
-    return np.array([sorted(s)[_rank(len(s), 0.9)] for s in rounds], dtype=np.float64)
+    return _of_rounds(*_flat(rounds))[1]
+
+
+def _flat(rounds: Rounds) -> tuple[Integers, list[int]]:
+    """Return the samples of all rounds one after the other, and how many each has."""
+    lengths = [*map(len, rounds)]
+    return np.fromiter(chain.from_iterable(rounds), np.int64, sum(lengths)), lengths
+
+
+def _of_rounds(samples: Integers, lengths: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return the median and the 90th percentile of each round."""
+    found = np.empty((2, len(lengths)))
+    for numbers, parts in stacks(samples, lengths):
+        ordered = np.sort(parts, axis=-1)
+        found[:, numbers] = _middle(ordered), ordered[:, _rank(ordered.shape[-1], 0.9)]
+    return found[0], found[1]
 
 
 @lru_cache(maxsize=4096)
@@ -68,9 +84,25 @@ def _rank(count: int, fraction: float) -> int:
     return ceil(round(fraction * count, 9)) - 1
 
 
-def _median(ordered: Sequence[float]) -> float:
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+def _middle(ordered: npt.NDArray[Number]) -> Floats:
+    """Return the median on the last axis of what is in order there."""
+    count = ordered.shape[-1]
+    both = ordered[..., (count - 1) // 2] + ordered[..., count // 2]
+    return np.asarray(both / 2, dtype=np.float64)
+
+
+def median_of_known(values: Floats) -> Floats:
+    """Return the median on the last axis of what is no NaN there, NaN where nothing is."""
+    ordered = np.sort(values, axis=-1)  # NaN comes last
+    known = np.isfinite(ordered).sum(axis=-1, keepdims=True)
+    below, above = np.maximum(known - 1, 0) // 2, known // 2
+    both = [np.take_along_axis(ordered, at, axis=-1)[..., 0] for at in (below, above)]
+    return np.asarray((both[0] + both[1]) / 2, dtype=np.float64)
+
+
+def known(value: float) -> float | None:
+    """Return a figure, None for NaN."""
+    return None if isnan(value) else value
 
 
 def quantile(samples: Sequence[int], fraction: float) -> int:
@@ -108,11 +140,29 @@ def by_process(values: Floats, processes: Sequence[int]) -> Floats:
             each made one round.
         processes: how many successive rounds each process made; empty if that is not known.
     """
-    if max(processes, default=1) == 1 or len(processes) == 1:
+    return _of_units(values, _made(len(values), processes))
+
+
+def _made(rounds: int, processes: Sequence[int]) -> Sequence[int]:
+    """Return how many rounds make a unit of inference, for each."""
+    return processes if len(processes) > 1 else (1,) * rounds
+
+
+def _of_units(values: Floats, made: Sequence[int]) -> Floats:
+    """Return the median of each unit; the values themselves where each is one."""
+    if max(made, default=1) == 1:
         return values
-    each, ends = values.tolist(), accumulate(processes)
-    parts = (each[end - count : end] for count, end in zip(processes, ends, strict=True))
-    return np.array([_median(sorted(part)) for part in parts], dtype=np.float64)
+    found = np.empty(len(made))
+    for numbers, parts in stacks(values, made):
+        found[numbers] = _middle(np.sort(parts, axis=-1))
+    return found
+
+
+def typical(runs: Sequence[Rounds]) -> list[float | None]:
+    """Return, of each run, the median of the medians of its rounds, None of one without rounds."""
+    values = medians([each for rounds in runs for each in rounds])
+    made = iter(_of_units(values, [len(rounds) for rounds in runs if rounds]).tolist())
+    return [next(made) if rounds else None for rounds in runs]
 
 
 def median_interval(values: Floats) -> tuple[float, float]:
@@ -122,12 +172,17 @@ def median_interval(values: Floats) -> tuple[float, float]:
     hundred thousand records need no resampling. Fewer than six values give the least and the
     largest, which hold the median less often than that.
     """
-    rank, share = _ranks(len(values), CONFIDENCE)
-    ordered = sorted(values.tolist())
+    low, high = _bounds(np.sort(values))
+    return float(low), float(high)
+
+
+def _bounds(ordered: Floats) -> tuple[Floats, Floats]:
+    """Return the interval on the last axis of what is in order there: see `median_interval`."""
+    rank, share = _ranks(ordered.shape[-1], CONFIDENCE)
     if rank == 0:
-        return ordered[0], ordered[-1]
-    low = (1 - share) * ordered[rank - 1] + share * ordered[rank]
-    return low, (1 - share) * ordered[-rank] + share * ordered[-rank - 1]
+        return ordered[..., 0], ordered[..., -1]
+    low = (1 - share) * ordered[..., rank - 1] + share * ordered[..., rank]
+    return low, (1 - share) * ordered[..., -rank] + share * ordered[..., -rank - 1]
 
 
 @lru_cache(maxsize=4096)
@@ -161,8 +216,7 @@ def precision(rounds: Rounds, processes: Sequence[int] = ()) -> float:
     return relative_half_width(low, float(np.median(values)), high)
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What is ever asked of a record's samples: `medians` and `p90s` are of its units of inference,
     `rounds` are the medians of all rounds.
     """
@@ -179,32 +233,69 @@ def summary(record: Record) -> Summary | None:
 
 
 def figures(record: Record) -> Figures | None:
-    """Return the figures of a record, None if it holds no samples; every round is sorted once."""
-    if not record.rounds:
-        return None
-    ordered = [sorted(samples) for samples in record.rounds]
-    rounds = np.array([_median(samples) for samples in ordered], dtype=np.float64)
-    tails = np.array([s[_rank(len(s), 0.9)] for s in ordered], dtype=np.float64)
-    values = by_process(rounds, record.processes)
-    return Figures(
-        rounds=rounds,
-        medians=values,
-        p90s=by_process(tails, record.processes),
-        summary=_summary(record, values, sorted(chain.from_iterable(ordered))),
-    )
+    """Return the figures of a record, None if it holds no samples."""
+    return all_figures([record])[0]
 
 
-def _summary(record: Record, values: Floats, samples: Sequence[int]) -> Summary:
-    low, high = median_interval(values)
-    return Summary(
-        load_ns=record.load_ns,
-        first_ns=record.first_ns,
-        p50_ns=_median(sorted(values.tolist())),
-        low_ns=low,
-        high_ns=high,
-        p90_ns=samples[_rank(len(samples), 0.90)],
-        p99_ns=samples[_rank(len(samples), 0.99)],
-        samples=len(samples),
-        rounds=len(record.rounds),
-        processes=max(1, len(record.processes)),
-    )
+def all_figures(records: Sequence[Record]) -> list[Figures | None]:
+    """Return the figures of each record, None of one without samples: see `bench.stacks`."""
+    made = _figures([record for record in records if record.rounds])
+    return [next(made) if record.rounds else None for record in records]
+
+
+def _figures(records: Sequence[Record]) -> Iterator[Figures]:
+    samples, lengths = _flat([each for record in records for each in record.rounds])
+    rounds, tails = _of_rounds(samples, lengths)
+    made = [_made(len(record.rounds), record.processes) for record in records]
+    every = [*chain.from_iterable(made)]
+    values, p90s = _of_units(rounds, every), _of_units(tails, every)
+    summaries = _summaries(records, samples, lengths, values, [*map(len, made)])
+    places = stretches([len(record.rounds) for record in records])
+    for known, place, units in zip(summaries, places, stretches([*map(len, made)]), strict=True):
+        yield Figures(rounds=rounds[place], medians=values[units], p90s=p90s[units], summary=known)
+
+
+def _summaries(
+    records: Sequence[Record],
+    samples: Integers,
+    lengths: Sequence[int],
+    values: Floats,
+    units: Sequence[int],
+) -> Iterator[Summary]:
+    places = stretches([len(record.rounds) for record in records])
+    totals = [sum(lengths[place]) for place in places]
+    middles = _medians_between(values, units)
+    tails = _tails(samples, totals)
+    for record, total, (p50, low, high), (p90, p99) in zip(
+        records, totals, middles, tails, strict=True
+    ):
+        yield Summary(
+            load_ns=record.load_ns,
+            first_ns=record.first_ns,
+            p50_ns=p50,
+            low_ns=low,
+            high_ns=high,
+            p90_ns=p90,
+            p99_ns=p99,
+            samples=total,
+            rounds=len(record.rounds),
+            processes=max(1, len(record.processes)),
+        )
+
+
+def _medians_between(values: Floats, units: Sequence[int]) -> list[list[float]]:
+    """Return the median and the ends of its interval over the units of each record."""
+    found = np.empty((3, len(units)))
+    for numbers, parts in stacks(values, units):
+        ordered = np.sort(parts, axis=-1)
+        found[:, numbers] = _middle(ordered), *_bounds(ordered)
+    return found.T.tolist()
+
+
+def _tails(samples: Integers, totals: Sequence[int]) -> list[list[int]]:
+    """Return the 90th and the 99th percentile of all samples of each record."""
+    found = np.empty((2, len(totals)), dtype=np.int64)
+    for numbers, parts in stacks(samples, totals):
+        ordered, count = np.sort(parts, axis=-1), parts.shape[-1]
+        found[:, numbers] = [ordered[:, _rank(count, share)] for share in (0.9, 0.99)]
+    return found.T.tolist()

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 from statistics import median
 
-from bench.evidence import lost_share
 from bench.pace import runs_for
 from bench.record import Sustained
+from bench.share import lost_share
 from devices.device import Sensors, Session
 
 # Long enough that what lies between two blocks is nothing beside them.

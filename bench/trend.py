@@ -3,12 +3,14 @@
 Everything works on the last axis, so that many records cost one call and not as many.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import erfc, sqrt
 
 import numpy as np
 
+from bench.stacks import Indices
 from bench.stats import Floats
 
 # So many pairs of values are held at once.
@@ -39,22 +41,28 @@ def trends(series: Sequence[Floats]) -> list[Trend]:
     Args:
         series: shape (n,) each, at least 3; those of one length are quicker than others.
     """
+    found: dict[int, Trend] = {}
+    for indices, values in _alike(series):
+        found.update(zip(indices, _trends(values), strict=True))
+    return [found[index] for index in range(len(series))]
+
+
+def _alike(series: Sequence[Floats]) -> Iterator[tuple[list[int], Floats]]:
+    """Yield series of one length, shape (series, n), and their indices, some at a time."""
     by_length: dict[int, list[int]] = {}
     for index, values in enumerate(series):
         by_length.setdefault(len(values), []).append(index)
-    found: dict[int, Trend] = {}
     for length, indices in by_length.items():
         step = max(1, PAIRS // length**2)
         for start in range(0, len(indices), step):
             some = indices[start : start + step]
-            found.update(zip(some, _trends(np.array([series[i] for i in some])), strict=True))
-    return [found[index] for index in range(len(series))]
+            yield some, np.array([series[i] for i in some])
 
 
 def _trends(values: Floats) -> list[Trend]:
     """Return the trends of series of one length, shape (series, n)."""
     number = values.shape[-1]
-    i, j = np.triu_indices(number, 1)
+    i, j = _pairs(number)
     steps = values[:, j] - values[:, i]
     slopes = np.median(steps / (j - i), axis=-1)
     scores = np.abs(np.sign(steps).sum(axis=-1))
@@ -68,6 +76,12 @@ def _trends(values: Floats) -> list[Trend]:
         Trend(change=change, p=erfc(deviate / sqrt(2)))
         for change, deviate in zip(changes.tolist(), z.tolist(), strict=True)
     ]
+
+
+@lru_cache(maxsize=64)
+def _pairs(number: int) -> tuple[Indices, Indices]:
+    """Return the indices of all pairs of so many values, the earlier one first."""
+    return np.triu_indices(number, 1)
 
 
 def _kendall(groups: Floats) -> Floats:
@@ -96,6 +110,14 @@ def _ranks(values: Floats) -> Floats:
     return np.asarray(
         (one > other).sum(axis=-1) + ((one == other).sum(axis=-1) - 1) / 2, dtype=np.float64
     )
+
+
+def independences(series: Sequence[Floats]) -> list[float]:
+    """Return `independence` of each series, shape (n,) each; those of one length are quicker."""
+    found: dict[int, float] = {}
+    for indices, values in _alike(series):
+        found.update(zip(indices, independence(values).tolist(), strict=True))
+    return [found[index] for index in range(len(series))]
 
 
 def independence(values: Floats) -> Floats:

@@ -1,11 +1,15 @@
 """Figures for people: three significant digits and a unit; bytes are decimal (1 MB = 10^6 B)."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 
-_TIME = (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1.0))
-_BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0))
-_ENERGY = (("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6))
-_COUNT = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
+_TIME = ((" s", 1e9), (" ms", 1e6), (" us", 1e3), (" ns", 1.0))
+_BYTES = ((" GB", 1e9), (" MB", 1e6), (" kB", 1e3), (" B", 1.0))
+_ENERGY = ((" J", 1.0), (" mJ", 1e-3), (" uJ", 1e-6))
+_COUNT = ((" G", 1e9), (" M", 1e6), (" k", 1e3), ("", 1.0))
+# Where a figure rounded to three digits has one decimal less.
+_FEWER = (0.9995, 9.995, 99.95)
+_DECIMALS = ("{:.3f}".format, "{:.2f}".format, "{:.1f}".format, "{:.0f}".format)
 
 
 def duration(ns: float) -> str:
@@ -81,18 +85,16 @@ def against(show: Callable[[float], str], now: float, before: float) -> str:
 
 def _scaled(value: float, steps: tuple[tuple[str, float], ...]) -> str:
     """Take the largest unit in which the rounded figure is at least 1."""
+    magnitude = abs(value)
     for unit, factor in steps:
-        if abs(value) / factor >= 0.9995:
-            return f"{_digits(value / factor, factor)} {unit}".rstrip()
+        if magnitude / factor >= 0.9995:
+            return _digits(value / factor, factor) + unit
     unit, factor = steps[-1]
-    return f"{_digits(value / factor, factor)} {unit}".rstrip()
+    return _digits(value / factor, factor) + unit
 
 
 def _digits(value: float, factor: float = 0.0) -> str:
     """Three significant digits; whole numbers of a base unit keep no decimals."""
     if factor == 1.0 and float(value).is_integer():
         return f"{value:.0f}"
-    magnitude = abs(value)
-    limits = (0.9995, 9.995, 99.95)
-    decimals = 3 - sum(magnitude >= limit for limit in limits)
-    return f"{value:.{decimals}f}"
+    return _DECIMALS[bisect_right(_FEWER, abs(value))](value)

@@ -1,13 +1,15 @@
 """What a record is worth: one word, the evidence for it, and what would help. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from bench import advice, exact, stats, units
-from bench.evidence import Evidence, Share, evidences, is_drifting
+from bench.evidence import Evidence, evidences, is_drifting
 from bench.record import Record
 from bench.scenario import shortfall
+from bench.share import Share
 from bench.stats import MIN_PROCESSES, MIN_ROUNDS, Figures, Summary
 
 Word = Literal[
@@ -25,8 +27,7 @@ ENDS = {
 }
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What a record is worth: one word, the evidence for it in one line, and what would help.
 
     `exact`: its figures are counts, no times, and will be the same in the next run.

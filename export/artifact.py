@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -272,7 +273,7 @@ class Retained(_Data, frozen=True, kw_only=True):
         return round(100 * (self.float_top1 - self.top1), 6)
 
 
-class Manifest(_Data, frozen=True, kw_only=True):
+class Manifest(_Data, frozen=True, kw_only=True, dict=True):
     """All that is known of an artifact. `size_bytes` counts the model's own files only; no
     `golden` row: what the file should answer is not known.
     """
@@ -292,17 +293,26 @@ class Manifest(_Data, frozen=True, kw_only=True):
     computation: Computation | None = None
     retained: Retained | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """``model/format-precision``: the artifact's directory below the output directory."""
         return f"{self.network.name}/{self.variant}"
 
-    @property
+    @cached_property
     def variant(self) -> str:
         """``format-precision``, with what else tells two files apart (see `variant_name`)."""
         batch = self.contract.inputs[0].shape[0]
         baked = self.network.baked.words if self.network.baked else ()
         return variant_name(self.format, self.precision, batch, self.quantization.io, baked)
+
+    @cached_property
+    def model_sha256(self) -> str:
+        """The hash of what would be shipped: of the one file, or of all names and hashes."""
+        files = [file for file in self.files if file.path != GOLDEN]
+        if len(files) == 1:
+            return files[0].sha256
+        listing = "".join(f"{f.sha256}  {f.path}\n" for f in sorted(files, key=lambda f: f.path))
+        return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def variant_name(

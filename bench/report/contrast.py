@@ -7,6 +7,7 @@ while the fastest always was, and reads as 1.00x.
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from bench import units
 from bench.baseline import Baseline, measurement
@@ -29,6 +30,20 @@ from bench.report.material import PRECISIONS, Group, Line, Material, gather, inp
 from export.artifact import Manifest, Weights
 
 TITLE = "Contrast of networks"
+TIMES = (
+    Column("network", right=False),
+    Column("artifact", right=False),
+    *map(Column, ("p50", "±", "x fastest", "p90", "load", "memory", "top-1")),
+)
+VERDICT = Column("verdict", right=False)
+
+
+@dataclass(frozen=True)
+class _Peers:
+    """What a line is seen beside in its group: the fastest by input, the runtimes by artifact."""
+
+    fastest: dict[str, float]
+    runtimes: dict[str, set[str]]
 
 
 def contrast(
@@ -137,44 +152,69 @@ def _times(material: Material) -> list[Table]:
     measured = {line.key for line in material.lines}
     never = [m for key, m in material.manifests.items() if key not in measured]
     first, *others = material.groups or (Group("nothing yet", ()),)
-    return [_time(first, never, material), *(_time(group, (), material) for group in others)]
+    inputs = _inputs(line.record.manifest for line in material.lines)
+    return [
+        _time(first, never, inputs, material),
+        *(_time(group, (), inputs, material) for group in others),
+    ]
 
 
-def _time(group: Group, never: Sequence[Manifest], material: Material) -> Table:
-    titles = ("p50", "±", "x fastest", "p90", "load", "memory", "top-1")
+def _inputs(manifests: Iterable[Manifest]) -> dict[int, str]:
+    """Return what one image is, by the identity of a manifest, which many records share."""
+    alike = {id(manifest): manifest for manifest in manifests}
+    return {identity: input_size(manifest) for identity, manifest in alike.items()}
+
+
+def _peers(group: Group, inputs: dict[int, str]) -> _Peers:
+    found = _Peers({}, {})
+    for line in group.lines:
+        found.runtimes.setdefault(line.key, set()).add(line.row.runtime)
+        if line.time is not None:
+            size = inputs[id(line.record.manifest)]
+            found.fastest[size] = min(line.time, found.fastest.get(size, line.time))
+    return found
+
+
+def _time(
+    group: Group, never: Sequence[Manifest], inputs: dict[int, str], material: Material
+) -> Table:
     changes = (Column("p50 against baseline"),) if material.baseline else ()
-    left = (Column("network", right=False), Column("artifact", right=False))
+    peers = _peers(group, inputs)
     rows = [
-        *(_measured(line, group, material) for line in group.lines),
+        *(_measured(line, inputs, peers, material) for line in group.lines),
         *(_unmeasured(m, 6 + len(changes)) for m in never),
     ]
     networks = list(dict.fromkeys(row[0].text for row in rows))  # by the fastest of each
     return Table(
         title=f"Measured on {group.label}",
-        columns=(*left, *map(Column, titles), *changes, Column("verdict", right=False)),
+        columns=(*TIMES, *changes, VERDICT),
         rows=tuple(sorted(rows, key=lambda row: networks.index(row[0].text))),
         nested=True,
     )
 
 
-def _measured(line: Line, group: Group, material: Material) -> tuple[Cell, ...]:
+def _measured(
+    line: Line, inputs: dict[int, str], peers: _Peers, material: Material
+) -> tuple[Cell, ...]:
     row = line.row
     if line.time is None:
         failed = _unmeasured(line.record.manifest, 6 + bool(material.baseline))
-        cells = (failed[0], _artifact(line, group), *failed[2:-1], word(line.verdict))
+        cells = (failed[0], _artifact(line, peers), *failed[2:-1], word(line.verdict))
         return of(row.key, cells)
-    return of(row.key, _figures(line, line.time, group, material))
+    fastest = peers.fastest[inputs[id(line.record.manifest)]]
+    return of(row.key, _figures(line, line.time, fastest, peers, material))
 
 
-def _figures(line: Line, time: float, group: Group, material: Material) -> Iterator[Cell]:
+def _figures(
+    line: Line, time: float, fastest: float, peers: _Peers, material: Material
+) -> Iterator[Cell]:
     row = line.row
     show = units.count if row.counts else units.duration
-    fastest = min(other.time or time for other in group.lines if _same_input(line, other))
     yield from (
         word(row.model),
-        _artifact(line, group),
+        _artifact(line, peers),
         figure(time, units.rounded(row.counts)),
-        figure(row.uncertainty, lambda share: f"{share:.1%}"),
+        figure(row.uncertainty, "{:.1%}".format),
         figure(time / fastest, units.times),
         figure(row.p90_ns, show),
         figure(row.load_ns, show),
@@ -186,14 +226,9 @@ def _figures(line: Line, time: float, group: Group, material: Material) -> Itera
     yield word(line.verdict)
 
 
-def _same_input(line: Line, other: Line) -> bool:
-    return input_size(line.record.manifest) == input_size(other.record.manifest)
-
-
-def _artifact(line: Line, group: Group) -> Cell:
+def _artifact(line: Line, peers: _Peers) -> Cell:
     """Name the variant, and the runtime where the group holds several for it."""
-    runtimes = {other.row.runtime for other in group.lines if other.key == line.key}
-    runtime = f" ({line.row.runtime})" if len(runtimes) > 1 else ""
+    runtime = f" ({line.row.runtime})" if len(peers.runtimes[line.key]) > 1 else ""
     return word(f"{line.row.variant}{runtime}")
 
 

@@ -6,7 +6,7 @@ network that does few MACs for each byte is held up by memory (the roofline: Wil
 Patterson 2009), whatever the arithmetic that it saves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench import units
 from bench.report.document import EMPTY, Cell, Column, Table, figure, of, word
@@ -74,9 +74,7 @@ def _costs(network: Network, material: Material) -> Iterator[tuple[Cell, ...]]:
         figure(moved_bytes(network), units.size),
         figure(intensity(network), lambda value: f"{value:.3g}"),
     )
-    found = [
-        (g, line) for g in material.groups if (line := fastest_float(network.name, g, material))
-    ]
+    found = _floats(network.name, material)
     for group, line in found:
         rate = _rate(line)
         cells = (
@@ -94,13 +92,26 @@ def _costs(network: Network, material: Material) -> Iterator[tuple[Cell, ...]]:
 
 def fastest_float(name: str, group: Group, material: Material) -> Line | None:
     """Return the fastest trustworthy float32 line of a network in a group of times."""
-    variants = [
+    return _fastest(name, group, _float_variants(name, material))
+
+
+def _fastest(name: str, group: Group, variants: Sequence[str]) -> Line | None:
+    lines = [line for v in variants if (line := group.best(name, v)) and not line.row.counts]
+    return min(lines, key=lambda line: line.time or 0.0, default=None)
+
+
+def _float_variants(name: str, material: Material) -> list[str]:
+    return [
         m.variant
         for m in material.manifests.values()
         if m.network.name == name and m.precision == "fp32"
     ]
-    lines = [line for v in variants if (line := group.best(name, v)) and not line.row.counts]
-    return min(lines, key=lambda line: line.time or 0.0, default=None)
+
+
+def _floats(name: str, material: Material) -> list[tuple[Group, Line]]:
+    """Return the groups of times with a trustworthy float32 line of a network, and the fastest."""
+    variants = _float_variants(name, material)
+    return [(g, line) for g in material.having(name) if (line := _fastest(name, g, variants))]
 
 
 def _rate(line: Line) -> float | None:
@@ -121,7 +132,7 @@ def _family(network: Network) -> str:
 def _curve(family: str, some: list[Manifest], material: Material) -> Table:
     """Return the family's networks by width and resolution, each against the largest."""
     networks = sorted((m.network for m in some), key=lambda n: n.macs, reverse=True)
-    group = next((g for g in material.groups if fastest_float(networks[0].name, g, material)), None)
+    group = next((g for g, _ in _floats(networks[0].name, material)), None)
     where = f", on {group.label}" if group else ""
     titles = ("resolution", "MACs", "of the largest", "parameters", "peak", "p50", "of the largest")
     return Table(
@@ -167,9 +178,10 @@ def _against(small: Network, full: Network, material: Material) -> str:
         f"{moved} the bytes moved: {intensity(small):.3g} MACs a byte instead of "
         f"{intensity(full):.3g}"
     )
-    for group in material.groups:
-        one, two = (fastest_float(n.name, group, material) for n in (small, full))
-        if one and two and one.time and two.time:
+    others = {id(group): line for group, line in _floats(full.name, material)}
+    for group, one in _floats(small.name, material):
+        two = others.get(id(group))
+        if two and one.time and two.time:
             rates = (_rate(line) for line in (one, two))
             text += (
                 f"; on {group.label} it takes {units.times(one.time / two.time)} the time, at "

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 
 import msgspec
-from msgspec.structs import replace
 
 UNMEASURED = "unmeasured"
 EMPTY = "-"
@@ -66,4 +65,6 @@ def of(source: str, cells: Iterable[Cell]) -> tuple[Cell, ...]:
         source: the record's key, its parts joined by blanks; or an artifact's ``model/variant``.
         cells: of the row.
     """
-    return tuple(cell if cell.text == EMPTY else replace(cell, source=source) for cell in cells)
+    return tuple(
+        [cell if cell.text == EMPTY else Cell(cell.text, cell.value, source) for cell in cells]
+    )

@@ -2,24 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
 
 from bench import units
 from bench.baseline import Baseline, model_sha256
-from bench.conditions import conditions
-from bench.reading import readings
+from bench.reading import Reading, readings
 from bench.record import Record, load
-from bench.rows import Row, rows
+from bench.rows import Row, row
 from bench.stored_profile import StoredProfile
 from bench.tradeoff import Tradeoff
 from bench.verdict import DOUBTFUL
 from export.artifact import Manifest, Tensor
 
+TRUSTED = frozenset({"valid", *DOUBTFUL})
 FORMATS = ("torch", "onnx", "tflite", "coreml")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int4-weights")
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A record and its figures. `outdated`: it is of another file than the artifact there now."""
 
     record: Record
@@ -54,12 +56,16 @@ class Group:
 
     def best(self, network: str, variant: str) -> Line | None:
         """Return the fastest trustworthy line of one artifact."""
-        found = [
-            line
-            for line in self.lines
-            if line.key == f"{network}/{variant}" and line.verdict in {"valid", *DOUBTFUL}
-        ]
-        return min(found, key=lambda line: line.time or 0.0, default=None)
+        return self._best.get(f"{network}/{variant}")
+
+    @cached_property
+    def _best(self) -> dict[str, Line]:
+        found: dict[str, Line] = {}
+        for line in self.lines:
+            known = found.get(line.key)
+            if line.verdict in TRUSTED and (not known or (line.time or 0.0) < (known.time or 0.0)):
+                found[line.key] = line
+        return found
 
 
 @dataclass(frozen=True)
@@ -89,10 +95,25 @@ class Material:
         order = {m.variant: _rank(m) for m in self.manifests.values()}
         return sorted(order, key=order.__getitem__)
 
-    @property
+    @cached_property
     def lines(self) -> list[Line]:
         """Return the lines of all groups."""
         return [line for group in self.groups for line in group.lines]
+
+    def having(self, *networks: str) -> list[Group]:
+        """Return the groups in which each of these networks has a trustworthy line."""
+        first, *others = (self._trusted.get(name, {}) for name in networks)
+        return [group for number, group in first.items() if all(number in one for one in others)]
+
+    @cached_property
+    def _trusted(self) -> dict[str, dict[int, Group]]:
+        """Return by network the groups with a trustworthy line of it, by their number."""
+        found: dict[str, dict[int, Group]] = {}
+        for number, group in enumerate(self.groups):
+            for line in group.lines:
+                if line.verdict in TRUSTED:
+                    found.setdefault(line.row.model, {})[number] = group
+        return found
 
 
 def gather(
@@ -113,7 +134,7 @@ def gather(
     """
     here = {manifest.key: manifest for manifest in manifests}
     known = {record.manifest.key: record.manifest for record in records} | here
-    groups: dict[Place, list[Record]] = {}
+    groups: dict[Place, list[Reading]] = {}
     for record in readings(records):
         groups.setdefault(_place(record), []).append(record)
     return Material(
@@ -146,10 +167,10 @@ def input_size(manifest: Manifest) -> str:
     return "x".join(str(size) for size in tensor.shape[1:])
 
 
-def _group(records: Sequence[Record], known: dict[str, Manifest]) -> Group:
+def _group(records: Sequence[Reading], known: dict[str, Manifest]) -> Group:
     lines = [_line(record, known[record.manifest.key]) for record in records]
     lines.sort(key=lambda line: (line.time is None, line.time or 0.0, line.key))
-    first = conditions(records[0])
+    first = records[0].conditions
     threads = units.threads(first.threads)
     emulated = ", emulated" if first.emulated else ""
     emulated += f", {first.counts}" if first.counts else ""
@@ -157,9 +178,9 @@ def _group(records: Sequence[Record], known: dict[str, Manifest]) -> Group:
     return Group(f"{first.device}{emulated}, {threads}, batch {first.batch}{several}", tuple(lines))
 
 
-def _line(record: Record, manifest: Manifest) -> Line:
+def _line(record: Reading, manifest: Manifest) -> Line:
     outdated = model_sha256(record.manifest) != model_sha256(manifest)
-    return Line(record, rows([record])[0], outdated)
+    return Line(record, row(record), outdated)
 
 
 def _place(record: Record) -> Place:

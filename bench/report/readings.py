@@ -15,8 +15,9 @@ def sentences(material: Material) -> Iterator[str]:
     networks = list(material.networks.values())
     for network in networks[1:]:
         yield _against(network, _smallest(network, networks), material)
+    quantized = {key: m for key, m in material.manifests.items() if m.precision == "int8"}
     for group in material.groups:
-        yield from _quantized(group, material)
+        yield from _quantized(group, quantized, material)
 
 
 def _smallest(network: Manifest, networks: list[Manifest]) -> Manifest:
@@ -40,7 +41,7 @@ def _against(big: Manifest, small: Manifest, material: Material) -> str:
 def _time(big: Manifest, small: Manifest, material: Material) -> str:
     names = big.network.name, small.network.name
     others = [v for v in material.variants if v not in PREFERRED]
-    for group in material.groups:
+    for group in material.having(*names):
         for variant in (*PREFERRED, *others):
             pair = [group.best(name, variant) for name in names]
             if ratio := _ratio(*pair):
@@ -52,11 +53,9 @@ def _ratio(a: Line | None, b: Line | None) -> float | None:
     return a.time / b.time if a and b and a.time and b.time else None
 
 
-def _quantized(group: Group, material: Material) -> Iterator[str]:
+def _quantized(group: Group, quantized: dict[str, Manifest], material: Material) -> Iterator[str]:
     """Set every int8 artifact against the fp32 one of its network and format."""
-    for key, manifest in material.manifests.items():
-        if manifest.precision != "int8":
-            continue
+    for key, manifest in quantized.items():
         name, plain = manifest.network.name, f"{manifest.format}-fp32"
         ratio = _ratio(group.best(name, manifest.variant), group.best(name, plain))
         original = material.manifests.get(f"{name}/{plain}")

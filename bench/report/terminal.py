@@ -62,14 +62,13 @@ def show_table(table: Table, out: Console) -> None:
 
 def _write_plain(table: Table, out: Console) -> None:
     """Write a table in which nobody reads every row: one line each, not wrapped nor coloured."""
-    out.file.write(f"\n{table.title}\n")
     rows = [[cell.text.replace("\n", " ") for cell in row] for row in table.rows]
     rows.insert(0, [column.title for column in table.columns])
-    widths = [max(map(len, texts)) for texts in zip(*rows, strict=True)]
-    pads = [str.rjust if column.right else str.ljust for column in table.columns]
-    for row in rows:
-        texts = (pad(text, wide) for pad, text, wide in zip(pads, row, widths, strict=True))
-        out.file.write("  ".join(texts).rstrip() + "\n")
+    columns = zip(table.columns, zip(*rows, strict=True), strict=True)
+    line = "  ".join(
+        f"{{:{'>' if column.right else '<'}{max(map(len, texts))}}}" for column, texts in columns
+    ).format
+    out.file.writelines([f"\n{table.title}\n", *(line(*row).rstrip() + "\n" for row in rows)])
 
 
 def _heading(column: Column) -> str:

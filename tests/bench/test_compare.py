@@ -14,6 +14,7 @@ from bench.compare import (
 )
 from bench.conditions import latest, name, successes
 from bench.ratio import Ratio
+from bench.reading import readings
 from bench.record import ColdStart
 from tests.bench.factory import manifest, record, unproved
 from tests.bench.test_noise import PROFILE
@@ -141,10 +142,14 @@ class TestCompare:
         assert (found.load, found.memory, found.accuracy) == (None, None, None)
 
 
+def paired(a, b, descriptions):
+    return pairs(list(readings(a)), list(readings(b)), descriptions)
+
+
 class TestPairs:
     def test_the_same_key_goes_first(self):
         a, b = [record(FLOAT), record(FLOAT, threads=2)], [record(FLOAT, threads=2), record(FLOAT)]
-        found, rest_a, rest_b = pairs(a, b, SAME_ARTIFACT)
+        found, rest_a, rest_b = paired(a, b, SAME_ARTIFACT)
         assert [(x.key, y.key) for x, y in found] == [(r.key, r.key) for r in a]
         assert (rest_a, rest_b) == ([], [])
 
@@ -153,22 +158,22 @@ class TestPairs:
             [record(FLOAT), record(OTHER)],
             [record(OTHER), record(FLOAT, device="pi", threads=4)],
         )
-        found, *_ = pairs(a, b, SAME_ARTIFACT)
+        found, *_ = paired(a, b, SAME_ARTIFACT)
         assert [x.manifest.key == y.manifest.key for x, y in found] == [True, True]
 
     def test_unlike_artifacts_are_never_before_and_after(self):
-        found, rest_a, rest_b = pairs([record(FLOAT)], [record(OTHER)], SAME_ARTIFACT)
+        found, rest_a, rest_b = paired([record(FLOAT)], [record(OTHER)], SAME_ARTIFACT)
         assert (found, len(rest_a), len(rest_b)) == ([], 1, 1)
 
     def test_several_candidates_are_not_guessed_among(self):
         several = [record(FLOAT, threads=2), record(FLOAT, threads=4)]
-        found, rest_a, rest_b = pairs([record(FLOAT)], several, SAME_ARTIFACT)
+        found, rest_a, rest_b = paired([record(FLOAT)], several, SAME_ARTIFACT)
         assert (found, len(rest_a), len(rest_b)) == ([], 1, 2)
 
     def test_two_variants_pair_by_model(self):
         a = [record(FLOAT), record(OTHER)]
         b = [record(manifest("other", precision="int8")), record(INT8)]
-        found, *_ = pairs(a, b, TWO_ARTIFACTS)
+        found, *_ = paired(a, b, TWO_ARTIFACTS)
         assert [(x.manifest.network.name, y.manifest.network.name) for x, y in found] == [
             ("net", "net"),
             ("other", "other"),
@@ -177,12 +182,12 @@ class TestPairs:
     def test_two_models_pair_by_variant(self):
         a = [record(FLOAT), record(INT8)]
         b = [record(manifest("other", precision="int8")), record(OTHER)]
-        found, *_ = pairs(a, b, TWO_ARTIFACTS)
+        found, *_ = paired(a, b, TWO_ARTIFACTS)
         assert [x.manifest.variant == y.manifest.variant for x, y in found] == [True, True]
 
     def test_what_is_alone_on_both_sides_is_a_pair(self):
         a, b = [record(FLOAT)], [record(manifest("other", format="onnx"))]
-        assert len(pairs(a, b, TWO_ARTIFACTS)[0]) == 1
+        assert len(paired(a, b, TWO_ARTIFACTS)[0]) == 1
 
     def test_every_record_is_in_a_pair_or_left_over(self):
         a = [record(FLOAT), record(INT8), record(OTHER)]

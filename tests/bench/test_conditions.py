@@ -9,7 +9,7 @@ from tests.bench.records import make_record
 def under(**facts):
     record = make_record()
     device = replace(record.device, facts={**record.device.facts, **facts})
-    return conditions(replace(record, device=device))
+    return conditions(device, record.settings)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,8 @@ def test_a_switch_that_only_one_of_them_knows_makes_no_difference():
 
 def test_links_that_were_shaped_by_different_programs_are_told_apart():
     def shaped(by):
-        return conditions(clouded(by=replace(link("4g"), shaped_by=by)))
+        record = clouded(by=replace(link("4g"), shaped_by=by))
+        return conditions(record.device, record.settings, record.cloud)
 
     kernel, own = shaped("the kernel's netem (queue of 0.3 s)"), shaped("edgeworthy (in turns)")
     assert kernel.differences(own) == ("shaped by: the kernel's netem and edgeworthy",)

@@ -125,7 +125,7 @@ class TestGate:
 
 
 def label(record):
-    return conditions(record).label
+    return conditions(record.device, record.settings).label
 
 
 class TestTables:

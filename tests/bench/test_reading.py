@@ -2,16 +2,24 @@ import statistics
 
 import numpy as np
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from bench import stats
 from bench.compare import SAME_ARTIFACT, Rule, compare, compare_all
 from bench.reading import CHUNK, reading, readings
+from bench.record import ColdStart, EndToEnd, Failure
 from bench.rows import rows
 from bench.verdict import verdict
 from tests.bench.factory import MS, manifest, record
+from tests.bench.series import usage
 
 NET = manifest()
+
+
+def plain(readings):
+    """Return all that readings hold, the arrays as lists."""
+    return [to_builtins(one, enc_hook=lambda array: array.tolist()) for one in readings]
 
 
 def varied(count, seed):
@@ -30,6 +38,46 @@ def varied(count, seed):
             processes=(1,) * rounds if random.integers(0, 2) else (),
             proof=replace(made.proof, verified=random.choice([True, True, True, None, False])),
         )
+
+
+def mixed(count, seed):
+    """Return records of every kind, with all that a device may tell of them or not tell."""
+    random = np.random.default_rng(seed)
+
+    def either(*options):
+        return options[random.integers(len(options))]
+
+    for made in varied(count, seed):
+        rounds = tuple(each[: random.integers(1, 6)] for each in made.rounds)
+        rounds = either(made.rounds, rounds, rounds[:1], ((MS, MS, MS + 1),) * 12, ())
+        several = (2,) * (len(rounds) // 2) + (1,) * (len(rounds) % 2)
+        took = usage(len(rounds), lost=either(0, 0.1), others=0.3, told=either(True, False))
+        start = either(120 * MS, None)
+        cold = [ColdStart(start_ns=start, import_ns=None, load_ns=n, first_ns=7) for n in (9, 8)]
+        copies = EndToEnd(definition="copies", rounds=rounds[:3])
+        settings = replace(made.settings, threads=either(1, 1, 4, None), streams=either(None, 1, 4))
+        yield replace(
+            made,
+            rounds=rounds,
+            processes=either((), (1,) * len(rounds), several),
+            usage=either((), took, took[:1]),
+            cold=tuple(either((), cold, cold[:1])),
+            end_to_end=either(None, copies) if rounds else None,
+            settings=settings,
+            device=either(made.device, replace(made.device, emulated=True, counts="instructions")),
+            failure=either(None, None, Failure(stage="load", cause="died", detail="why")),
+            beside=either(False, True),
+        )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_records_of_every_kind_are_read_together_as_each_alone(seed):
+    made = list(mixed(CHUNK + 7, seed))
+    together, alone = list(readings(made)), [reading(one) for one in made]
+    assert plain(together) == plain(alone)
+    words = {one.verdict.word for one in together}
+    assert words >= {"valid", "too short", "contended", "wrong", "failed", "emulated", "unproved"}
+    assert any(one.verdict.exact for one in together)
 
 
 def test_many_at_once_are_read_as_each_alone():

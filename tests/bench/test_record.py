@@ -1,6 +1,7 @@
 import os
 import subprocess
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -183,3 +184,22 @@ def test_what_records_have_in_common_is_one_object(tmp_path):
     assert [first, again, other] == given
     assert (again.manifest is first.manifest, again.device is first.device) == (True, True)
     assert other.manifest.network.name == "b"
+
+
+@given(cuts=st.lists(st.integers(0, 8000), max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_stretches_of_a_file_hold_every_record_once(tmp_path_factory, cuts):
+    path = tmp_path_factory.mktemp("records") / "r.jsonl"
+    for threads in range(5):
+        append(path, make_record(threads=threads))
+    ends = [0, *sorted(cuts), path.stat().st_size]
+    found = [one for pair in pairwise(ends) for one in read(path, *pair)]
+    assert [one.settings.threads for one in found] == [0, 1, 2, 3, 4]
+
+
+def test_what_cannot_be_sought_in_is_read_too():
+    out, into = os.pipe()
+    with os.fdopen(into, "wb") as stream:
+        stream.write(msgspec.json.encode(make_record()) + b"\n")
+    assert list(read(Path(f"/dev/fd/{out}"))) == [make_record()]
+    os.close(out)

@@ -1,10 +1,9 @@
-import dataclasses
-
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from bench.stats import MIN_ROUNDS, Summary, figures, summary
+from bench.stats import MIN_ROUNDS, figures, summary
 from bench.verdict import verdict, verdicts
 from devices.device import Sensors
 from tests.bench.records import make_record
@@ -252,8 +251,9 @@ class TestOrder:
 
     def test_given_figures_are_used(self):
         record = make_record(rounds=rounds(12))
-        wide = Summary(None, None, 100.0, 50.0, 150.0, 1, 1, 180, 12)
-        given = dataclasses.replace(figures(record), summary=wide)
+        known = figures(record)
+        wide = replace(known.summary, low_ns=50.0, p50_ns=100.0, high_ns=150.0)
+        given = replace(known, summary=wide)
         assert verdicts([record], [given])[0].word == "noisy"
 
 
