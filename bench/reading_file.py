@@ -27,7 +27,7 @@ from bench.record import COMMON, BenchError
 from bench.stats import Figures, Summary
 
 # Shorter files are read sooner than other processes have begun.
-LARGE = 64 << 20
+LARGE = 128 << 20
 STRETCH = 8 << 20
 
 
