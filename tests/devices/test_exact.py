@@ -1,5 +1,6 @@
 """The exact clock on the real emulator: the same instructions in every run."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.baseline import model_sha256
+from bench.exact import MEMORY
 from bench.record import read
 from bench.verdict import verdict
 from devices import bundle, counter, exact
@@ -31,6 +33,7 @@ max-latency-growth = "0.1%"
 """
 LISTING = "import os, sys; print(*os.listdir(sys.argv[1]))"
 COUNTED = Path(__file__).parents[1] / "data" / "counted-2026-11-22.jsonl"
+COUNTED_BY = "16ff90fc3fb05c93"
 FORMATS = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
@@ -258,12 +261,22 @@ class TestAnotherDay:
         alike = [key for key in now if same_parts(then[key]) == same_parts(now[key])]
         if not alike:
             pytest.skip("the emulator, the bundle or the files are others than in that record")
-        assert {key: now[key].rounds for key in alike} == {key: then[key].rounds for key in alike}
+        # Another worker leaves other blocks of memory free: see docs/exact.md.
+        most = 0 if of_worker() == COUNTED_BY else MEMORY
+        for key in alike:
+            differences = np.subtract(now[key].rounds, then[key].rounds)
+            assert np.abs(differences).max() <= most, key
 
 
 def same_parts(record):
     """Return what must be the same for counts to be."""
     return record.device.fingerprint, model_sha256(record.manifest), record.settings.runtime_version
+
+
+def of_worker():
+    """Return a hash of all of ours that a count depends on."""
+    sources = [exact.WORKER, counter.SOURCE]
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
 class TestGate:
