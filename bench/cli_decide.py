@@ -75,7 +75,7 @@ def decide_command(
     from bench.duel import fight
     from bench.matrix import Effort
     from bench.progress import Follower
-    from bench.record import check_writable
+    from bench.record_file import check_writable
     from devices.registry import find
 
     effort = Effort(

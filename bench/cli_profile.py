@@ -81,7 +81,7 @@ def profile_command(
     ONNX Runtime and torch offer such a profile. 'bench report --html' draws those that are kept.
     """
     from bench.profiling import profile
-    from bench.record import append, check_writable
+    from bench.record_file import append, check_writable
     from devices.registry import find
 
     if chart is not None:

@@ -164,7 +164,7 @@ def run_command(
         select,
         with_predecessors,
     )
-    from bench.record import check_writable
+    from bench.record_file import check_writable
     from bench.run import exit_code
 
     other = {"--resume": resume, "--sustained": sustained, "--beside": predecessors}
@@ -337,7 +337,7 @@ def _measure(
     """
     from bench.lanes import run_lanes
     from bench.progress import Follower
-    from bench.record import read
+    from bench.record_file import read
     from bench.resume import resume as split
     from devices.lock import held
 

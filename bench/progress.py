@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TaskID, TextColumn
 
-from bench import record, stats, units
+from bench import record_file, stats, units
 from bench.matrix import Cell
 from bench.measurement import Stage
 from bench.record import Record
@@ -102,7 +102,7 @@ class Follower:
 
     def record(self, cell: Cell, measured: Record) -> None:
         """Keep a record, on the disk first."""
-        record.append(self._out, measured)
+        record_file.append(self._out, measured)
         self.records.append(measured)
         if id(cell) in self._tasks:
             self._live.remove_task(self._tasks.pop(id(cell)))

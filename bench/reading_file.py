@@ -21,9 +21,10 @@ import msgspec
 import numpy as np
 from msgspec.structs import asdict
 
-from bench import record
+from bench import record_file
 from bench.reading import CHUNK, Reading, made, readings, reduced
-from bench.record import COMMON, BenchError
+from bench.record import BenchError
+from bench.record_file import COMMON
 from bench.stats import Figures, Summary
 
 # Shorter files are read sooner than other processes have begun.
@@ -76,7 +77,7 @@ def read(path: Path, large: int = LARGE, stretch: int = STRETCH) -> Iterator[Rea
         BenchError: no such file, or a line that is not a record; names the line.
     """
     if not path.is_file() or path.stat().st_size < large or _cores() < 2:
-        yield from readings(record.read(path))
+        yield from readings(record_file.read(path))
     else:
         yield from _read_together(path, stretch)
 
@@ -92,7 +93,7 @@ def _read_together(path: Path, stretch: int) -> Iterator[Reading]:
         while waiting:
             yield from _unpacked(waiting.popleft().result(), known)
     except BenchError:
-        deque(record.read(path), maxlen=0)  # names the line
+        deque(record_file.read(path), maxlen=0)  # names the line
         raise
     except BrokenProcessPool:
         raise BenchError(f"a process that read {path} was killed: is there memory left?") from None
@@ -120,7 +121,7 @@ def _begin() -> None:
 
 def _read_stretch(path: Path, start: int, end: int) -> bytes:
     """Return the readings, encoded, of the records that begin in these bytes of a file."""
-    records, alike, sent = record.read(path, start, end), _Alike(), []
+    records, alike, sent = record_file.read(path, start, end), _Alike(), []
     while some := list(islice(records, CHUNK)):
         sent += [_sent(fields, alike) for fields in reduced(some)]
     return msgspec.msgpack.encode(_Stretch(alike.encoded(), sent))

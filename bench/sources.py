@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import stored_profile
-from bench.record import BenchError, Record, read
+from bench.record import BenchError, Record
+from bench.record_file import read
 from bench.stored_profile import StoredProfile
 from export.artifact import Manifest, check_files, find, read_manifest
 

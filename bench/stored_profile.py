@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from bench.profile import KINDS, Effort, Operation, Profile, typical
-from bench.record import BenchError, decode
+from bench.record import BenchError
+from bench.record_file import decode
 from devices.device import DeviceInfo, OperatorTimes, Peak
 from export.artifact import Manifest, Proof
 

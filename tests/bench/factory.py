@@ -3,7 +3,8 @@
 import numpy as np
 from msgspec.structs import replace
 
-from bench.record import Accuracy, append
+from bench.record import Accuracy
+from bench.record_file import append
 from export.artifact import (
     MODEL_FILES,
     Calibration,

@@ -11,7 +11,8 @@ from bench.cli import command
 from bench.conditions import latest, latest_pairs, successes
 from bench.gate import judge
 from bench.matrix import MAX_OPEN, Effort, groups, with_predecessors
-from bench.record import BenchError, read
+from bench.record import BenchError
+from bench.record_file import read
 from tests.bench.factory import manifest, record
 from tests.bench.fake_device import FakeDevice
 from tests.bench.running import cells

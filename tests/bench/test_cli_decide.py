@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import read
+from bench.record_file import read
 from tests.tiny import tiny_onnx
 
 EDGEWORTHY = Path(__file__).resolve().parents[2] / "edgeworthy.py"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.record import read
+from bench.record_file import read
 from bench.rows import can_run
 from tests.conftest import ROOT
 from tests.tiny import tiny_onnx

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.record import append
+from bench.record_file import append
 from export.artifact import Weights
 from tests.bench.clouds import clouded, link
 from tests.bench.factory import manifest, record, save_artifact, save_records

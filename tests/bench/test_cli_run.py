@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from bench.cli_run import counts, seconds, share
-from bench.record import BenchError, append, read
+from bench.record import BenchError
+from bench.record_file import append, read
 from bench.rows import can_run
 from bench.verdict import verdict
 from export.artifact import GOLDEN, list_files, load, read_manifest, write_manifest

@@ -5,7 +5,7 @@ from bench import noise
 from bench.duel import UndecidableError, WrongError, fight, floor
 from bench.matrix import Effort
 from bench.progress import Follower
-from bench.record import read
+from bench.record_file import read
 from devices.device import WorkerError
 from tests.bench.fake_device import FakeDevice, Script
 from tests.bench.running import cells

@@ -9,7 +9,7 @@ import pytest
 
 from bench.lanes import run_lanes
 from bench.matrix import Choice, Effort, describe, plan, select
-from bench.record import append, read
+from bench.record_file import append, read
 from devices import lock, quarantine
 from devices.device import DeviceError, TransportError, WorkerError
 from tests.bench.fake_device import FakeDevice, Script

@@ -3,7 +3,8 @@ import pytest
 
 from bench import reading_file
 from bench.reading import readings
-from bench.record import BenchError, append
+from bench.record import BenchError
+from bench.record_file import append
 from tests.bench.test_reading import mixed, plain
 
 

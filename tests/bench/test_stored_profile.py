@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from bench.record import BenchError, append
+from bench.record import BenchError
+from bench.record_file import append
 from bench.sources import PROFILES, profiles
 from bench.stored_profile import SCHEMA, latest, read
 from tests.bench.factory import manifest

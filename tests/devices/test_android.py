@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import read
+from bench.record_file import read
 from devices import android
 from devices.android import CACHE, AndroidDevice, Settings
 from devices.device import DeviceError, Job, TransportError, UnauthorisedError, WorkerError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import read
+from bench.record_file import read
 from devices.android import AndroidDevice, Settings
 from devices.benchmark_model import told
 from devices.device import Job, WorkerError

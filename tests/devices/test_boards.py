@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import read
+from bench.record_file import read
 from bench.rows import can_run
 from tests.sshd import board as running_board
 from tests.sshd import needs_sshd

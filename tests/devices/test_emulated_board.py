@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench.record import read
+from bench.record_file import read
 from devices.device import Job, TransportError, WorkerError
 from devices.remote import RemoteDevice
 from devices.ssh import SshTransport

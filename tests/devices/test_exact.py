@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from bench.baseline import model_sha256
 from bench.exact import MEMORY
-from bench.record import read
+from bench.record_file import read
 from bench.verdict import verdict
 from devices import bundle, counter, exact
 from devices.device import ConfigError, DeviceError, Job, WorkerError

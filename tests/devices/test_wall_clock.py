@@ -11,7 +11,7 @@ import pytest
 
 from bench.lanes import run_lanes
 from bench.matrix import Choice, Effort, describe, plan, select
-from bench.record import read
+from bench.record_file import read
 from devices.device import Job
 from devices.remote import RemoteDevice
 from devices.ssh import SshTransport
