@@ -75,10 +75,11 @@ class Store:
 
     def guarded(self, command: str, files: Iterable[str]) -> str:
         """Return a shell command that does nothing but end with `LOST` if one of some files, or
-        anything that was unpacked, is no longer there.
+        anything that was unpacked, is no longer there, also where that is why the command failed.
         """
         there = f"ls -d {shlex.join([*files, *sorted(self._unpacked)])} >/dev/null 2>&1"
-        return f"if {there}; then {command}; else (exit {LOST}); fi"
+        failed = f"[ $c -eq 0 ] || [ $c -gt 128 ] || {there} || c={LOST}"
+        return f"if {there}; then {command}; c=$?; {failed}; (exit $c); else (exit {LOST}); fi"
 
     def place(self, kind: str, files: Mapping[str, Path]) -> str:
         """Put files into a directory of their own, by their names in it; return the directory.

@@ -55,6 +55,21 @@ def test_a_probe_notices_it_too(device):
     assert device.probe("onnxruntime") == version
 
 
+def test_what_is_cleared_while_a_worker_starts_is_sent_anew(device, job):
+    argv, cleared = device.transport.argv, []
+
+    def argv_that_clears(command):
+        if "--lease" in command and not cleared:
+            cleared.append(cache(device))
+            command = command.replace("; then ", f"; then rm -r {cleared[0]}; ", 1)
+        return argv(command)
+
+    device.transport.argv = argv_that_clears
+    version = device.probe("onnxruntime")
+    assert cleared
+    assert device.probe("onnxruntime") == version
+
+
 def test_what_is_always_cleared_is_told_in_a_line_with_the_remedy(device, job):
     put = device.transport.put
 
