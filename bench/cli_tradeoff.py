@@ -8,6 +8,7 @@ import click
 
 from bench import options
 from models.commas import joined
+from models.finite import Finite
 
 if TYPE_CHECKING:
     from bench.tradeoff import Tradeoff
@@ -41,10 +42,8 @@ Exit codes:
     metavar="N",
     help="Inferences a day.",
 )
-@click.option("--price-per-gb", type=click.FloatRange(min=0), metavar="X", help="Price of data.")
-@click.option(
-    "--server-price-per-hour", type=click.FloatRange(min=0), metavar="X", help="Price of a server."
-)
+@click.option("--price-per-gb", type=Finite(min=0), metavar="X", help="Price of data.")
+@click.option("--server-price-per-hour", type=Finite(min=0), metavar="X", help="Price of a server.")
 @click.option(
     "--markdown",
     type=click.Path(path_type=Path, dir_okay=False),

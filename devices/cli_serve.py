@@ -2,12 +2,15 @@
 
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from models.finite import Finite
 
 if TYPE_CHECKING:
     from bench.matrix import Artifact
@@ -39,7 +42,7 @@ REMEDY = "install what it needs: pip install 'edgeworthy[cloud]'"
 @click.option(
     "--body-limit",
     "limit_mb",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     default=16.0,
     show_default=True,
     help="Largest request in megabytes.",
@@ -84,6 +87,7 @@ def serve(
     chosen = select(root, patterns)
     models = [model for artifact in chosen for model in _models(artifact, runtime, threads)]
     app = Server(models, tool_version(), int(limit_mb * 1e6)).app(token)
+    _check(cert, key)
     with _listening(host, port) as listener:
         url = f"http{'s' if cert else ''}://{_shown(host)}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
@@ -107,6 +111,21 @@ def secret(variable: str | None) -> str | None:
     if not (token := os.environ.get(variable, "").strip()):
         raise ConfigError(f"--token-env {variable}: set {variable} to a token first")
     return token
+
+
+def _check(cert: str | None, key: str | None) -> None:
+    from devices.device import ConfigError
+
+    if cert is None:
+        return
+    try:
+        # An encrypted key would ask for its password.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, lambda: "")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"--cert {cert}, --key {key}: not a certificate and its private key (PEM, without a "
+            f"password): {getattr(error, 'reason', None) or error}"
+        ) from None
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -58,6 +58,7 @@ def _http(module: Any, where: Address, ca: str | None, timeout_s: float) -> Any:
     hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
     settings: dict[str, Any] = {}
     if where.secure:
+        _context(ca, where)  # refused here, before there is half a client that complains
         # It hands over certificates of its own (`cafile`): neither the system's nor those named.
         settings = {"ssl": True, "ssl_context_factory": lambda **_: _context(ca, where)}
     return _attentive(module.InferenceServerClient)(
@@ -101,7 +102,11 @@ def _context(ca: str | None, where: Address) -> ssl.SSLContext:
     if ca is None:
         context.load_default_certs()
     else:
-        context.load_verify_locations(_readable(ca))
+        try:
+            context.load_verify_locations(_readable(ca))
+        except OSError as error:
+            told = getattr(error, "reason", None) or error
+            raise ConfigError(f"ca: {ca} holds no certificate to trust (PEM): {told}") from None
     return context
 
 

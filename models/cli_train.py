@@ -4,11 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from models.finite import Finite
 
 if TYPE_CHECKING:
     from models.data import Dataset
@@ -22,15 +23,7 @@ HOLD_OUT = 0.1  # with --patience
 BODY_LR_FACTOR = 0.1
 
 
-class _Number(click.FloatRange):
-    """A range that holds neither "nan" nor "inf", as click's own does."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        return number if isfinite(number) else self.fail(f"{value} is no number", param, ctx)
-
-
-ABOVE_ZERO = _Number(min=0, min_open=True)
+ABOVE_ZERO = Finite(min=0, min_open=True)
 
 
 @click.command()
@@ -73,7 +66,7 @@ ABOVE_ZERO = _Number(min=0, min_open=True)
 )
 @click.option(
     "--hold-out",
-    type=_Number(min=0, max=0.5, min_open=True),
+    type=Finite(min=0, max=0.5, min_open=True),
     help="Share of the training images that judges each epoch; the best epoch is kept.",
 )
 @click.option(

@@ -70,6 +70,8 @@ def test_the_exit_code_of_an_interval_around_a_limit_is_3(typed, here):
         ((*BOTH, "--network", "5g"), "did you mean '4g'"),
         (("--records", "none.jsonl"), "none.jsonl"),
         (("--per-day", "0"), "--per-day"),
+        (("--price-per-gb", "nan"), "'--price-per-gb': nan is no number"),
+        (("--server-price-per-hour", "inf"), "'--server-price-per-hour': inf is no number"),
     ],
 )
 def test_wrong_input_is_one_clear_line_and_exit_2(typed, arguments, says):

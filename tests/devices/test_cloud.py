@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from devices import picture
 from devices.address import address
+from devices.cli_serve import serve
 from devices.cloud import CloudDevice, Payload, Settings, named
 from devices.cloud_session import CloudSession
 from devices.device import ConfigError, DeviceError, Job, TransportError, WorkerError
@@ -351,6 +353,34 @@ def test_tls_needs_a_certificate_that_is_trusted(onnx: Path, tmp_path: Path) -> 
         refused = failure(url, onnx)
         assert refused.cause == "transport"
         assert "TLS failed" in refused.detail
+
+
+def test_trusted_certificates_that_are_none_are_named(
+    onnx: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cert, key = certificate(tmp_path)
+    with serving(onnx, "--cert", cert, "--key", key) as (url, _):
+        for ca in (key, tmp_path / "none.pem"):
+            assert f"{ca}" in failure(url, onnx, ca=str(ca)).detail
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_certificate_that_is_no_match_for_its_key_is_refused_in_one_line(
+    onnx: Path, tmp_path: Path
+) -> None:
+    cert, key = certificate(tmp_path)
+    swapped = ["--port", "0", "--cert", str(key), "--key", str(cert)]
+    artifact = f"{onnx.parent.name}/{onnx.name}"
+    place = ["--artifacts-dir", str(onnx.parents[1])]
+    result = CliRunner().invoke(serve, [artifact, *place, *swapped])
+    assert isinstance(result.exception, ConfigError), result.output
+    assert "not a certificate and its private key" in str(result.exception)
+
+
+def test_a_body_limit_is_a_number() -> None:
+    result = CliRunner().invoke(serve, ["any", "--body-limit", "nan"])
+    assert result.exit_code == 2
+    assert "nan is no number" in result.output
 
 
 @needs_grpc
