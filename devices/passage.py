@@ -198,8 +198,11 @@ def carry(partners: dict[socket.socket, socket.socket]) -> None:
 
 def fork(do: Callable[[], None]) -> None:
     """Do something in a process that ends with this one."""
+    parent = os.getpid()
     if os.fork() == 0:
         LIBRARY.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # ended before that was asked for: no signal will come
+            os._exit(1)
         try:
             do()
         finally:
