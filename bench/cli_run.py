@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, NoReturn, Unpack
 
 import click
 
@@ -165,7 +165,6 @@ def run_command(
         with_predecessors,
     )
     from bench.record_file import check_writable
-    from bench.run import exit_code
 
     other = {"--resume": resume, "--sustained": sustained, "--beside": predecessors}
     if predecessors and (scenario or resume):
@@ -216,9 +215,18 @@ def run_command(
     except KeyboardInterrupt:
         click.echo(f"interrupted; {_kept(out, searching=wish['best'])}", err=True)
         sys.exit(130)
-    for error in (*absent, *refusals):
+    _end(records, [*absent, *refusals])
+
+
+def _end(records: "Sequence[Record]", missing: "Sequence[DeviceError]") -> NoReturn:
+    """Say what was not measured, or does not hold, and exit."""
+    from bench.run import exit_code, shortfall
+
+    for error in missing:
         click.echo(f"error: not measured: {error}", err=True)
-    sys.exit(exit_code(records) or (3 if absent or refusals else 0))
+    if missed := shortfall(records):
+        click.echo(missed, err=True)
+    sys.exit(exit_code(records) or (3 if missing else 0))
 
 
 def _kept(out: Path, *, searching: bool) -> str:

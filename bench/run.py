@@ -7,6 +7,7 @@ they live; each shows what a cold start takes, too.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from math import ceil
@@ -89,6 +90,16 @@ def exit_code(records: Iterable[Record]) -> int:
     if any(found.word == "wrong" for found in judged):
         return 1
     return 0 if judged and all(found.holds for found in judged) else 3
+
+
+def shortfall(records: Iterable[Record]) -> str | None:
+    """Return in one line how many figures do not hold, and by which verdicts; None if all do."""
+    judged = [verdict(record) for record in records if can_run(record)]
+    words = Counter(found.word for found in judged if not found.holds)
+    if not words:
+        return None
+    told = ", ".join(f"{number} {word}" for word, number in words.items())
+    return f"{words.total()} of {len(judged)} figures do not hold: {told}"
 
 
 class _Group:

@@ -130,7 +130,7 @@ def find(name: str) -> Device:
     seen = survey.look(found, KINDS)
     one = match(name, seen)
     if one is None:
-        raise DeviceError(_unknown(name, seen))
+        raise DeviceError(unknown(name, seen))
     if one.device is None:
         raise DeviceError(f"device '{one.name}' is {one.state}: {one.reason}")
     return one.device
@@ -171,20 +171,30 @@ def _model(seen: Seen) -> str:
     return next((text for text in _known_by(seen)[1:]), seen.kind)
 
 
-def _unknown(name: str, seen: Sequence[Seen]) -> str:
-    known = [text for s in seen for text in _known_by(s)]
+def unknown(name: str, seen: Sequence[Seen]) -> str:
+    """Return in one line that no device of those `seen` is known by `name`, and what to do."""
     there = ", ".join(map(_told, seen))
-    meant, kinds = near(name, known), {s.kind for s in seen}
+    meant, kinds = _near_miss(name, seen), {s.kind for s in seen}
     absent = [kind.absence for key, kind in KINDS.items() if key not in kinds and kind.absence]
+    closed = [f"it may be {_told(s)}" for s in seen if s.state == "unauthorised"]
     return "; ".join(
         [
             f"no device named '{name}'{meant}, nor with such a label, model or serial",
+            *closed,
             f"there is: {there}",
             *(tell() for tell in absent if not meant),
             "see 'edgeworthy devices list', or add one with "
             "'edgeworthy devices add NAME --kind ssh --host USER@ADDRESS'",
         ]
     )
+
+
+def _near_miss(name: str, seen: Sequence[Seen]) -> str:
+    """Suggest what is written like `name`: a name, label, model or serial, or a word of one."""
+    known = {text.casefold(): text for s in seen for text in _known_by(s)}
+    words = {word: text for text in known.values() for word in _words(text)}
+    close = get_close_matches(name.casefold(), [*known, *words], n=1)
+    return f" (did you mean '{(known | words)[close[0]]}'?)" if close else ""
 
 
 def _told(seen: Seen) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from devices import lock, quarantine
 from devices.device import FORMATS, Device, DeviceError, DeviceInfo, WorkerError
 from devices.discovery import Found, side_by_side
+from devices.local import LocalDevice
 
 if TYPE_CHECKING:
     from devices.registry import Entry, Kind
@@ -80,14 +81,20 @@ def _examined(found: Sequence[Found], end: float) -> list[Seen]:
 
 
 def examine(found: Found) -> Seen:
-    """Return a device's state; one that another job has is left alone."""
+    """Return a device's state; one that another job has is left alone.
+
+    But for those of this machine, which nothing is sent to: not all of them need to be there.
+    """
     seen = Seen(found.name, found.kind, found.labels, found.state, found.reason, found.device)
     if found.device is None:
         return seen
     if aside := quarantine.find(found.device):
         return seen._replace(state="quarantined", reason=quarantine.told(found.device, aside))
-    if holder := lock.holder(lock.machine(found.device)):
-        return seen._replace(state="busy", reason=f"{holder} has it")
+    machine = lock.machine(found.device)
+    holder = lock.holder(machine)
+    busy = seen._replace(state="busy", reason=f"{holder} has it")
+    if holder and machine != LocalDevice.machine:
+        return busy
     try:
         info = found.device.info()
         runtimes = [name for kind in FORMATS for name in found.device.runtimes(kind)]
@@ -95,7 +102,7 @@ def examine(found: Found) -> Seen:
         return seen._replace(state=error.state, reason=str(error))
     except WorkerError as error:
         return seen._replace(state="unavailable", reason=str(error))
-    return seen._replace(info=info, runtimes=tuple(runtimes))
+    return busy if holder else seen._replace(info=info, runtimes=tuple(runtimes))
 
 
 def _silent(found: Found) -> Seen:

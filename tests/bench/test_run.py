@@ -10,7 +10,7 @@ from bench.matrix import Artifact, Choice, Effort, describe, groups, plan, selec
 from bench.record import BenchError
 from bench.resume import resume
 from bench.rows import label, rows, varying
-from bench.run import exit_code, run_matrix
+from bench.run import exit_code, run_matrix, shortfall
 from bench.stats import MIN_ROUNDS, precision
 from bench.verdict import verdict
 from devices.device import WorkerError
@@ -94,6 +94,7 @@ def test_time_ends_a_measurement_that_stays_noisy(root):
     spent = sum(map(sum, record.rounds)) / 1e9
     assert 2 <= spent < 2.5
     assert exit_code([record]) == 3
+    assert shortfall([record]) == "1 of 1 figures do not hold: 1 noisy"
 
 
 def test_a_slow_artifact_that_gets_too_few_rounds_is_too_short(root):
@@ -175,6 +176,7 @@ def test_a_format_without_a_runtime_is_a_failure_record_that_is_no_fault(root):
         "no Core ML runtime on this system",
     )
     assert exit_code(collector.records.values()) == 0
+    assert shortfall(collector.records.values()) is None
     assert exit_code([collector.records["a"]]) == 3
 
 

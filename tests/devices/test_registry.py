@@ -89,6 +89,24 @@ PHONES = [
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("galxy", "Galaxy S21"),
+        ("rasberry", "Raspberry Pi 4 Model B, Cortex-A72"),
+        ("r58n", "R58M"),
+        ("bord", "board"),
+    ],
+)
+def test_a_near_miss_of_a_model_or_serial_is_suggested(name, meant):
+    assert f"no device named '{name}' (did you mean '{meant}'?)" in registry.unknown(name, PHONES)
+
+
+def test_a_phone_that_cannot_tell_its_model_yet_may_be_the_one():
+    told = registry.unknown("pixel", [seen("0A1B", state="unauthorised")])
+    assert "; it may be 0A1B (unauthorised: " in told
+
+
+@pytest.mark.parametrize(
     ("name", "found"),
     [
         ("pixel", "0A1B"),

@@ -69,6 +69,13 @@ def test_what_has_a_job_is_left_alone():
     assert "has it" in seen.reason
 
 
+def test_what_is_not_on_this_machine_is_not_called_busy_while_another_job_has_it():
+    absent = Phone(machine=LocalDevice.machine, error=DeviceError("there is no GPU"))
+    with lock.held(LocalDevice(), 0.0, print):
+        one, other = survey.look({"a": Entry(absent, ()), "b": Entry(LocalDevice("b"), ())}, {})
+    assert (one.state, other.state) == ("unavailable", "busy")
+
+
 def test_what_is_set_aside_says_since_when():
     quarantine.put(Phone(), "the link broke 3 times in a row")
     (seen,) = survey.look({"phone": Entry(Phone(), ())}, {})

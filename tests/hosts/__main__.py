@@ -85,7 +85,7 @@ def down(names: tuple[str, ...]) -> None:
 
 def _end(state: dict[str, Any]) -> None:
     for pid in state["pids"]:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, FileNotFoundError):
             if "hosts" in Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)
     if state["client"]:
