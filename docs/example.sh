@@ -23,3 +23,11 @@ edgeworthy export --format onnx --precision fp32,int8 --calibration random --mod
 edgeworthy export --format onnx --model resnet152,vgg16,vgg19
 edgeworthy export --format tflite --precision fp32,int8 --calibration random \
     --model mobilenet_v1_1.0_224,resnet50,vgg16
+
+measured() { bench run "$@" --processes 6 --precision-target 5% --wait 60 || [ $? = 3 ]; }
+measured --artifact '*@fashion-mnist/tflite-*' --artifact '*@fashion-mnist/onnx-fp32' \
+    --data fashion-mnist --max-seconds 4
+measured --artifact 'mobilenet_v?_*/onnx-fp32' --artifact 'resnet*/onnx-fp32' \
+    --artifact 'vgg1?/onnx-fp32' --artifact alexnet/onnx-fp32 \
+    --artifact 'resnet50/tflite-*' --artifact 'vgg16/tflite-*' \
+    --artifact 'mobilenet_v1_1.0_224/tflite-*' --max-seconds 10
