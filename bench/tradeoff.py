@@ -51,14 +51,20 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def more_accurate(self) -> Candidate | None:
-        """The fastest that meets the budget and is more accurate than the recommended one, on as
-        many images.
+        """The fastest that meets the budget and is surely more accurate than the best."""
+        best = self.best
+        return next((c for c in self.ranked if best and c.is_more_accurate(best)), None)
+
+    @property
+    def as_accurate(self) -> Candidate | None:
+        """The fastest that was right more often than the recommended one on as many images, where
+        they are too few to tell that any is more accurate.
         """
         best = self.best
-        if best is None or best.top1 is None:
+        if best is None or best.top1 is None or self.more_accurate:
             return None
         others = (c for c in self.ranked if c.top1 is not None and c.images == best.images)
-        return next((c for c in others if (c.top1 or 0.0) > (best.top1 or 0.0)), None)
+        return next((c for c in others if (c.top1 or 0.0) > best.top1), None)
 
     @property
     def exit_code(self) -> int:
@@ -201,7 +207,7 @@ def situation(
     judged = [judge(candidate, budget, terms) for candidate in here]
     good = sorted((j.candidate for j in judged if j.word == "meets"), key=_p50)
     tied = [c for c in good if _overlap(good[0], c)]
-    first = sorted(tied, key=_thrift)[:1]
+    first = sorted(tied, key=lambda c: _thrift(c, tied))[:1]
     rejected = sorted(
         (j for j in judged if j.word != "meets"),
         key=lambda j: (j.word == "misses", _p50(j.candidate)),
@@ -234,9 +240,12 @@ def _overlap(one: Candidate, other: Candidate) -> bool:
     return (one.low_ns or 0) <= (other.high_ns or 0) and (other.low_ns or 0) <= (one.high_ns or 0)
 
 
-def _thrift(candidate: Candidate) -> tuple[float | bool, ...]:
-    """Of those that latency cannot tell apart: the edge, the more accurate, the smaller file."""
-    return not candidate.offline, -(candidate.top1 or 0.0), candidate.file_bytes, _p50(candidate)
+def _thrift(candidate: Candidate, tied: Sequence[Candidate]) -> tuple[float | bool, ...]:
+    """Of those that latency cannot tell apart: the edge, then what none is surely more accurate
+    than, then the smaller file.
+    """
+    behind = any(other.is_more_accurate(candidate) for other in tied)
+    return not candidate.offline, behind, candidate.file_bytes, _p50(candidate)
 
 
 def turn(edge: Candidate, model: LinkModel) -> Turn:

@@ -118,14 +118,25 @@ def _told(edge: Candidate, cloud: LinkModel) -> str:
 def _accuracies(turn: Turn, weighed: Weighed) -> str:
     """Set both sides' accuracies beside each other, or say that one is not known."""
     there = [
-        candidate.top1
+        candidate
         for candidate in weighed.candidates
         if candidate.where == "cloud"
         and (candidate.model, candidate.variant) == (turn.cloud.model, turn.cloud.variant)
     ]
-    sides = (("here", turn.edge.top1), ("there", next(filter(None, there), None)))
+    edge, cloud = turn.edge, next((one for one in there if one.top1 is not None), None)
+    sides = (("here", edge.top1), ("there", cloud.top1 if cloud else None))
     told = (f"{'unmeasured' if top1 is None else units.percent(top1)} {at}" for at, top1 in sides)
-    return f"Top-1: {', '.join(told)}."
+    return f"Top-1: {', '.join(told)}{_doubt(edge, cloud)}."
+
+
+def _doubt(edge: Candidate, cloud: Candidate | None) -> str:
+    if cloud is None or edge.top1 is None:
+        return ""
+    if edge.images != cloud.images:
+        return ", of different images"
+    if edge.is_more_accurate(cloud) or cloud.is_more_accurate(edge):
+        return f" of {edge.images} images"
+    return f", which {edge.images} images cannot tell apart"
 
 
 def _legend(cloud: LinkModel) -> str:

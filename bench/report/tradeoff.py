@@ -70,6 +70,7 @@ def _candidate(candidate: Candidate, terms: Terms) -> dict[str, Any]:
         "name": candidate.name,
         "offline": candidate.offline,
         "private": candidate.private,
+        "top1_between": candidate.top1_between,
         "data_per_month": candidate.data_per_month(terms),
         "data_price": candidate.data_price(terms),
         "server_price_per_million": candidate.server_price_per_million(terms),
@@ -127,14 +128,31 @@ def _recommendation(task: str, situation: Situation, budget: Sequence[Constraint
         yield f"{head}{fate}; {near.candidate.name}: {'; '.join(near.reasons)}"
         return
     kept = f"meets {asked}; " if asked else ""
-    yield f"{head}{best.where}: {best.name}, {_time(best)}: {kept}{_why(situation, best)}"
+    told = f"{_time(best)}{_top1(best)}"
+    yield f"{head}{best.where}: {best.name}, {told}: {kept}{_why(situation, best)}"
     if further := situation.more_accurate:
-        assert further.top1 is not None
-        assert best.top1 is not None
+        yield _cost(situation, best, further)
+    if alike := situation.as_accurate:
         yield (
-            f"{units.points(further.top1 - best.top1)} of top-1 cost {_time(further)}: "
-            f"{further.name}"
+            f"{head}{best.images} images cannot tell its top-1 from that of {alike.name} "
+            f"({units.percent(alike.top1 or 0.0)})"
         )
+
+
+def _top1(candidate: Candidate) -> str:
+    between = candidate.top1_between
+    if candidate.top1 is None or between is None:
+        return ""
+    low, high = map(units.percent, between)
+    return f", top-1 {units.percent(candidate.top1)} of {candidate.images} images ({low} to {high})"
+
+
+def _cost(situation: Situation, best: Candidate, further: Candidate) -> str:
+    """Say what a surely higher accuracy costs in latency."""
+    gained = units.points((further.top1 or 0.0) - (best.top1 or 0.0))
+    more = (further.p50_ns or 0.0) - (best.p50_ns or 0.0)
+    cost = "no latency that can be told" if further in situation.tied else units.duration(more)
+    return f"{gained} of top-1 cost {cost}: {further.name}, {_time(further)} for {_time(best)}"
 
 
 def _said(constraint: Constraint) -> str:
@@ -167,9 +185,10 @@ def preferred(best: Candidate, others: Sequence[Candidate]) -> str:
     """Say what speaks for one of those that latency cannot tell apart."""
     if best.offline and not all(other.offline for other in others):
         return "works offline"
-    if any((best.top1 or 0.0) > (other.top1 or 0.0) for other in others):
+    if any(best.is_more_accurate(other) for other in others):
         return "is more accurate"
-    return "is no larger than any"
+    smallest = all(best.file_bytes <= other.file_bytes for other in others)
+    return f"is no larger than any{'' if smallest else ' as accurate'}"
 
 
 def _tables(weighed: Weighed, found: Tradeoff) -> Iterator[Table]:
@@ -336,7 +355,10 @@ def _notes(found: Tradeoff) -> Iterator[str]:
     if numbers := sorted({c.images for c in every if c.images}):
         counts = " or ".join(map(str, numbers))
         unlike = "; between different images it tells nothing" if len(numbers) > 1 else ""
-        yield f"top-1: on {counts} images, as run where it says{unlike}"
+        yield (
+            f"top-1: on {counts} images, as run where it says{unlike}; in brackets its "
+            f"{CONFIDENCE:.0%} interval (Wilson's), as other such images could give it"
+        )
     if any(c.arithmetic_j is not None and c.energy_j is None for c in every):
         yield (
             "energy, est.: multiplications and additions alone at 45 nm (Horowitz, ISSCC 2014), no "

@@ -86,7 +86,7 @@ class TestMap:
         assert summary.startswith("Estimated. Device: tflite-int8 on cpu, 29.")
         assert "off by" in summary
         assert "at most on 3 measured links" in summary
-        assert "Top-1: 90.00 % here, 94.00 % there." in summary
+        assert "Top-1: 90.00 % here, 94.00 % there of 1000 images." in summary
 
     def test_one_link_checks_nothing_and_that_is_said(self):
         assert "nothing checks the estimate" in only(EDGE, CLOUDS[0]).summary

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bench import units
 from bench.candidate import Terms, candidates
 from bench.constraints import parse
 from bench.record import BenchError
@@ -61,6 +62,40 @@ def test_the_more_accurate_that_meets_the_budget_is_named_too():
     found = by_network(tradeoff([EDGE, *CLOUDS]))["4g"]
     assert found.more_accurate is not None
     assert found.more_accurate.model == "vgg16"
+
+
+def test_what_an_accuracy_costs_is_the_difference_with_both_latencies():
+    (best, further) = by_network(tradeoff([EDGE, *CLOUDS]))["4g"].ranked
+    cost = units.duration(further.p50_ns - best.p50_ns)
+    said = (
+        f"+4.00 points of top-1 cost {cost}: vgg16/onnx-fp32 by server over 4g, "
+        f"{units.duration(further.p50_ns)} for {units.duration(best.p50_ns)}"
+    )
+    assert said in report(tradeoff([EDGE, *CLOUDS])).readings
+
+
+def of_images(one, top1, images):
+    return replace(one, accuracy=replace(one.accuracy, top1=top1, images=images))
+
+
+def test_what_few_images_cannot_tell_is_not_called_more_accurate():
+    near, far = of_images(EDGE, 0.90, 100), of_images(CLOUDS[0], 0.94, 100)
+    found = tradeoff([near, far])
+    assert by_network(found)["4g"].more_accurate is None
+    said = "\n".join(report(found).readings)
+    assert "top-1 90.00 % of 100 images (82.56 % to 94.48 %)" in said
+    assert "100 images cannot tell its top-1 from that of vgg16/onnx-fp32 by server" in said
+    assert "of top-1 cost" not in said
+
+
+def test_of_what_latency_and_accuracy_cannot_tell_apart_the_smaller_is_recommended():
+    light, heavy = replace(SMALL), manifest("vgg16", size=500_000_000)
+    records = [record(light, 20.0, top1=0.90), record(heavy, 20.0, top1=0.91)]
+    for images, recommended in ((100, "mobilenet"), (100_000, "vgg16")):
+        found = tradeoff([of_images(r, r.accuracy.top1, images) for r in records])
+        (one,) = found.tasks[0].situations
+        assert one.tied
+        assert one.best.model == recommended
 
 
 def test_an_accuracy_on_fewer_images_is_not_called_higher():
