@@ -109,11 +109,17 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tradeoff(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the records say of edge and cloud, task by task."""
+    """All that the records say of edge and cloud, task by task.
+
+    `left_out` names the tasks of which nothing was measured over the one `network` that was asked
+    for.
+    """
 
     terms: Terms
     budget: tuple[Constraint, ...]
     tasks: tuple[Weighed, ...]
+    network: str | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def gap(self) -> str | None:
@@ -141,8 +147,8 @@ def tradeoff(
         records: one a key.
         budget: what a candidate must keep.
         terms: how often it is used, and prices.
-        network: the only one by which servers are to be reached; what is estimated of others still
-            rests on all that were measured.
+        network: the only one by which servers are to be reached, and only tasks measured over it
+            are weighed; what is estimated of others still rests on all that were measured.
 
     Raises:
         BenchError: nothing was measured, or not over this network, or no task both on the device
@@ -152,8 +158,14 @@ def tradeoff(
     _check(found)
     if network is not None:
         _check_network(network, found)
-    weighed = tuple(_weigh(task, budget, told, network) for task in found)
-    return Tradeoff(terms=told, budget=tuple(budget), tasks=weighed)
+    there = [task for task in found if network is None or network in _reached(task)]
+    return Tradeoff(
+        terms=told,
+        budget=tuple(budget),
+        tasks=tuple(_weigh(task, budget, told, network) for task in there),
+        network=network,
+        left_out=tuple(task.name for task in found if task not in there),
+    )
 
 
 def _weigh(task: Task, budget: Sequence[Constraint], terms: Terms, network: str | None) -> Weighed:
@@ -185,11 +197,15 @@ def _check(found: Sequence[Task]) -> None:
 
 
 def _check_network(network: str, found: Iterable[Task]) -> None:
-    every = (network_of(record.cloud) for task in found for record in task.records)
-    known = sorted({name for name in every if name})
+    known = sorted({name for task in found for name in _reached(task)})
     if network not in known:
         hint = near_miss(network, known) if known else "no server was measured"
         raise BenchError(f"no record was made over --network {network!r}; {hint}")
+
+
+def _reached(task: Task) -> set[str]:
+    """Return the networks over which a task's servers were reached."""
+    return {name for record in task.records if (name := network_of(record.cloud))}
 
 
 def _networks(some: Iterable[Candidate]) -> list[str | None]:

@@ -37,6 +37,8 @@ def as_data(found: Tradeoff) -> dict[str, Any]:
         "terms": msgspec.to_builtins(found.terms),
         "budget": [{"key": c.key, "limit": c.text} for c in found.budget],
         "exit_code": found.exit_code,
+        "network": found.network,
+        "left_out": list(found.left_out),
         "tasks": [_task(weighed, found.terms) for weighed in found.tasks],
     }
 
@@ -344,6 +346,8 @@ def _checks(weighed: Weighed) -> Table:
 
 
 def _notes(found: Tradeoff) -> Iterator[str]:
+    if found.left_out:
+        yield f"left out, not measured over {found.network}: {'; '.join(found.left_out)}"
     every = [candidate for weighed in found.tasks for candidate in weighed.candidates]
     models = [model for weighed in found.tasks for model in weighed.models]
     timings = ", ".join(sorted({f"{c.where}: {c.timing}" for c in every}))

@@ -138,6 +138,18 @@ def test_one_network_can_be_asked_for_and_estimates_still_rest_on_all():
     assert len(found.tasks[0].models[0].checks) == 2
 
 
+def test_with_a_network_only_what_was_measured_over_it_is_judged_and_the_rest_is_named():
+    other = manifest("lenet5", weights=Weights(origin="trained", dataset="cifar10"))
+    apart = record(other, 20.0, device="board", emulated=True)
+    found = tradeoff([EDGE, *CLOUDS, apart], network="wifi")
+    assert [weighed.task for weighed in found.tasks] == ["fashion-mnist"]
+    assert found.exit_code == 0
+    assert "left out, not measured over wifi: cifar10" in report(found).notes
+    assert as_data(found)["left_out"] == ["cifar10"]
+    everything = tradeoff([EDGE, *CLOUDS, apart])
+    assert (len(everything.tasks), everything.left_out) == (2, ())
+
+
 def test_without_a_server_the_edge_is_ranked_and_what_is_missing_is_said():
     found = tradeoff([EDGE])
     assert names(found) == {None: "mobilenet/tflite-int8 on cpu"}
