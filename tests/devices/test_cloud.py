@@ -257,6 +257,17 @@ def test_an_answer_that_is_cut_off_is_the_links_fault(theirs: Odd, onnx: Path) -
     assert failure(theirs.url, onnx).cause == "transport"
 
 
+def test_a_page_in_place_of_an_answer_is_told_at_once_and_is_not_the_links_fault(
+    theirs: Odd, onnx: Path
+) -> None:
+    theirs.refusal = b"<html>Please log in</html>"
+    theirs.statuses.extend([200] * 50)
+    found = failure(theirs.url, onnx)
+    assert found.cause != "transport"
+    assert "no answer of the Open Inference Protocol" in found.detail
+    assert len(theirs.statuses) == 49
+
+
 def test_a_server_that_hangs_and_answers_else_is_no_broken_link(theirs: Odd, onnx: Path) -> None:
     theirs.slow_s = 5
     found = failure(theirs.url, onnx, timeout_s=0.3)
