@@ -1,6 +1,7 @@
 """A server as a device: what is measured of one that works, what is said of one that does not."""
 
 import signal
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -189,6 +190,15 @@ def test_nobody_there_over_grpc() -> None:
     device = CloudDevice("server", Settings(url="grpc://127.0.0.1:9"))
     with pytest.raises(TransportError, match="cannot be reached"):
         device.info()
+
+
+def test_without_grpcio_it_is_named_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "tritonclient.grpc", raising=False)
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(DeviceError, match=r"needs grpcio; install it: pip install 'edgew.*cloud"):
+        CloudDevice("server", Settings(url="grpc://127.0.0.1:9")).info()
 
 
 def test_another_kind_of_server_is_told(theirs: Odd) -> None:
