@@ -9,10 +9,11 @@ from bench.report.charts_crowd import CROWDED
 from bench.report.charts_document import Absent, Chart
 from bench.report.charts_figures import MOST_PLACES, TABLES
 from bench.report.charts_scatter import Point, front
-from bench.report.charts_strip import MOST_ROWS
+from bench.report.charts_strip import CHARACTER, MOST_ROWS, WIDEST
 from bench.report.charts_theme import GRID, INK, MUTED, SERIES, SURFACE, Axis, axis, slug
 from bench.report.material import gather
 from bench.verdict import Word
+from devices.network import profiles
 from export.artifact import Proof
 from tests.bench.clouds import clouded, link
 from tests.bench.factory import manifest, proved, record, unproved
@@ -28,6 +29,8 @@ MEASURED = [
     record(SMALL, 4.0, top1=0.93),
     record(INT8, 2.0, top1=0.92),
 ]
+# Characters of a label that are surely drawn.
+FIT = int(WIDEST / CHARACTER)
 BOARD = {"device": "board", "fingerprint": "b", "emulated": True}
 
 
@@ -188,6 +191,20 @@ class TestRows:
         assert chart.title == "Latency on server, by link"
         labels = {label.partition(":")[0] for label in said(chart)}
         assert labels == {"mobilenet/tflite-fp32 over 4g", "mobilenet/tflite-fp32 over wifi"}
+
+    def test_the_links_of_a_sweep_are_told_apart_in_what_the_picture_shows(self):
+        sweep = [
+            link(one.name, one.up_mbit, one.down_mbit, one.rtt_ms) for one in profiles("sweep")
+        ]
+        odd = link("down=10,up=5,rtt=40,loss=0.01", 5.0, 10.0, 40.0, 0.01)
+        both = [clouded(net, by) for net in (SMALL, LARGE) for by in (*sweep, odd)]
+        (chart,) = named(made([SMALL, LARGE], both), "latency")
+        rows = {(p["heading"], p["text"]) for p in points(chart) if "source" in p}
+        assert {heading for heading, _ in rows} == {"mobilenet/tflite-fp32", "vgg16/tflite-fp32"}
+        assert len(rows) == 2 * 10
+        shown = {label for _, label in rows}
+        assert {"1 Mbit/s, 80 ms", "100 Mbit/s, 5 ms", "10/5 Mbit/s, 40 ms, 1 % lost"} <= shown
+        assert len({label[:FIT] for label in shown}) == 10
 
     def test_a_server_is_in_no_front_and_has_no_memory_here(self):
         clouds = [clouded(net, link("4g"), top1=0.9) for net in (SMALL, LARGE)]
