@@ -229,6 +229,23 @@ def test_a_server_slower_than_the_edge_without_a_network_wins_nowhere():
     assert any("over no link" in line for line in report(tradeoff([quick, *CLOUDS])).readings)
 
 
+def test_servers_that_win_nowhere_are_told_in_one_sentence_with_the_closest():
+    quick = [
+        record(manifest(name, format=form), 1.0 + n, top1=0.9)
+        for n, (name, form) in enumerate((("mobilenet", "tflite"), ("lenet5", "onnx")))
+    ]
+    third = manifest("resnet18", format="onnx")
+    servers = [
+        clouded(of, by, compute=9.0, top1=0.9) for of in (LARGE, third) for by in (FOUR_G, WIFI)
+    ]
+    found = tradeoff([*quick, *servers])
+    assert len(found.tasks[0].turns) == 4
+    (said,) = [line for line in report(found).readings if "over no link" in line]
+    assert said.startswith("in all 4 pairs")
+    assert "lenet5/onnx-fp32 on cpu (2.0" in said
+    assert len(as_data(found)["tasks"][0]["crossovers"]) == 4
+
+
 limits = st.tuples(st.floats(0.5, 200), st.floats(0.1, 600), st.floats(50, 99))
 EVERY = candidates([EDGE, *CLOUDS, record(LARGE, 90.0, top1=0.94), record(SMALL, 30.0)])
 
