@@ -90,12 +90,13 @@ def examine(found: Found) -> Seen:
         return seen._replace(state="busy", reason=f"{holder} has it")
     try:
         info = found.device.info()
-        runtimes = [name for kind in FORMATS for name in found.device.runtimes(kind)]
+        every = (name for kind in FORMATS for name in found.device.runtimes(kind))
+        runtimes = tuple(dict.fromkeys(every))
     except DeviceError as error:
         return seen._replace(state=error.state, reason=str(error))
     except WorkerError as error:
         return seen._replace(state="unavailable", reason=str(error))
-    return seen._replace(info=info, runtimes=tuple(runtimes))
+    return seen._replace(info=info, runtimes=runtimes)
 
 
 def _silent(found: Found) -> Seen:

@@ -93,13 +93,13 @@ def _p50(candidate: Candidate) -> float:
 
 
 def _map(turn: Turn, weighed: Weighed) -> Chart:
-    edge, cloud = turn.edge, turn.cloud
+    edge, cloud, found = turn.edge, turn.cloud, areas(turn)
     links = [*_measured(turn), *_named(turn)]
     return Chart(
         name=f"map-{edge.model}-{cloud.model}",
         title=f"{edge.model} on {edge.device}, or {cloud.model} in the cloud?",
-        summary=" ".join((_told(edge, cloud), _accuracies(turn, weighed), _legend(cloud))),
-        picture=_picture(turn, [link for link in links if _is_inside(link)]),
+        summary=" ".join((_told(edge, cloud), _accuracies(turn, weighed), _legend(cloud, found))),
+        picture=_picture(found, [link for link in links if _is_inside(link)]),
         marks=tuple(Mark(link["words"], link["source"]) for link in links),
     )
 
@@ -139,7 +139,7 @@ def _doubt(edge: Candidate, cloud: Candidate | None) -> str:
     return f", which {edge.images} images cannot tell apart"
 
 
-def _legend(cloud: LinkModel) -> str:
+def _legend(cloud: LinkModel, found: Areas) -> str:
     if cloud.error is None:
         doubt = "Only one link was measured, so nothing checks the estimate."
     else:
@@ -147,10 +147,9 @@ def _legend(cloud: LinkModel) -> str:
             f"The estimate is off by {cloud.error:.0%} at most on {len(cloud.checks)} measured "
             "links."
         )
-    return (
-        f"{doubt} Hatched: cannot tell; left of it and above the device is faster. Dots: measured "
-        "links; diamonds: others, estimated."
-    )
+    hatched = " Hatched: cannot tell; left of it and above the device is faster."
+    told = hatched if _wide(found["cannot tell"]) else ""
+    return f"{doubt}{told} Dots: measured links; diamonds: others, estimated."
 
 
 def _measured(turn: Turn) -> Iterator[Point]:
@@ -196,8 +195,7 @@ def _named(turn: Turn) -> Iterator[Point]:
         }
 
 
-def _picture(turn: Turn, links: Sequence[Point]) -> alt.LayerChart:
-    found = areas(turn)
+def _picture(found: Areas, links: Sequence[Point]) -> alt.LayerChart:
     x = alt.X("low:Q", **axis(RATE, RATES, 1.0))
     y = alt.Y("y:Q", **axis(ROUND_TRIP, ROUND_TRIPS, 1.0))
     layers = [
@@ -225,8 +223,13 @@ def _area(name: str, rows: Sequence[Point], x: alt.X, y: alt.Y) -> alt.Chart:
     return made
 
 
+def _wide(rows: Sequence[Point]) -> list[Point]:
+    """Return the rows that are lines of the hatching."""
+    return [row for row in rows[::HATCH] if row["high"] > row["low"]]
+
+
 def _hatched(rows: Sequence[Point], x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    wide = [row for row in rows[::HATCH] if row["high"] > row["low"]]
+    wide = _wide(rows)
     lines = _chart(wide).mark_rule(color=MUTED[0], strokeWidth=0.8, aria=False)
     return [lines.encode(x, y, x2="high:Q")] if wide else []
 

@@ -312,7 +312,9 @@ class TestSustained:
 
     def test_a_curve_says_when_it_throttled(self):
         chart = only(made(records=[replace(MEASURED[1], sustained=self.RUN)]), "sustained")
-        assert chart.summary.startswith("1 of 1 throttled. Steady by burst: from 1.50x")
+        assert chart.summary == (
+            "1 of 1 throttled. Steady by burst: 1.50x (tflite-fp32 of mobilenet)."
+        )
         assert "throttled" in texts(chart)
         assert said(chart) == [
             "tflite-fp32 of mobilenet: 1.50x the burst's time, throttled after 20 s"
@@ -325,6 +327,7 @@ class TestSustained:
                 for net, level in zip(nets, levels, strict=True)]  # fmt: skip
         chart = only(made(nets, runs), "sustained")
         assert f"Drawn are the {len(SERIES)} slowest" in chart.summary
+        assert "Steady by burst: from 1.10x" in chart.summary
         drawn = {point["name"] for point in points(chart) if "name" in point}
         assert drawn == {f"tflite-fp32 of net{n}" for n in range(2, len(SERIES) + 2)}
         assert len(chart.marks) == len(nets)
