@@ -107,9 +107,22 @@ def nothing(found: Tradeoff) -> str:
 
 
 def _readings(weighed: Weighed, found: Tradeoff) -> Iterator[str]:
+    alike: dict[tuple[str, ...], list[Situation]] = {}
     for situation in weighed.situations:
-        yield from _recommendation(weighed.task, situation, found.budget)
+        said = tuple(_recommendation(situation, found.budget))
+        alike.setdefault(said, []).append(situation)
+    for (first, *further), some in alike.items():
+        everywhere = len(some) == len(weighed.situations) > 1
+        way = f" over every one of {len(some)} links" if everywhere else _over(some)
+        yield f"{weighed.task}{way}: {first}"
+        yield from further
     yield from sentences(weighed)
+
+
+def _over(some: Sequence[Situation]) -> str:
+    names = [one.network for one in some if one.network not in (None, AS_IS)]
+    others = [_by(one) for one in some if one.network in (None, AS_IS)]
+    return f"{' over ' if names else ''}{'; '.join(map(str, names))}{'; '.join(others)}"
 
 
 def _by(situation: Situation) -> str:
@@ -120,23 +133,22 @@ def _by(situation: Situation) -> str:
     )
 
 
-def _recommendation(task: str, situation: Situation, budget: Sequence[Constraint]) -> Iterator[str]:
+def _recommendation(situation: Situation, budget: Sequence[Constraint]) -> Iterator[str]:
     best, asked = situation.best, ", ".join(_said(constraint) for constraint in budget)
-    head = f"{task}{_by(situation)}: "
     if best is None:
         near = situation.rejected[0]
         unsure = situation.exit_code == 3
         fate = "cannot tell" if unsure else f"nothing meets {asked}" if asked else "no candidate"
-        yield f"{head}{fate}; {near.candidate.name}: {'; '.join(near.reasons)}"
+        yield f"{fate}; {near.candidate.name}: {'; '.join(near.reasons)}"
         return
     kept = f"meets {asked}; " if asked else ""
     told = f"{_time(best)}{_top1(best)}"
-    yield f"{head}{best.where}: {best.name}, {told}: {kept}{_why(situation, best)}"
+    yield f"{best.where}: {best.name}, {told}: {kept}{_why(situation, best)}"
     if further := situation.more_accurate:
         yield _cost(situation, best, further)
     if alike := situation.as_accurate:
         yield (
-            f"{head}{best.images} images cannot tell its top-1 from that of {alike.name} "
+            f"{best.images} images cannot tell the top-1 of {best.name} from that of {alike.name} "
             f"({units.percent(alike.top1 or 0.0)})"
         )
 

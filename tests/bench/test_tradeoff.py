@@ -84,7 +84,7 @@ def test_what_few_images_cannot_tell_is_not_called_more_accurate():
     assert by_network(found)["4g"].more_accurate is None
     said = "\n".join(report(found).readings)
     assert "top-1 90.00 % of 100 images (82.56 % to 94.48 %)" in said
-    assert "100 images cannot tell its top-1 from that of vgg16/onnx-fp32 by server" in said
+    assert "100 images cannot tell the top-1 of mobilenet/tflite-int8 on cpu from" in said
     assert "of top-1 cost" not in said
 
 
@@ -244,6 +244,19 @@ def test_servers_that_win_nowhere_are_told_in_one_sentence_with_the_closest():
     assert said.startswith("in all 4 pairs")
     assert "lenet5/onnx-fp32 on cpu (2.0" in said
     assert len(as_data(found)["tasks"][0]["crossovers"]) == 4
+
+
+def test_links_over_which_the_same_is_said_share_a_sentence():
+    quick = record(SMALL, 1.0, top1=0.99)
+    second = record(manifest("lenet5"), 2.0, top1=0.9)
+    everywhere = report(tradeoff([quick, second, *CLOUDS])).readings
+    assert everywhere[0].startswith("fashion-mnist over every one of 2 links: edge: mobilenet")
+    assert len([line for line in everywhere if line.startswith("fashion-mnist")]) == 1
+    apart = report(tradeoff([EDGE, *CLOUDS])).readings
+    assert [line.partition(":")[0] for line in apart if line.startswith("fashion")] == [
+        "fashion-mnist over 4g",
+        "fashion-mnist over wifi",
+    ]
 
 
 limits = st.tuples(st.floats(0.5, 200), st.floats(0.1, 600), st.floats(50, 99))
