@@ -113,6 +113,20 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.site}{way}"
 
     @property
+    def top1_between(self) -> tuple[float, float] | None:
+        """Return the 95 % interval of top-1 over other images of the kind; None: not measured."""
+        if self.top1 is None or not self.images:
+            return None
+        return stats.binomial_interval(round(self.top1 * self.images), self.images)
+
+    def is_more_accurate(self, other: "Candidate") -> bool:
+        """Tell whether its accuracy is surely higher: on as many images, the intervals apart."""
+        ours, theirs = self.top1_between, other.top1_between
+        if ours is None or theirs is None or self.images != other.images:
+            return False
+        return ours[0] > theirs[1]
+
+    @property
     def offline(self) -> bool:
         """Tell whether it works without a network."""
         return self.where == "edge"

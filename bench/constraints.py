@@ -63,24 +63,28 @@ class Constraint:
         found = limited.of(candidate, terms)
         if found is None:
             return Judgement("misses", f"{self.key} not measured")
-        low, high = _interval(candidate) if self.key == "latency" else (found, found)
+        low, high = _between(self.key, candidate) or (found, found)
         ends = (self._keeps(low), self._keeps(high))
         if all(ends):
             return Judgement("meets")
         side = "below" if limited.least else "above"
+        of = f" of {candidate.images} images" if self.key == "accuracy" else ""
         if any(ends):
             between = f"{limited.show(low)} to {limited.show(high)}"
-            return Judgement("cannot tell", f"{self.key} {between}, around {self.text}")
-        return Judgement("misses", f"{self.key} {limited.show(found)}, {side} {self.text}")
+            return Judgement("cannot tell", f"{self.key} {between}{of}, around {self.text}")
+        return Judgement("misses", f"{self.key} {limited.show(found)}{of}, {side} {self.text}")
 
     def _keeps(self, value: float) -> bool:
         return value >= self.value if QUANTITIES[self.key].least else value <= self.value
 
 
-def _interval(candidate: Candidate) -> tuple[float, float]:
-    assert candidate.low_ns is not None
-    assert candidate.high_ns is not None
-    return candidate.low_ns, candidate.high_ns
+def _between(key: str, candidate: Candidate) -> tuple[float, float] | None:
+    """Return the interval of a figure, None of one that has none."""
+    if key == "accuracy":
+        return candidate.top1_between
+    if key == "latency" and candidate.low_ns is not None and candidate.high_ns is not None:
+        return candidate.low_ns, candidate.high_ns
+    return None
 
 
 def parse(text: str) -> tuple[Constraint, ...]:
@@ -107,6 +111,12 @@ def _constraint(part: str) -> Constraint:
         return Constraint(key, 0.0, key)
     limited = QUANTITIES[key]
     try:
-        return Constraint(key, quantity(value, limited.unit, limited.example), value)
+        amount = quantity(value, limited.unit, limited.example)
     except ValueError as error:
         raise BenchError(f"--budget {key}: {error}") from None
+    if limited.unit == "share" and amount > 1:
+        raise BenchError(
+            f"--budget {key}: nothing can reach {value}; write a share up to 100%, such as "
+            f"{limited.example}"
+        )
+    return Constraint(key, amount, value)

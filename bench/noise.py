@@ -8,7 +8,6 @@ artifact with itself, many times.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 
 import msgspec
 import numpy as np
@@ -18,6 +17,7 @@ from bench import atomic
 from bench.ratio import DEVIATE, Sides, estimates
 from bench.record import BenchError, Record
 from bench.series import student
+from bench.stats import binomial_interval
 
 SCHEMA = 1
 # Fewer comparisons say too little of how far they scatter.
@@ -94,15 +94,6 @@ def spread(sides: Sequence[Sides]) -> Spread:
         floor=math.expm1(floor),
         detectable=math.expm1(floor + float(np.quantile(short, FOUND))),
     )
-
-
-def binomial_interval(count: int, of: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share by Wilson's score (1927, JASA 22)."""
-    z = NormalDist().inv_cdf(0.975)
-    share, weight = count / of, z * z / of
-    middle = (share + weight / 2) / (1 + weight)
-    half = z * math.sqrt(share * (1 - share) / of + weight / (4 * of)) / (1 + weight)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def path(fingerprint: str) -> Path:

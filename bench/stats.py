@@ -9,7 +9,8 @@ and computed from the record alone.
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
-from math import ceil, comb, isnan
+from math import ceil, comb, isnan, sqrt
+from statistics import NormalDist
 
 import msgspec
 import numpy as np
@@ -202,6 +203,15 @@ def _ranks(count: int, confidence: float) -> tuple[int, float]:
         outer, rank = inner, rank + 1
     excess = (outer - confidence) / (outer - inner)
     return rank, (count - rank) * excess / (rank + (count - 2 * rank) * excess)
+
+
+def binomial_interval(count: int, of: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share by Wilson's score (1927, JASA 22)."""
+    z = NormalDist().inv_cdf(0.975)
+    share, weight = count / of, z * z / of
+    middle = (share + weight / 2) / (1 + weight)
+    half = z * sqrt(share * (1 - share) / of + weight / (4 * of)) / (1 + weight)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def relative_half_width(low: float, median: float, high: float) -> float:

@@ -51,14 +51,20 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def more_accurate(self) -> Candidate | None:
-        """The fastest that meets the budget and is more accurate than the recommended one, on as
-        many images.
+        """The fastest that meets the budget and is surely more accurate than the best."""
+        best = self.best
+        return next((c for c in self.ranked if best and c.is_more_accurate(best)), None)
+
+    @property
+    def as_accurate(self) -> Candidate | None:
+        """The fastest that was right more often than the recommended one on as many images, where
+        they are too few to tell that any is more accurate.
         """
         best = self.best
-        if best is None or best.top1 is None:
+        if best is None or best.top1 is None or self.more_accurate:
             return None
         others = (c for c in self.ranked if c.top1 is not None and c.images == best.images)
-        return next((c for c in others if (c.top1 or 0.0) > (best.top1 or 0.0)), None)
+        return next((c for c in others if (c.top1 or 0.0) > best.top1), None)
 
     @property
     def exit_code(self) -> int:
@@ -103,11 +109,17 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tradeoff(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the records say of edge and cloud, task by task."""
+    """All that the records say of edge and cloud, task by task.
+
+    `left_out` names the tasks of which nothing was measured over the one `network` that was asked
+    for.
+    """
 
     terms: Terms
     budget: tuple[Constraint, ...]
     tasks: tuple[Weighed, ...]
+    network: str | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def gap(self) -> str | None:
@@ -135,8 +147,8 @@ def tradeoff(
         records: one a key.
         budget: what a candidate must keep.
         terms: how often it is used, and prices.
-        network: the only one by which servers are to be reached; what is estimated of others still
-            rests on all that were measured.
+        network: the only one by which servers are to be reached, and only tasks measured over it
+            are weighed; what is estimated of others still rests on all that were measured.
 
     Raises:
         BenchError: nothing was measured, or not over this network, or no task both on the device
@@ -146,8 +158,14 @@ def tradeoff(
     _check(found)
     if network is not None:
         _check_network(network, found)
-    weighed = tuple(_weigh(task, budget, told, network) for task in found)
-    return Tradeoff(terms=told, budget=tuple(budget), tasks=weighed)
+    there = [task for task in found if network is None or network in _reached(task)]
+    return Tradeoff(
+        terms=told,
+        budget=tuple(budget),
+        tasks=tuple(_weigh(task, budget, told, network) for task in there),
+        network=network,
+        left_out=tuple(task.name for task in found if task not in there),
+    )
 
 
 def _weigh(task: Task, budget: Sequence[Constraint], terms: Terms, network: str | None) -> Weighed:
@@ -179,11 +197,15 @@ def _check(found: Sequence[Task]) -> None:
 
 
 def _check_network(network: str, found: Iterable[Task]) -> None:
-    every = (network_of(record.cloud) for task in found for record in task.records)
-    known = sorted({name for name in every if name})
+    known = sorted({name for task in found for name in _reached(task)})
     if network not in known:
         hint = near_miss(network, known) if known else "no server was measured"
         raise BenchError(f"no record was made over --network {network!r}; {hint}")
+
+
+def _reached(task: Task) -> set[str]:
+    """Return the networks over which a task's servers were reached."""
+    return {name for record in task.records if (name := network_of(record.cloud))}
 
 
 def _networks(some: Iterable[Candidate]) -> list[str | None]:
@@ -201,7 +223,7 @@ def situation(
     judged = [judge(candidate, budget, terms) for candidate in here]
     good = sorted((j.candidate for j in judged if j.word == "meets"), key=_p50)
     tied = [c for c in good if _overlap(good[0], c)]
-    first = sorted(tied, key=_thrift)[:1]
+    first = sorted(tied, key=lambda c: _thrift(c, tied))[:1]
     rejected = sorted(
         (j for j in judged if j.word != "meets"),
         key=lambda j: (j.word == "misses", _p50(j.candidate)),
@@ -234,9 +256,12 @@ def _overlap(one: Candidate, other: Candidate) -> bool:
     return (one.low_ns or 0) <= (other.high_ns or 0) and (other.low_ns or 0) <= (one.high_ns or 0)
 
 
-def _thrift(candidate: Candidate) -> tuple[float | bool, ...]:
-    """Of those that latency cannot tell apart: the edge, the more accurate, the smaller file."""
-    return not candidate.offline, -(candidate.top1 or 0.0), candidate.file_bytes, _p50(candidate)
+def _thrift(candidate: Candidate, tied: Sequence[Candidate]) -> tuple[float | bool, ...]:
+    """Of those that latency cannot tell apart: the edge, then what none is surely more accurate
+    than, then the smaller file.
+    """
+    behind = any(other.is_more_accurate(candidate) for other in tied)
+    return not candidate.offline, behind, candidate.file_bytes, _p50(candidate)
 
 
 def turn(edge: Candidate, model: LinkModel) -> Turn:

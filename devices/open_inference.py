@@ -21,6 +21,12 @@ T = TypeVar("T")
 # for no more than this in all.
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0)
 PATIENCE_S = 30.0
+# The parser's words of a text that does not even begin as JSON does, as what is cut off does.
+NO_JSON = "offset 0: Invalid value"
+PAGE = (
+    "answers with a page, and that is no answer of the Open Inference Protocol; is there a proxy "
+    "or a log-in before the server?"
+)
 GONE = {"StatusCode.UNAVAILABLE"}
 
 
@@ -200,6 +206,8 @@ class Endpoint:
                 model, inputs, outputs=wanted, headers=dict(self._headers), **limit
             )
         except ValueError as error:  # it described itself as it should, before
+            if NO_JSON in str(error):
+                raise DeviceError(f"{self.where.url} {PAGE}") from None
             raise TransportError(f"{self.where.url}: the answer was cut off: {error}") from None
         except Exception as error:  # two clients, and every layer below them
             raise self._explained(error) from None

@@ -97,12 +97,13 @@ def examine(found: Found) -> Seen:
         return busy
     try:
         info = found.device.info()
-        runtimes = [name for kind in FORMATS for name in found.device.runtimes(kind)]
+        every = (name for kind in FORMATS for name in found.device.runtimes(kind))
+        runtimes = tuple(dict.fromkeys(every))
     except DeviceError as error:
         return seen._replace(state=error.state, reason=str(error))
     except WorkerError as error:
         return seen._replace(state="unavailable", reason=str(error))
-    return busy if holder else seen._replace(info=info, runtimes=tuple(runtimes))
+    return busy if holder else seen._replace(info=info, runtimes=runtimes)
 
 
 def _silent(found: Found) -> Seen:

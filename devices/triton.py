@@ -46,8 +46,10 @@ def _module(protocol: Protocol) -> Any:
     try:
         return import_module(f"tritonclient.{protocol}")
     except (ImportError, RuntimeError) as error:
-        name = getattr(error, "name", None) or "tritonclient"
-        raise DeviceError(f"a server as a device needs {name}; install it: {REMEDY}") from None
+        # The client hides what it lacks behind an error of its own.
+        name = getattr(error.__cause__ or error, "name", None) or "tritonclient"
+        needed = "grpcio" if name == "grpc" else name
+        raise DeviceError(f"a server as a device needs {needed}; install it: {REMEDY}") from None
 
 
 def _http(module: Any, where: Address, ca: str | None, timeout_s: float) -> Any:

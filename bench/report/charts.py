@@ -3,7 +3,7 @@
 Times of emulated devices stand apart from real ones, in charts of their own.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from bench.report.charts_curve import Curve, lines
@@ -59,17 +59,22 @@ def _sustained(material: Material) -> Drawn:
     left = len(known) - len(real)
     without = f" Without {left} of emulated devices, whose times mean nothing." if left else ""
     throttled = sum(curve.throttled_s is not None for curve in curves)
-    least, most = min(curves, key=lambda c: c.steady), max(curves, key=lambda c: c.steady)
     yield Chart(
         name="sustained",
         title=title,
         summary=(
-            f"{throttled} of {len(curves)} throttled. Steady by burst: from {least.steady:.2f}x "
-            f"({least.name}) to {most.steady:.2f}x ({most.name}).{some}{without}"
+            f"{throttled} of {len(curves)} throttled. Steady by burst: {_span(curves)}."
+            f"{some}{without}"
         ),
         picture=lines(drawn),
         marks=marks,
     )
+
+
+def _span(curves: Sequence[Curve]) -> str:
+    least, most = min(curves, key=lambda c: c.steady), max(curves, key=lambda c: c.steady)
+    ends = [f"{curve.steady:.2f}x ({curve.name})" for curve in (least, most)]
+    return ends[0] if len(curves) == 1 else f"from {ends[0]} to {ends[1]}"
 
 
 def _curve(line: Line, *, apart: bool) -> Curve:

@@ -207,9 +207,11 @@ def _measured(
 def _row(figure: Figure, line: Line, group: Group) -> Row:
     row, value = line.row, figure.of(line)
     runtimes = {other.row.runtime for other in group.lines if other.key == line.key}
-    label = f"{row.variant} {row.runtime}" if len(runtimes) > 1 else row.variant
+    form = f"{row.variant} {row.runtime}" if len(runtimes) > 1 else row.variant
+    heading, label, over = row.model, form, ""
     if len({other.row.network for other in group.lines}) > 1:
-        label = f"{label} over {row.network or AS_IS}"
+        # Beside the form there is no room for a link.
+        heading, label, over = f"{row.model}/{form}", _link(line), f" over {_link(line)}"
     figures = UNMEASURED if value is None else figure.show(value)
     word = line.verdict
     told = word == "valid" or (word == "emulated" and emulated(group))  # the title says so
@@ -217,9 +219,20 @@ def _row(figure: Figure, line: Line, group: Group) -> Row:
     ends = (row.p50_low_ns, row.p50_high_ns) if wide else (None, None)
     low, high = (None if end is None else end / 1e9 for end in ends)
     suffix = "" if word == figures else f", {word}"
-    words = f"{row.model}/{label}: {figures}{suffix}"
+    words = f"{row.model}/{form}{over}: {figures}{suffix}"
     shown, doubt = (word, "") if value is None else (figures, "" if told else word)
-    return Row(row.model, label, value, shown, word, words, row.key, low, high, doubt)
+    return Row(heading, label, value, shown, word, words, row.key, low, high, doubt)
+
+
+def _link(line: Line) -> str:
+    """Return a link's name, or of one that has none its figures: ``10/5 Mbit/s, 40 ms``."""
+    link = line.record.cloud.link if line.record.cloud else None
+    if link is None or "=" not in link.name:
+        return line.row.network or AS_IS
+    both = ["-" if mbit is None else f"{mbit:g}" for mbit in (link.down_mbit, link.up_mbit)]
+    rates = "/".join(dict.fromkeys(both))
+    loss = [f"{100 * link.loss:g} % lost"] if link.loss else []
+    return ", ".join((*([] if rates == "-" else [f"{rates} Mbit/s"]), f"{link.rtt_ms:g} ms", *loss))
 
 
 def _unmeasured(manifest: Manifest) -> Row:
@@ -254,11 +267,14 @@ def proof_word(proof: Proof) -> str:
 
 
 def _ordered(rows: Iterable[Row], material: Material) -> list[Row]:
-    """Put networks in the order of their size, and the least figure of each first."""
-    networks = list(material.networks)
-    return sorted(
-        rows, key=lambda row: (networks.index(row.heading), row.value is None, row.value or 0.0)
-    )
+    """Put networks in the order of their size, and the least figure below each heading first."""
+    places = {name: place for place, name in enumerate(material.networks)}
+
+    def key(row: Row) -> tuple[float | str | bool, ...]:
+        place = places.get(row.heading, places.get(row.heading.rpartition("/")[0], 0))
+        return place, row.heading, row.value is None, row.value or 0.0
+
+    return sorted(rows, key=key)
 
 
 def _chart(of: Picture, rows: list[Row], reach: list[float]) -> Chart | Absent:

@@ -93,13 +93,13 @@ def _p50(candidate: Candidate) -> float:
 
 
 def _map(turn: Turn, weighed: Weighed) -> Chart:
-    edge, cloud = turn.edge, turn.cloud
+    edge, cloud, found = turn.edge, turn.cloud, areas(turn)
     links = [*_measured(turn), *_named(turn)]
     return Chart(
         name=f"map-{edge.model}-{cloud.model}",
         title=f"{edge.model} on {edge.device}, or {cloud.model} in the cloud?",
-        summary=" ".join((_told(edge, cloud), _accuracies(turn, weighed), _legend(cloud))),
-        picture=_picture(turn, [link for link in links if _is_inside(link)]),
+        summary=" ".join((_told(edge, cloud), _accuracies(turn, weighed), _legend(cloud, found))),
+        picture=_picture(found, [link for link in links if _is_inside(link)]),
         marks=tuple(Mark(link["words"], link["source"]) for link in links),
     )
 
@@ -118,17 +118,28 @@ def _told(edge: Candidate, cloud: LinkModel) -> str:
 def _accuracies(turn: Turn, weighed: Weighed) -> str:
     """Set both sides' accuracies beside each other, or say that one is not known."""
     there = [
-        candidate.top1
+        candidate
         for candidate in weighed.candidates
         if candidate.where == "cloud"
         and (candidate.model, candidate.variant) == (turn.cloud.model, turn.cloud.variant)
     ]
-    sides = (("here", turn.edge.top1), ("there", next(filter(None, there), None)))
+    edge, cloud = turn.edge, next((one for one in there if one.top1 is not None), None)
+    sides = (("here", edge.top1), ("there", cloud.top1 if cloud else None))
     told = (f"{'unmeasured' if top1 is None else units.percent(top1)} {at}" for at, top1 in sides)
-    return f"Top-1: {', '.join(told)}."
+    return f"Top-1: {', '.join(told)}{_doubt(edge, cloud)}."
 
 
-def _legend(cloud: LinkModel) -> str:
+def _doubt(edge: Candidate, cloud: Candidate | None) -> str:
+    if cloud is None or edge.top1 is None:
+        return ""
+    if edge.images != cloud.images:
+        return ", of different images"
+    if edge.is_more_accurate(cloud) or cloud.is_more_accurate(edge):
+        return f" of {edge.images} images"
+    return f", which {edge.images} images cannot tell apart"
+
+
+def _legend(cloud: LinkModel, found: Areas) -> str:
     if cloud.error is None:
         doubt = "Only one link was measured, so nothing checks the estimate."
     else:
@@ -136,10 +147,9 @@ def _legend(cloud: LinkModel) -> str:
             f"The estimate is off by {cloud.error:.0%} at most on {len(cloud.checks)} measured "
             "links."
         )
-    return (
-        f"{doubt} Hatched: cannot tell; left of it and above the device is faster. Dots: measured "
-        "links; diamonds: others, estimated."
-    )
+    hatched = " Hatched: cannot tell; left of it and above the device is faster."
+    told = hatched if _wide(found["cannot tell"]) else ""
+    return f"{doubt}{told} Dots: measured links; diamonds: others, estimated."
 
 
 def _measured(turn: Turn) -> Iterator[Point]:
@@ -185,8 +195,7 @@ def _named(turn: Turn) -> Iterator[Point]:
         }
 
 
-def _picture(turn: Turn, links: Sequence[Point]) -> alt.LayerChart:
-    found = areas(turn)
+def _picture(found: Areas, links: Sequence[Point]) -> alt.LayerChart:
     x = alt.X("low:Q", **axis(RATE, RATES, 1.0))
     y = alt.Y("y:Q", **axis(ROUND_TRIP, ROUND_TRIPS, 1.0))
     layers = [
@@ -214,8 +223,13 @@ def _area(name: str, rows: Sequence[Point], x: alt.X, y: alt.Y) -> alt.Chart:
     return made
 
 
+def _wide(rows: Sequence[Point]) -> list[Point]:
+    """Return the rows that are lines of the hatching."""
+    return [row for row in rows[::HATCH] if row["high"] > row["low"]]
+
+
 def _hatched(rows: Sequence[Point], x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    wide = [row for row in rows[::HATCH] if row["high"] > row["low"]]
+    wide = _wide(rows)
     lines = _chart(wide).mark_rule(color=MUTED[0], strokeWidth=0.8, aria=False)
     return [lines.encode(x, y, x2="high:Q")] if wide else []
 

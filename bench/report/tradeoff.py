@@ -37,6 +37,8 @@ def as_data(found: Tradeoff) -> dict[str, Any]:
         "terms": msgspec.to_builtins(found.terms),
         "budget": [{"key": c.key, "limit": c.text} for c in found.budget],
         "exit_code": found.exit_code,
+        "network": found.network,
+        "left_out": list(found.left_out),
         "tasks": [_task(weighed, found.terms) for weighed in found.tasks],
     }
 
@@ -70,6 +72,7 @@ def _candidate(candidate: Candidate, terms: Terms) -> dict[str, Any]:
         "name": candidate.name,
         "offline": candidate.offline,
         "private": candidate.private,
+        "top1_between": candidate.top1_between,
         "data_per_month": candidate.data_per_month(terms),
         "data_price": candidate.data_price(terms),
         "server_price_per_million": candidate.server_price_per_million(terms),
@@ -104,9 +107,22 @@ def nothing(found: Tradeoff) -> str:
 
 
 def _readings(weighed: Weighed, found: Tradeoff) -> Iterator[str]:
+    alike: dict[tuple[str, ...], list[Situation]] = {}
     for situation in weighed.situations:
-        yield from _recommendation(weighed.task, situation, found.budget)
+        said = tuple(_recommendation(situation, found.budget))
+        alike.setdefault(said, []).append(situation)
+    for (first, *further), some in alike.items():
+        everywhere = len(some) == len(weighed.situations) > 1
+        way = f" over every one of {len(some)} links" if everywhere else _over(some)
+        yield f"{weighed.task}{way}: {first}"
+        yield from further
     yield from sentences(weighed)
+
+
+def _over(some: Sequence[Situation]) -> str:
+    names = [one.network for one in some if one.network not in (None, AS_IS)]
+    others = [_by(one) for one in some if one.network in (None, AS_IS)]
+    return f"{' over ' if names else ''}{'; '.join(map(str, names))}{'; '.join(others)}"
 
 
 def _by(situation: Situation) -> str:
@@ -117,24 +133,40 @@ def _by(situation: Situation) -> str:
     )
 
 
-def _recommendation(task: str, situation: Situation, budget: Sequence[Constraint]) -> Iterator[str]:
+def _recommendation(situation: Situation, budget: Sequence[Constraint]) -> Iterator[str]:
     best, asked = situation.best, ", ".join(_said(constraint) for constraint in budget)
-    head = f"{task}{_by(situation)}: "
     if best is None:
         near = situation.rejected[0]
         unsure = situation.exit_code == 3
         fate = "cannot tell" if unsure else f"nothing meets {asked}" if asked else "no candidate"
-        yield f"{head}{fate}; {near.candidate.name}: {'; '.join(near.reasons)}"
+        yield f"{fate}; {near.candidate.name}: {'; '.join(near.reasons)}"
         return
     kept = f"meets {asked}; " if asked else ""
-    yield f"{head}{best.where}: {best.name}, {_time(best)}: {kept}{_why(situation, best)}"
+    told = f"{_time(best)}{_top1(best)}"
+    yield f"{best.where}: {best.name}, {told}: {kept}{_why(situation, best)}"
     if further := situation.more_accurate:
-        assert further.top1 is not None
-        assert best.top1 is not None
+        yield _cost(situation, best, further)
+    if alike := situation.as_accurate:
         yield (
-            f"{units.points(further.top1 - best.top1)} of top-1 cost {_time(further)}: "
-            f"{further.name}"
+            f"{best.images} images cannot tell the top-1 of {best.name} from that of {alike.name} "
+            f"({units.percent(alike.top1 or 0.0)})"
         )
+
+
+def _top1(candidate: Candidate) -> str:
+    between = candidate.top1_between
+    if candidate.top1 is None or between is None:
+        return ""
+    low, high = map(units.percent, between)
+    return f", top-1 {units.percent(candidate.top1)} of {candidate.images} images ({low} to {high})"
+
+
+def _cost(situation: Situation, best: Candidate, further: Candidate) -> str:
+    """Say what a surely higher accuracy costs in latency."""
+    gained = units.points((further.top1 or 0.0) - (best.top1 or 0.0))
+    more = (further.p50_ns or 0.0) - (best.p50_ns or 0.0)
+    cost = "no latency that can be told" if further in situation.tied else units.duration(more)
+    return f"{gained} of top-1 cost {cost}: {further.name}, {_time(further)} for {_time(best)}"
 
 
 def _said(constraint: Constraint) -> str:
@@ -167,9 +199,10 @@ def preferred(best: Candidate, others: Sequence[Candidate]) -> str:
     """Say what speaks for one of those that latency cannot tell apart."""
     if best.offline and not all(other.offline for other in others):
         return "works offline"
-    if any((best.top1 or 0.0) > (other.top1 or 0.0) for other in others):
+    if any(best.is_more_accurate(other) for other in others):
         return "is more accurate"
-    return "is no larger than any"
+    smallest = all(best.file_bytes <= other.file_bytes for other in others)
+    return f"is no larger than any{'' if smallest else ' as accurate'}"
 
 
 def _tables(weighed: Weighed, found: Tradeoff) -> Iterator[Table]:
@@ -325,6 +358,8 @@ def _checks(weighed: Weighed) -> Table:
 
 
 def _notes(found: Tradeoff) -> Iterator[str]:
+    if found.left_out:
+        yield f"left out, not measured over {found.network}: {'; '.join(found.left_out)}"
     every = [candidate for weighed in found.tasks for candidate in weighed.candidates]
     models = [model for weighed in found.tasks for model in weighed.models]
     timings = ", ".join(sorted({f"{c.where}: {c.timing}" for c in every}))
@@ -336,7 +371,10 @@ def _notes(found: Tradeoff) -> Iterator[str]:
     if numbers := sorted({c.images for c in every if c.images}):
         counts = " or ".join(map(str, numbers))
         unlike = "; between different images it tells nothing" if len(numbers) > 1 else ""
-        yield f"top-1: on {counts} images, as run where it says{unlike}"
+        yield (
+            f"top-1: on {counts} images, as run where it says{unlike}; in brackets its "
+            f"{CONFIDENCE:.0%} interval (Wilson's), as other such images could give it"
+        )
     if any(c.arithmetic_j is not None and c.energy_j is None for c in every):
         yield (
             "energy, est.: multiplications and additions alone at 45 nm (Horowitz, ISSCC 2014), no "

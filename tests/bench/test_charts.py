@@ -9,10 +9,11 @@ from bench.report.charts_crowd import CROWDED
 from bench.report.charts_document import Absent, Chart
 from bench.report.charts_figures import MOST_PLACES, TABLES
 from bench.report.charts_scatter import Point, front
-from bench.report.charts_strip import MOST_ROWS
+from bench.report.charts_strip import CHARACTER, MOST_ROWS, WIDEST
 from bench.report.charts_theme import GRID, INK, MUTED, SERIES, SURFACE, Axis, axis, slug
 from bench.report.material import gather
 from bench.verdict import Word
+from devices.network import profiles
 from export.artifact import Proof
 from tests.bench.clouds import clouded, link
 from tests.bench.factory import manifest, proved, record, unproved
@@ -28,6 +29,8 @@ MEASURED = [
     record(SMALL, 4.0, top1=0.93),
     record(INT8, 2.0, top1=0.92),
 ]
+# Characters of a label that are surely drawn.
+FIT = int(WIDEST / CHARACTER)
 BOARD = {"device": "board", "fingerprint": "b", "emulated": True}
 
 
@@ -189,6 +192,20 @@ class TestRows:
         labels = {label.partition(":")[0] for label in said(chart)}
         assert labels == {"mobilenet/tflite-fp32 over 4g", "mobilenet/tflite-fp32 over wifi"}
 
+    def test_the_links_of_a_sweep_are_told_apart_in_what_the_picture_shows(self):
+        sweep = [
+            link(one.name, one.up_mbit, one.down_mbit, one.rtt_ms) for one in profiles("sweep")
+        ]
+        odd = link("down=10,up=5,rtt=40,loss=0.01", 5.0, 10.0, 40.0, 0.01)
+        both = [clouded(net, by) for net in (SMALL, LARGE) for by in (*sweep, odd)]
+        (chart,) = named(made([SMALL, LARGE], both), "latency")
+        rows = {(p["heading"], p["text"]) for p in points(chart) if "source" in p}
+        assert {heading for heading, _ in rows} == {"mobilenet/tflite-fp32", "vgg16/tflite-fp32"}
+        assert len(rows) == 2 * 10
+        shown = {label for _, label in rows}
+        assert {"1 Mbit/s, 80 ms", "100 Mbit/s, 5 ms", "10/5 Mbit/s, 40 ms, 1 % lost"} <= shown
+        assert len({label[:FIT] for label in shown}) == 10
+
     def test_a_server_is_in_no_front_and_has_no_memory_here(self):
         clouds = [clouded(net, link("4g"), top1=0.9) for net in (SMALL, LARGE)]
         found = made([SMALL, LARGE], clouds)
@@ -295,7 +312,9 @@ class TestSustained:
 
     def test_a_curve_says_when_it_throttled(self):
         chart = only(made(records=[replace(MEASURED[1], sustained=self.RUN)]), "sustained")
-        assert chart.summary.startswith("1 of 1 throttled. Steady by burst: from 1.50x")
+        assert chart.summary == (
+            "1 of 1 throttled. Steady by burst: 1.50x (tflite-fp32 of mobilenet)."
+        )
         assert "throttled" in texts(chart)
         assert said(chart) == [
             "tflite-fp32 of mobilenet: 1.50x the burst's time, throttled after 20 s"
@@ -308,6 +327,7 @@ class TestSustained:
                 for net, level in zip(nets, levels, strict=True)]  # fmt: skip
         chart = only(made(nets, runs), "sustained")
         assert f"Drawn are the {len(SERIES)} slowest" in chart.summary
+        assert "Steady by burst: from 1.10x" in chart.summary
         drawn = {point["name"] for point in points(chart) if "name" in point}
         assert drawn == {f"tflite-fp32 of net{n}" for n in range(2, len(SERIES) + 2)}
         assert len(chart.marks) == len(nets)

@@ -86,7 +86,14 @@ class TestMap:
         assert summary.startswith("Estimated. Device: tflite-int8 on cpu, 29.")
         assert "off by" in summary
         assert "at most on 3 measured links" in summary
-        assert "Top-1: 90.00 % here, 94.00 % there." in summary
+        assert "Top-1: 90.00 % here, 94.00 % there of 1000 images." in summary
+
+    def test_hatching_is_told_only_where_it_is_drawn(self):
+        assert "Hatched: cannot tell" in only(EDGE, *CLOUDS).summary
+        quick = only(record(SMALL, 0.1, spread=0.05, top1=0.90), *CLOUDS).summary
+        assert "slower over every link" in quick
+        assert "Hatched" not in quick
+        assert "left of it" not in quick
 
     def test_one_link_checks_nothing_and_that_is_said(self):
         assert "nothing checks the estimate" in only(EDGE, CLOUDS[0]).summary

@@ -26,7 +26,7 @@ def judged(text, candidate=EDGE, terms=TERMS):
         ("p90=12ms", "p90=9ms", "above 9ms"),
         ("size=4MB", "size=3.9MB", "size 4.00 MB, above 3.9MB"),
         ("memory=50MB", "memory=40MB", "memory 50.0 MB, above 40MB"),
-        ("accuracy=90%", "accuracy=90.1%", "accuracy 90.00 %, below 90.1%"),
+        ("accuracy=87%", "accuracy=92%", "accuracy 90.00 % of 1000 images, below 92%"),
     ],
 )
 def test_a_limit_is_kept_at_itself_and_missed_beyond(met, missed, reason):
@@ -40,6 +40,18 @@ def test_an_interval_around_the_limit_cannot_be_told():
     around = replace(EDGE, low_ns=9.8 * MS, high_ns=10.2 * MS)
     found = judged("latency=10ms", around)
     assert found == ("cannot tell", "latency 9.80 ms to 10.2 ms, around 10ms")
+
+
+def test_an_accuracy_is_of_so_many_images_and_its_interval_is_wilsons():
+    few = replace(EDGE, top1=0.9, images=100)
+    # Newcombe (1998) gives the formula; 90 of 100 lie between 82.56 % and 94.48 %.
+    assert judged("accuracy=90%", few) == (
+        "cannot tell",
+        "accuracy 82.56 % to 94.48 % of 100 images, around 90%",
+    )
+    assert judged("accuracy=82%", few).word == "meets"
+    assert judged("accuracy=95%", few).word == "misses"
+    assert judged("accuracy=89.9%", replace(few, images=1_000_000)).word == "meets"
 
 
 def test_a_month_of_data_is_thirty_days_of_both_ways():
@@ -85,6 +97,7 @@ def test_several_are_read_with_blanks_between():
         ("latency=5", "has no unit"),
         ("size=5ms", "has the unknown unit 'ms'; use one of B, kB"),
         ("accuracy", 'write it like "90%"'),
+        ("accuracy=190%", "nothing can reach 190%; write a share up to 100%"),
         ("offline=yes", "offline takes no value"),
         ("size=5MB,size=6MB", "gives size twice"),
     ],

@@ -3,7 +3,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench import noise
-from bench.noise import Spread, binomial_interval, spread
+from bench.noise import Spread, spread
 from bench.ratio import Sides
 from bench.record import BenchError
 from tests.bench.factory import record
@@ -71,12 +71,6 @@ class TestSpread:
         ]
         ends = np.exp(noise.estimates(slower).low)
         assert np.mean(ends > 1 + found.floor) >= 0.93
-
-
-def test_a_binomial_interval_is_wilsons():
-    """Newcombe 1998, Statistics in Medicine 17, table I: 81 of 263, and 0 of 20."""
-    assert binomial_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert binomial_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
 
 
 class TestWhatItIsFor:

@@ -91,3 +91,9 @@ def test_figures_are_ordered_and_within_what_was_seen(samples):
 def test_precision_does_not_depend_on_the_unit(samples, factor):
     scaled = [[time * factor for time in one] for one in samples]
     assert stats.precision(scaled) == pytest.approx(stats.precision(samples))
+
+
+def test_a_binomial_interval_is_wilsons():
+    """Newcombe 1998, Statistics in Medicine 17, table I: 81 of 263, and 0 of 20."""
+    assert stats.binomial_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert stats.binomial_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bench import units
 from bench.candidate import Terms, candidates
 from bench.constraints import parse
 from bench.record import BenchError
@@ -63,6 +64,40 @@ def test_the_more_accurate_that_meets_the_budget_is_named_too():
     assert found.more_accurate.model == "vgg16"
 
 
+def test_what_an_accuracy_costs_is_the_difference_with_both_latencies():
+    (best, further) = by_network(tradeoff([EDGE, *CLOUDS]))["4g"].ranked
+    cost = units.duration(further.p50_ns - best.p50_ns)
+    said = (
+        f"+4.00 points of top-1 cost {cost}: vgg16/onnx-fp32 by server over 4g, "
+        f"{units.duration(further.p50_ns)} for {units.duration(best.p50_ns)}"
+    )
+    assert said in report(tradeoff([EDGE, *CLOUDS])).readings
+
+
+def of_images(one, top1, images):
+    return replace(one, accuracy=replace(one.accuracy, top1=top1, images=images))
+
+
+def test_what_few_images_cannot_tell_is_not_called_more_accurate():
+    near, far = of_images(EDGE, 0.90, 100), of_images(CLOUDS[0], 0.94, 100)
+    found = tradeoff([near, far])
+    assert by_network(found)["4g"].more_accurate is None
+    said = "\n".join(report(found).readings)
+    assert "top-1 90.00 % of 100 images (82.56 % to 94.48 %)" in said
+    assert "100 images cannot tell the top-1 of mobilenet/tflite-int8 on cpu from" in said
+    assert "of top-1 cost" not in said
+
+
+def test_of_what_latency_and_accuracy_cannot_tell_apart_the_smaller_is_recommended():
+    light, heavy = replace(SMALL), manifest("vgg16", size=500_000_000)
+    records = [record(light, 20.0, top1=0.90), record(heavy, 20.0, top1=0.91)]
+    for images, recommended in ((100, "mobilenet"), (100_000, "vgg16")):
+        found = tradeoff([of_images(r, r.accuracy.top1, images) for r in records])
+        (one,) = found.tasks[0].situations
+        assert one.tied
+        assert one.best.model == recommended
+
+
 def test_an_accuracy_on_fewer_images_is_not_called_higher():
     far = CLOUDS[0]
     assert far.accuracy is not None
@@ -101,6 +136,18 @@ def test_one_network_can_be_asked_for_and_estimates_still_rest_on_all():
     found = tradeoff([EDGE, *CLOUDS], network="4g")
     assert list(by_network(found)) == ["4g"]
     assert len(found.tasks[0].models[0].checks) == 2
+
+
+def test_with_a_network_only_what_was_measured_over_it_is_judged_and_the_rest_is_named():
+    other = manifest("lenet5", weights=Weights(origin="trained", dataset="cifar10"))
+    apart = record(other, 20.0, device="board", emulated=True)
+    found = tradeoff([EDGE, *CLOUDS, apart], network="wifi")
+    assert [weighed.task for weighed in found.tasks] == ["fashion-mnist"]
+    assert found.exit_code == 0
+    assert "left out, not measured over wifi: cifar10" in report(found).notes
+    assert as_data(found)["left_out"] == ["cifar10"]
+    everything = tradeoff([EDGE, *CLOUDS, apart])
+    assert (len(everything.tasks), everything.left_out) == (2, ())
 
 
 def test_without_a_server_the_edge_is_ranked_and_what_is_missing_is_said():
@@ -180,6 +227,36 @@ def test_a_server_slower_than_the_edge_without_a_network_wins_nowhere():
     weighed = tradeoff([quick, *CLOUDS]).tasks[0]
     assert set(weighed.turns[0].least_mbit) == {None}
     assert any("over no link" in line for line in report(tradeoff([quick, *CLOUDS])).readings)
+
+
+def test_servers_that_win_nowhere_are_told_in_one_sentence_with_the_closest():
+    quick = [
+        record(manifest(name, format=form), 1.0 + n, top1=0.9)
+        for n, (name, form) in enumerate((("mobilenet", "tflite"), ("lenet5", "onnx")))
+    ]
+    third = manifest("resnet18", format="onnx")
+    servers = [
+        clouded(of, by, compute=9.0, top1=0.9) for of in (LARGE, third) for by in (FOUR_G, WIFI)
+    ]
+    found = tradeoff([*quick, *servers])
+    assert len(found.tasks[0].turns) == 4
+    (said,) = [line for line in report(found).readings if "over no link" in line]
+    assert said.startswith("in all 4 pairs")
+    assert "lenet5/onnx-fp32 on cpu (2.0" in said
+    assert len(as_data(found)["tasks"][0]["crossovers"]) == 4
+
+
+def test_links_over_which_the_same_is_said_share_a_sentence():
+    quick = record(SMALL, 1.0, top1=0.99)
+    second = record(manifest("lenet5"), 2.0, top1=0.9)
+    everywhere = report(tradeoff([quick, second, *CLOUDS])).readings
+    assert everywhere[0].startswith("fashion-mnist over every one of 2 links: edge: mobilenet")
+    assert len([line for line in everywhere if line.startswith("fashion-mnist")]) == 1
+    apart = report(tradeoff([EDGE, *CLOUDS])).readings
+    assert [line.partition(":")[0] for line in apart if line.startswith("fashion")] == [
+        "fashion-mnist over 4g",
+        "fashion-mnist over wifi",
+    ]
 
 
 limits = st.tuples(st.floats(0.5, 200), st.floats(0.1, 600), st.floats(50, 99))

@@ -1,6 +1,7 @@
 """A server as a device: what is measured of one that works, what is said of one that does not."""
 
 import signal
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -191,6 +192,15 @@ def test_nobody_there_over_grpc() -> None:
         device.info()
 
 
+def test_without_grpcio_it_is_named_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "tritonclient.grpc", raising=False)
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(DeviceError, match=r"needs grpcio; install it: pip install 'edgew.*cloud"):
+        CloudDevice("server", Settings(url="grpc://127.0.0.1:9")).info()
+
+
 def test_another_kind_of_server_is_told(theirs: Odd) -> None:
     theirs.text = "<html>Welcome</html>"
     with pytest.raises(DeviceError, match="does not speak the Open Inference Protocol"):
@@ -255,6 +265,17 @@ def test_a_fault_of_the_server_is_told(theirs: Odd, onnx: Path) -> None:
 def test_an_answer_that_is_cut_off_is_the_links_fault(theirs: Odd, onnx: Path) -> None:
     theirs.cut = True
     assert failure(theirs.url, onnx).cause == "transport"
+
+
+def test_a_page_in_place_of_an_answer_is_told_at_once_and_is_not_the_links_fault(
+    theirs: Odd, onnx: Path
+) -> None:
+    theirs.refusal = b"<html>Please log in</html>"
+    theirs.statuses.extend([200] * 50)
+    found = failure(theirs.url, onnx)
+    assert found.cause != "transport"
+    assert "no answer of the Open Inference Protocol" in found.detail
+    assert len(theirs.statuses) == 49
 
 
 def test_a_server_that_hangs_and_answers_else_is_no_broken_link(theirs: Odd, onnx: Path) -> None:

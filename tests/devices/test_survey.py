@@ -46,6 +46,18 @@ def test_what_is_ready_tells_what_it_is():
     assert "onnxruntime" in seen.runtimes
 
 
+class Server(LocalDevice):
+    """This machine as if it ran files of every format by one runtime, as a server does."""
+
+    def runtimes(self, format):
+        return ["open-inference"]
+
+
+def test_a_runtime_of_several_formats_is_told_once():
+    (seen,) = survey.look({"here": Entry(Server("here"), ())}, {})
+    assert seen.runtimes == ("open-inference",)
+
+
 @pytest.mark.parametrize(
     ("error", "state"),
     [
