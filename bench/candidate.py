@@ -60,7 +60,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         network: how a server is reached; None on the device itself.
         unusable: why the figures may not be used, in words; None: they may.
         p50_ns: end to end, in nanoseconds, as `timing` says; `low_ns` to `high_ns` is its 95 %
-            interval, see `bench.stats.median_interval`.
+            interval, see `bench.stats.median_interval`. None where instructions were counted.
         size_bytes, memory_bytes: of the network on the device; a server's network takes none there.
         file_bytes: of the model, wherever it lies.
         data_bytes: both ways, of an inference.
@@ -192,7 +192,7 @@ def _rates(records: Sequence[Record]) -> dict[tuple[str, ...], float]:
 
 def _candidate(record: Record, rate: float | None) -> Candidate:
     manifest, cloud, accuracy = record.manifest, record.cloud, record.accuracy
-    judged, times = verdict(record), _times(record)
+    judged, times = verdict(record), None if record.device.counts else _times(record)
     joules = next(iter(energy(record)), None) if cloud is None else None
     stages = _shares(cloud.stages) if cloud and cloud.stages else None
     compute = stages.compute_ns if stages else None

@@ -96,6 +96,11 @@ def test_what_cannot_be_used_says_why(changed, why):
     assert found.unusable.startswith(why)
 
 
+def test_a_count_of_instructions_is_no_latency():
+    found = one(record(counts="instructions"))
+    assert (found.p50_ns, found.low_ns, found.p90_ns) == (None, None, None)
+
+
 def test_arithmetic_is_estimated_by_the_format_that_a_mac_is_in():
     # Horowitz 2014, figure 1.1.9: 3.7 + 0.9 pJ in float32, 0.2 + 0.1 in int8.
     assert arithmetic(1_000_000, "fp32") == pytest.approx(4.6e-6)
