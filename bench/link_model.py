@@ -4,7 +4,8 @@
 
 The work (encoding, queue, computing) is measured; so is what the network and the protocol add to
 it, of which the bits on the wire are subtracted. What remains is a line over the round trips of the
-links measured: its slope is n, its height the overhead. TCP's slow start and lost packets are in n
+links measured: its slope is n, its height the overhead; each link counts by its relative error, or
+a slow one's milliseconds would be all of a quick one. TCP's slow start and lost packets are in n
 and in the overhead, as far as the measured links show them.
 """
 
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from bench.candidate import AS_IS, Shares, candidates
 from bench.record import Link, Record
@@ -139,7 +141,11 @@ def _model(records: Sequence[Record]) -> LinkModel | None:
     first, cloud = known[0][0], known[0][0].cloud
     assert cloud is not None
     points = [point for _, point in known]
-    trips, overhead, fitted = _line([(p.rtt_ms * MS, p.beyond_ns) for p in points])
+    trips, overhead, fitted = _line(
+        np.array([p.rtt_ms * MS for p in points]),
+        np.array([p.beyond_ns for p in points]),
+        np.array([1 / p.measured_ns for p in points]),
+    )
     bare = LinkModel(
         model=first.manifest.network.name,
         variant=first.manifest.variant,
@@ -190,13 +196,14 @@ def _wire(request: int, response: int, up: float | None, down: float | None) -> 
     return sent + (8 * response * BIT / down if down else 0.0)
 
 
-def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float, bool]:
-    """Fit y = overhead + n x by least squares, n at least 1 and the overhead at least 0."""
-    x, y = np.array(points).T
+def _line(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
+) -> tuple[float, float, bool]:
+    """Fit y = overhead + n x by weighted least squares, n at least 1, the overhead at least 0."""
     fitted = len(set(x.tolist())) > 1
-    slope = float(np.polyfit(x, y, 1)[0]) if fitted else 1.0
+    slope = float(np.polyfit(x, y, 1, w=weights)[0]) if fitted else 1.0
     trips = max(1.0, slope)
-    return trips, max(0.0, float(np.mean(y - trips * x))), fitted
+    return trips, max(0.0, float(np.average(y - trips * x, weights=weights**2))), fitted
 
 
 def _check(model: LinkModel, point: _Point) -> Check:

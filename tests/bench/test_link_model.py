@@ -40,6 +40,14 @@ def test_the_error_is_the_largest_over_the_links_measured():
     assert found.error < 0.01
 
 
+def test_a_slow_link_s_milliseconds_are_not_put_upon_a_quick_one():
+    # Three round trips over 4G, as by TCP's slow start, and one over the others.
+    ways = {LAN: 1.0, link("fast", None, None, 30.0): 1.0, FOUR_G: 3.0, link("3g", rtt=300.0): 1.0}
+    (found,) = models([clouded(None, one, spread=0.0, trips=n) for one, n in ways.items()])
+    (lan,) = [check for check in found.checks if check.network == "lan"]
+    assert abs(lan.error) < 1
+
+
 def test_one_link_can_check_nothing_and_one_round_trip_is_taken():
     found = model(FOUR_G, trips=3.0)
     assert (found.fitted, found.round_trips, found.error) == (False, 1.0, None)
