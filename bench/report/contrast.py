@@ -64,7 +64,7 @@ def report(material: Material) -> Report:
     rows = [line.row for line in material.lines if not line.outdated]
     return Report(
         title=TITLE,
-        readings=(*readings.sentences(material), *twins(material)),
+        readings=(*twins(material), *readings.sentences(material)),
         tables=(
             _networks(material),
             _sizes(material),

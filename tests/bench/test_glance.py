@@ -63,6 +63,12 @@ def test_of_equals_the_most_accurate_is_the_fastest():
     )
 
 
+def test_what_was_tried_on_fewer_images_is_not_the_most_accurate():
+    few = record(LARGE, 9.0, top1=0.97)
+    few = replace(few, accuracy=replace(few.accuracy, images=100))
+    assert said(records=[few, record(SMALL, 1.0, top1=0.9)])["Most accurate"].name == SMALL.key
+
+
 def test_a_wrong_answer_is_not_accurate():
     wrong = record(LARGE, 9.0, top1=0.99, proof=replace(proved(), verified=False))
     records = [wrong, record(SMALL, 1.0, top1=0.9)]
