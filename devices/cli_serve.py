@@ -14,6 +14,7 @@ from models.finite import Finite
 
 if TYPE_CHECKING:
     from bench.matrix import Artifact
+    from devices.local import LocalDevice
     from devices.server import Served
 
 REMEDY = "install what it needs: pip install 'edgeworthy[cloud]'"
@@ -37,6 +38,14 @@ REMEDY = "install what it needs: pip install 'edgeworthy[cloud]'"
     show_default=True,
     help="Port to listen on; 0: any that is free.",
 )
+@click.option(
+    "--device",
+    "name",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Device of this machine that computes: cpu, gpu, gpu:1.",
+)
 @click.option("--runtime", help="Runtime to use (default: the first that fits each file).")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
@@ -58,6 +67,7 @@ def serve(
     root: Path,
     host: str,
     port: int,
+    name: str,
     runtime: str | None,
     threads: int,
     limit_mb: float,
@@ -83,9 +93,9 @@ def serve(
     from bench.matrix import select
     from bench.measurement import tool_version
 
-    token = secret(token_env)
+    token, device = secret(token_env), _computing(name)
     chosen = select(root, patterns)
-    models = [model for artifact in chosen for model in _models(artifact, runtime, threads)]
+    models = [model for artifact in chosen for model in _models(artifact, device, runtime, threads)]
     app = Server(models, tool_version(), int(limit_mb * 1e6)).app(token)
     _check(cert, key)
     with _listening(host, port) as listener:
@@ -162,16 +172,37 @@ def _run(serve_all: Callable[[], None]) -> None:
         sys.exit(130)
 
 
-def _models(artifact: "Artifact", runtime: str | None, threads: int) -> "list[Served]":
+def _computing(name: str) -> "LocalDevice":
+    """Return a device of this machine, and have this process use it as a worker would.
+
+    Raises:
+        DeviceError: it is none of this machine's, or not there.
+    """
     from devices.device import DeviceError
     from devices.local import LocalDevice
+    from devices.registry import find
+
+    device = find(name)
+    if not isinstance(device, LocalDevice):
+        raise DeviceError(f"device '{name}' is not this machine's: serve on cpu or gpu")
+    device.info()
+    as_here = LocalDevice().environment().items()
+    os.environ.update(dict(device.environment().items() - as_here))
+    return device
+
+
+def _models(
+    artifact: "Artifact", device: "LocalDevice", runtime: str | None, threads: int
+) -> "list[Served]":
+    from devices.device import DeviceError
     from devices.serving import ImageModel, Model
 
     manifest = artifact.manifest
-    there = LocalDevice().runtimes(manifest.format)
+    there = device.runtimes(manifest.format)
     if runtime not in (None, *there) or not there:
         known = f"there is: {', '.join(there)}" if there else "none is installed"
-        raise DeviceError(f"no runtime {runtime or ''} here for {manifest.key}; {known}")
+        wanted = f"runtime {runtime}" if runtime else "runtime"
+        raise DeviceError(f"no {wanted} on {device.name} for {manifest.key}; {known}")
     name = manifest.key.replace("/", "-")
     model = Model(name, artifact.path, runtime or there[0], threads)
     decode = _decoder(artifact)

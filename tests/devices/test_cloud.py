@@ -1,5 +1,6 @@
 """A server as a device: what is measured of one that works, what is said of one that does not."""
 
+import re
 import signal
 import sys
 import time
@@ -402,6 +403,16 @@ def test_a_body_limit_is_a_number() -> None:
     result = CliRunner().invoke(serve, ["any", "--body-limit", "nan"])
     assert result.exit_code == 2
     assert "nan is no number" in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("gpu:9", "no (NVIDIA )?GPU"), ("arm64-exact", "not this machine's: serve on cpu or gpu")],
+)
+def test_only_what_this_machine_has_computes_for_others(name: str, told: str) -> None:
+    result = CliRunner().invoke(serve, ["any", "--device", name])
+    assert isinstance(result.exception, DeviceError)
+    assert re.search(told, str(result.exception))
 
 
 @needs_grpc
