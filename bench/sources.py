@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import stored_profile
 from bench.record import BenchError, Record
 from bench.record_file import read
-from bench.stored_profile import StoredProfile
 from export.artifact import Manifest, check_files, find, read_manifest
 
 if TYPE_CHECKING:
     from bench.reading import Reading
+    from bench.stored_profile import StoredProfile
 
 ARTIFACTS = Path("artifacts")
 RECORDS = Path("results/records.jsonl")
@@ -81,7 +80,7 @@ def readings(path: Path | None) -> "Iterator[Reading]":
         yield from reading_file.read(path or RECORDS)
 
 
-def profiles(path: Path | None) -> list[StoredProfile]:
+def profiles(path: Path | None) -> "list[StoredProfile]":
     """Return the latest profiles of a file (None: of `PROFILES`, if it is there).
 
     Raises:
@@ -89,4 +88,6 @@ def profiles(path: Path | None) -> list[StoredProfile]:
     """
     if path is None and not PROFILES.is_file():
         return []
+    from bench import stored_profile  # and numpy with it
+
     return stored_profile.latest(stored_profile.read(path or PROFILES))

@@ -21,6 +21,7 @@ from tests.sshd import board, needs_sshd, with_signal
 from tests.tiny import tiny_onnx
 
 EDGEWORTHY = Path(__file__).resolve().parents[2] / "edgeworthy.py"
+TOO_BUSY = "were good enough to count"
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ class TestCommand:
     def bench(self, where, *arguments):
         done = subprocess.run(
             [sys.executable, str(EDGEWORTHY), "bench", *arguments],
-            cwd=where, capture_output=True, text=True, timeout=120, check=False,
+            cwd=where, capture_output=True, text=True, timeout=400, check=False,
             env={"HOME": str(where), "XDG_STATE_HOME": str(where), "PATH": ""},
         )  # fmt: skip
         assert "Traceback" not in done.stderr
@@ -115,6 +116,9 @@ class TestCommand:
         done = self.bench(
             root.parent, "calibrate", "--processes", "1", "--minutes", "0.01", "--json"
         )
+        if TOO_BUSY in done.stderr:
+            assert done.returncode == UnmeasurableError.exit_code
+            pytest.skip(f"this machine is too busy: {done.stderr}")
         assert done.returncode == 0, done.stderr
         printed = msgspec.json.decode(done.stdout, type=noise.NoiseProfile)
         (kept,) = root.parent.glob("edgeworthy/noise/*.json")
