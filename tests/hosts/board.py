@@ -100,7 +100,7 @@ class Board(Host):
         many seconds off the true one, also for those that run.
         """
         home, inside = self.directory / "home", Path("/home/pi")
-        shutil.copy(wall_clock.library("arm64"), home / wall_clock.LIBRARY)
+        library = Path(shutil.copy(wall_clock.library("arm64"), home / wall_clock.LIBRARY))
         offset, chosen = home / "clock", home / ".ssh" / "environment"
         chosen.parent.mkdir()
         variables = wall_clock.environment(inside / wall_clock.LIBRARY, inside / offset.name)
@@ -110,6 +110,8 @@ class Board(Host):
             yield lambda by: wall_clock.set_off(offset, by)
         finally:
             shutil.rmtree(chosen.parent)
+            for file in (library, offset):
+                file.unlink()
 
     def program(self) -> str:
         """Return sshd's command; its sessions are in the board's root."""
