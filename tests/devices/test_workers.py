@@ -27,7 +27,8 @@ def job(artifact: Path, runtime: str = "onnxruntime") -> Job:
 
 def alive() -> list[psutil.Process]:
     """Return the workers of this process that run."""
-    return [p for p in psutil.Process().children() if "worker.py" in " ".join(p.cmdline())]
+    running = [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in running if "worker.py" in " ".join(p.cmdline())]
 
 
 def test_files_of_a_kind_share_a_worker_and_each_gives_its_own_answer(
